@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+# Every target sets up what it needs first; see tools/setup.sh.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo test slow lint sizes dist clean
+
+help:   ## this list
+	@sed -n 's/^\([a-z]*\):.*## *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup:  ## leaves the command at .venv/bin/isthmus
+	@tools/setup.sh
+
+setup-test:
+	@tools/setup.sh --test
+
+demo: setup  ## the main job on real traffic, with a summary
+	@.venv/bin/isthmus check --machine host
+
+test: setup-test  ## lint, types and tests
+	@.venv/bin/python -m pytest $(ARGS)
+
+slow: setup-test  ## the same with the long campaigns
+	@.venv/bin/python -m pytest --slow $(ARGS)
+
+lint: setup-test  ## style, types and the rules of the tree alone
+	@.venv/bin/python -m pytest tests/test_style.py tests/test_tree.py
+
+dist: setup-test  ## sdist and wheel in dist/
+	@.venv/bin/python -m build --outdir dist
+
+clean:  ## what was built in the checkout; the user's cache stays
+	@rm -rf build dist .venv src/isthmus/*.so src/*.egg-info

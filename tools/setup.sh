@@ -1,0 +1,110 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# setup.sh [--test] - makes .venv/bin/isthmus out of a fresh clone on Debian 12; what is there already is left alone.
+#   --test   also what the tests need: cross compiler, clang with its sanitizers, pytest and the checkers
+# Speaks on standard error only. Exit status 2 and one line where something is missing that it cannot install.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+python=/usr/bin/python3 # Debian's own, whatever stands first in PATH
+run_packages=(python3-venv python3-dev gcc libc6-dev make iproute2 iputils-ping curl iperf dpkg-dev xz-utils)
+test_packages=(clang libclang-rt-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross git)
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() {
+    printf 'setup: %s\n' "$*" >&2
+    exit 2
+}
+trap 'exit 130' INT
+
+level=run
+packages=("${run_packages[@]}")
+case "${1-}" in
+'') ;;
+--test)
+    level=test
+    packages+=("${test_packages[@]}")
+    ;;
+*) die "unknown option $1; usage: tools/setup.sh [--test]" ;;
+esac
+
+# ---- the system -------------------------------------------------------------------------------------------------
+
+system=$(. /etc/os-release 2>/dev/null && printf '%s %s' "${ID-}" "${VERSION_ID-}") || system=
+[ "$system" = "debian 12" ] || die "supported is Debian 12; this is ${system:-an unknown system}"
+
+missing=()
+for package in "${packages[@]}"; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=
+    [ "$state" = installed ] || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ]; then
+        as_root=(env)
+    elif sudo -n true 2>/dev/null; then
+        as_root=(sudo -n env)
+    else
+        die "missing packages; run: apt-get install ${missing[*]}"
+    fi
+    apt() { # shows one line per package, keeps the rest for a failure
+        "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" 2>&1 </dev/null |
+            tee "$log" | sed -un 's/^\(Setting up [^ ]*\).*/setup: \1/p' >&2
+    }
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    say "installing with apt-get: ${missing[*]}"
+    if ! apt install --no-install-recommends "${missing[@]}"; then
+        say "apt-get update (the package lists are missing or out of date)"
+        apt update || true
+        apt install --no-install-recommends "${missing[@]}" ||
+            die "apt-get install ${missing[*]} failed: $(grep -m1 '^E:' "$log" || tail -n 1 "$log")"
+    fi
+fi
+
+# ---- the Python environment ---------------------------------------------------------------------------------------
+
+exec 9<"$root"
+flock 9 # two set-ups of one checkout take turns
+
+stamp() { # prints what a finished step depends on: names and contents
+    printf '%s\n' "$root" "$("$python" -VV)"
+    cat -- "$@"
+}
+digest() { sha256sum | cut -d' ' -f1; }
+same() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
+
+pip() { # one line per package that is fetched
+    .venv/bin/python -m pip --disable-pip-version-check install --progress-bar off "$@" 2>&1 </dev/null |
+        tee .venv/pip.log | sed -un 's/^Collecting \([^ ;]*\).*/setup: fetching \1/p' >&2 ||
+        die "pip could not install the Python packages: $(grep -m1 -i '^ *error' .venv/pip.log || tail -n 1 .venv/pip.log)"
+}
+
+# The console script names the interpreter by its full path, so a checkout that moved gets a new environment.
+if [ "$(cat .venv/root 2>/dev/null)" != "$root" ] || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+    say "creating .venv with $("$python" -V)"
+    rm -rf .venv
+    "$python" -m venv .venv
+    printf '%s\n' "$root" >.venv/root
+fi
+
+want=$(stamp pyproject.toml setup.py tools/setup.sh | digest)
+mapfile -t sources < <(ls core/*.[ch] host/*.[ch] src/isthmus/_native/*.[ch] 2>/dev/null)
+native=$(stamp setup.py "${sources[@]}" | digest)
+
+if ! same .venv/done.test "$want" && { [ $level = test ] || ! same .venv/done.run "$want"; }; then
+    say "installing the Python packages"
+    pip 'setuptools>=77'
+    rm -rf build/temp.*
+    if [ $level = test ]; then pip --no-build-isolation -e '.[dev]'; else pip --no-build-isolation -e .; fi
+    printf '%s\n' "$want" >.venv/done.$level
+    printf '%s\n' "$native" >.venv/done.native
+fi
+
+if ! same .venv/done.native "$native"; then
+    say "compiling the extension"
+    .venv/bin/python setup.py -q build_ext --inplace --force >.venv/native.log 2>&1 </dev/null ||
+        die "the extension does not compile: $(grep -m1 'error' .venv/native.log || tail -n 1 .venv/native.log)"
+    printf '%s\n' "$native" >.venv/done.native
+fi
