@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* ring.c - the sending half: reserve room, write, commit, publish. Everything written here lies in our own buffer. */
+#include "inner.h"
+#include "shared.h"
+
+static ist_u8 *payload_of(struct ist_endpoint *e)
+{
+    return e->tx.own + ist_record_at(e->tx.head, ist_tx_ring(e)) + IST_REC_PAYLOAD;
+}
+
+static ist_u32 free_bytes(const struct ist_endpoint *e)
+{
+    return ist_tx_ring(e) - (e->tx.head - e->tx.tail);
+}
+
+/* Loads the peer's tail once and takes it over if it is possible. */
+static enum ist_verdict refresh_tail(struct ist_endpoint *e)
+{
+    struct ist_tx *tx = &e->tx;
+    ist_u32 tail = ist_load_acquire(tx->peer, IST_CTL_TAIL);
+    enum ist_verdict v = ist_check_tail(tail, tx->tail, tx->published);
+    if (v != IST_V_OK)
+        ist_violation(e, v);
+    else
+        tx->tail = tail;
+    return v;
+}
+
+enum ist_verdict ist_reserve(struct ist_endpoint *e, ist_u32 length, const struct ist_meta *meta)
+{
+    struct ist_tx *tx = &e->tx;
+    const struct ist_config *c = &e->config;
+    if (tx->open != 0 || length == 0)
+        return IST_V_MISUSE;
+    if (ist_state_get(e) != IST_RUN) {
+        e->count[IST_V_DOWN]++;
+        return IST_V_DOWN;
+    }
+    if (length > c->frame_max) {
+        e->count[IST_V_TOO_LONG]++;
+        return IST_V_TOO_LONG;
+    }
+    if (length < IST_FRAME_MIN)
+        length = IST_FRAME_MIN;
+    ist_u32 need = ist_record_size(length, c->tag);
+    if (need > free_bytes(e)) {
+        if (refresh_tail(e) != IST_V_OK)
+            return IST_V_DOWN;
+        if (need > free_bytes(e)) {
+            e->count[IST_V_FULL]++;
+            return IST_V_FULL;
+        }
+    }
+    tx->meta = meta ? *meta : (struct ist_meta){0, 0, 0, 0};
+    if (meta) {
+        enum ist_verdict v = ist_check_meta(meta, length, e->agreed, c->tag);
+        if (v != IST_V_OK)
+            return v;
+    }
+    tx->open = length;
+    tx->filled = 0;
+    if (c->tag != IST_TAG_NONE)
+        ist_tag_start(&tx->tagger, c->tag, e->key);
+    return IST_V_OK;
+}
+
+void *ist_place(struct ist_endpoint *e)
+{
+    return e->tx.open != 0 && e->config.tag == IST_TAG_NONE ? payload_of(e) : (void *)0;
+}
+
+enum ist_verdict ist_append(struct ist_endpoint *e, const void *src, ist_u32 n)
+{
+    struct ist_tx *tx = &e->tx;
+    if (n > tx->open - tx->filled) /* open = 0 leaves no room either */
+        return IST_V_MISUSE;
+    ist_u8 *to = payload_of(e) + tx->filled;
+    if (e->config.tag == IST_TAG_NONE)
+        ist_copy_out(to, src, n);
+    else
+        ist_tag_copy(&tx->tagger, to, src, n, e->copy_crc);
+    tx->filled += n;
+    return IST_V_OK;
+}
+
+/* Zeros from the end of the frame to the end of its record: neither padding nor slack ever carries old contents. */
+static ist_u32 pad(struct ist_endpoint *e, ist_u32 length)
+{
+    ist_u8 *payload = payload_of(e);
+    ist_u32 padded = length < IST_FRAME_MIN ? IST_FRAME_MIN : length;
+    ist_zero(payload + length, IST_ROUND(padded) - length);
+    if (e->config.tag != IST_TAG_NONE && padded > length) {
+        static const ist_u8 zero[IST_FRAME_MIN];
+        ist_tag_feed(&e->tx.tagger, zero, padded - length);
+    }
+    return padded;
+}
+
+static void write_trailer(struct ist_endpoint *e, ist_u32 length)
+{
+    struct ist_tx *tx = &e->tx;
+    ist_u64 tag[2];
+    ist_u32 at = ist_record_at(tx->head, ist_tx_ring(e)) + IST_ROUND(IST_REC_PAYLOAD + length);
+    ist_tag_seal(&tx->tagger, e->epoch, e->config.role, tx->sequence, length, &tx->meta, tag);
+    for (ist_u32 i = 0; i < 4; i++)
+        ist_store(tx->own, at + 4 * i, (ist_u32)(tag[i / 2] >> (32 * (i % 2))));
+}
+
+enum ist_verdict ist_commit(struct ist_endpoint *e, ist_u32 length)
+{
+    struct ist_tx *tx = &e->tx;
+    const ist_u32 tag = e->config.tag;
+    /* Appended frames end where they were filled; where a tag is carried there is no other way to fill one. */
+    if (tx->open == 0 || length == 0 || length > tx->open ||
+        ((tag != IST_TAG_NONE || tx->filled != 0) && length != tx->filled))
+        return IST_V_MISUSE;
+    length = pad(e, length);
+
+    ist_u32 at = ist_record_at(tx->head, ist_tx_ring(e));
+    const struct ist_meta *m = &tx->meta;
+    ist_store(tx->own, at + IST_REC_LENGTH, length);
+    ist_store(tx->own, at + IST_REC_SEQUENCE, (ist_u32)tx->sequence);
+    ist_store(tx->own, at + IST_REC_FLAGS, (ist_u32)m->flags | (ist_u32)m->segment << 16);
+    ist_store(tx->own, at + IST_REC_CSUM, (ist_u32)m->csum_start | (ist_u32)m->csum_offset << 16);
+    if (tag != IST_TAG_NONE)
+        write_trailer(e, length);
+    tx->head += ist_record_size(length, tag);
+    tx->sequence++;
+    tx->bytes += length;
+    tx->open = 0;
+    e->sent++;
+    return IST_V_OK;
+}
+
+void ist_cancel(struct ist_endpoint *e)
+{
+    struct ist_tx *tx = &e->tx;
+    if (tx->open != 0) /* what was written must not wait there for a shorter frame's reader */
+        ist_zero(payload_of(e), tx->open);
+    tx->open = 0;
+}
+
+int ist_publish(struct ist_endpoint *e)
+{
+    struct ist_tx *tx = &e->tx;
+    const ist_u32 before = tx->published;
+    if (tx->head == before || ist_state_get(e) != IST_RUN)
+        return 0;
+    tx->published = tx->head;
+    ist_store_release(tx->own, IST_CTL_HEAD, tx->head);
+    if ((e->agreed & IST_FEATURE_SLEEPER_FENCE) == 0)
+        ist_fence(); /* the head must be visible before the wake word is looked at */
+    else
+        IST_COMPILER_BARRIER(); /* the sleeper makes us pass a barrier instead */
+    return ist_wake_wanted(ist_load(tx->peer, IST_CTL_WAKE_RX), before, tx->head);
+}
+
+enum ist_verdict ist_send(struct ist_endpoint *e, const void *frame, ist_u32 length, const struct ist_meta *meta)
+{
+    enum ist_verdict v = ist_reserve(e, length, meta);
+    if (v != IST_V_OK)
+        return v;
+    (void)ist_append(e, frame, length);
+    return ist_commit(e, length);
+}
+
+ist_u32 ist_room(struct ist_endpoint *e)
+{
+    const struct ist_config *c = &e->config;
+    const ist_u32 overhead = ist_record_size(0, c->tag);
+    if (ist_state_get(e) != IST_RUN || refresh_tail(e) != IST_V_OK)
+        return 0;
+    ist_u32 bytes = free_bytes(e);
+    if (bytes < ist_record_size(IST_FRAME_MIN, c->tag))
+        return 0;
+    return bytes - overhead < c->frame_max ? bytes - overhead : c->frame_max;
+}
+
+int ist_arm_tx(struct ist_endpoint *e, ist_u32 length)
+{
+    struct ist_tx *tx = &e->tx;
+    const ist_u32 need = ist_record_size(length < IST_FRAME_MIN ? IST_FRAME_MIN : length, e->config.tag);
+    /* Room for `length` comes when the peer's tail reaches `enough`; half of what is in flight saves doorbells. */
+    const ist_u32 enough = need - free_bytes(e);
+    const ist_u32 half = (tx->head - tx->tail) / 2u & ~(IST_ALIGN - 1u);
+    if (need <= free_bytes(e))
+        return 1;
+    ist_u32 event = tx->tail + (half > enough ? half : enough) - IST_ALIGN;
+    ist_store(tx->own, IST_CTL_WAKE_TX, event | IST_WAKE_ARMED);
+    ist_fence();
+    return ist_room(e) >= length || ist_state_get(e) != IST_RUN;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* shared.h - the only code that touches shared memory.
+ *
+ * A control word of the peer's is read by exactly one call of ist_load*: the value that was checked is the value that
+ * is used. The atomic builtins keep the compiler from reading again or tearing. Payload bytes are copied once into
+ * private memory by ist_copy_in; the barrier behind each step keeps the compiler from going back to the source.
+ *
+ * With IST_TEST_HOOKS a test program sits in every load, as a peer that changes any word at any moment. */
+#ifndef ISTHMUS_SHARED_H
+#define ISTHMUS_SHARED_H
+
+#include "isthmus.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is little-endian and is not swapped");
+
+typedef ist_u32 ist_word __attribute__((may_alias));
+/* 16 bytes at any address: a vector register where there is one, two general registers elsewhere. */
+typedef ist_u64 ist_chunk __attribute__((vector_size(16), aligned(1), may_alias));
+typedef ist_u64 ist_w64 __attribute__((aligned(1), may_alias));
+typedef ist_u32 ist_w32 __attribute__((aligned(1), may_alias));
+typedef ist_u16 ist_w16 __attribute__((aligned(1), may_alias));
+
+#define IST_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
+
+#ifdef IST_TEST_HOOKS
+ist_u32 ist_test_load(const void *addr, ist_u32 value); /* returns what the peer makes the load see */
+void ist_test_copy(const void *addr, ist_size n);       /* runs before payload bytes are copied */
+#define IST_SEEN(addr, value) ist_test_load((addr), (value))
+#define IST_COPYING(addr, n) ist_test_copy((addr), (n))
+#else
+#define IST_SEEN(addr, value) (value)
+#define IST_COPYING(addr, n) ((void)0)
+#endif
+
+/* ---- control words -------------------------------------------------------------------------------------- */
+
+static inline const ist_word *ist_word_at(const ist_u8 *buffer, ist_u32 offset)
+{
+    return (const ist_word *)(const void *)(buffer + offset);
+}
+
+static inline ist_u32 ist_load(const ist_u8 *peer, ist_u32 offset)
+{
+    return IST_SEEN(peer + offset, __atomic_load_n(ist_word_at(peer, offset), __ATOMIC_RELAXED));
+}
+
+/* What is read after it was written before the peer's matching ist_store_release. */
+static inline ist_u32 ist_load_acquire(const ist_u8 *peer, ist_u32 offset)
+{
+    return IST_SEEN(peer + offset, __atomic_load_n(ist_word_at(peer, offset), __ATOMIC_ACQUIRE));
+}
+
+static inline void ist_store(ist_u8 *own, ist_u32 offset, ist_u32 value)
+{
+    __atomic_store_n((ist_word *)(void *)(own + offset), value, __ATOMIC_RELAXED);
+}
+
+static inline void ist_store_release(ist_u8 *own, ist_u32 offset, ist_u32 value)
+{
+    __atomic_store_n((ist_word *)(void *)(own + offset), value, __ATOMIC_RELEASE);
+}
+
+/* Between publishing and looking at the other side's wake word (or the reverse): the only place that needs it. */
+static inline void ist_fence(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* ---- private words that two threads of ours share --------------------------------------------------------- */
+
+static inline ist_u32 ist_state_get(const struct ist_endpoint *e)
+{
+    return __atomic_load_n(&e->state, __ATOMIC_RELAXED);
+}
+
+static inline void ist_state_set(struct ist_endpoint *e, ist_u32 state)
+{
+    __atomic_store_n(&e->state, state, __ATOMIC_RELAXED);
+}
+
+/* ---- bytes ----------------------------------------------------------------------------------------------- */
+
+static inline void ist_copy_bytes(ist_u8 *dst, const ist_u8 *src, ist_size n)
+{
+    for (; n >= 64; n -= 64, dst += 64, src += 64) {
+        const ist_chunk *s = (const ist_chunk *)(const void *)src;
+        ist_chunk *d = (ist_chunk *)(void *)dst;
+        ist_chunk a = s[0], b = s[1], c = s[2], f = s[3];
+        d[0] = a;
+        d[1] = b;
+        d[2] = c;
+        d[3] = f;
+        IST_COMPILER_BARRIER();
+    }
+    for (; n >= 16; n -= 16, dst += 16, src += 16) {
+        *(ist_chunk *)(void *)dst = *(const ist_chunk *)(const void *)src;
+        IST_COMPILER_BARRIER();
+    }
+    if (n & 8) {
+        *(ist_w64 *)(void *)dst = *(const ist_w64 *)(const void *)src;
+        dst += 8;
+        src += 8;
+    }
+    if (n & 4) {
+        *(ist_w32 *)(void *)dst = *(const ist_w32 *)(const void *)src;
+        dst += 4;
+        src += 4;
+    }
+    if (n & 2) {
+        *(ist_w16 *)(void *)dst = *(const ist_w16 *)(const void *)src;
+        dst += 2;
+        src += 2;
+    }
+    if (n & 1)
+        *dst = *src;
+    IST_COMPILER_BARRIER();
+}
+
+/* The peer's payload into private memory. */
+static inline void ist_copy_in(void *dst, const ist_u8 *peer, ist_size n)
+{
+    IST_COPYING(peer, n);
+    ist_copy_bytes((ist_u8 *)dst, peer, n);
+}
+
+/* Private bytes into our own buffer. */
+static inline void ist_copy_out(ist_u8 *own, const void *src, ist_size n)
+{
+    ist_copy_bytes(own, (const ist_u8 *)src, n);
+}
+
+static inline void ist_zero(void *dst, ist_size n)
+{
+    ist_u8 *d = (ist_u8 *)dst;
+    for (; n >= 8; n -= 8, d += 8) {
+        *(ist_w64 *)(void *)d = 0;
+        IST_COMPILER_BARRIER();
+    }
+    for (; n; n--, d++) {
+        *d = 0;
+        IST_COMPILER_BARRIER();
+    }
+}
+
+#endif
