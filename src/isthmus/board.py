@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""Board files: what one machine is made of, in TOML.
+
+A board file names the channel's geometry, both worlds' addresses, the critical side's budget and its periodic tasks.
+Both worlds get their configuration from it, so they cannot disagree by accident; the handshake proves that they do not.
+
+    >>> board = load()
+    >>> board.channel.mtu, board.secure.task[0].period_us
+    (1500, 1000)
+
+Every mistake is one ConfigError whose line names the file, the key and what is wrong with it:
+
+    >>> decode("channel.mtu = 9000", "my.toml")
+    Traceback (most recent call last):
+    isthmus.errors.ConfigError: my.toml: channel.mtu: 9000 + 18 bytes of Ethernet do not fit channel.frame_max = 1536
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from itertools import combinations
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import msgspec
+
+from isthmus import resources
+from isthmus.errors import ConfigError
+
+# The bounds of core/abi.h; tests/test_board.py compares them with ist_config_check().
+ALIGN = 16
+FRAME_MIN, FRAME_LIMIT = 60, 65552
+RING_MIN, RING_MAX = 4096, 1 << 30
+MTU_MIN, ETHER_ROOM = 46, 18
+HEADER, TRAILER, CONTROL = 16, 16, 512
+TAGS = ("none", "crc32c", "siphash")
+FEATURE_SLEEPER_FENCE, FEATURE_OFFLOAD = 1, 2
+
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+_INTERFACE = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,14}")
+_NS = 1_000_000_000
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of a board file: immutable, and a misspelt key is an error."""
+
+
+class Channel(_Table):
+    """What both worlds must agree on. Sizes in bytes."""
+
+    frame_max: int = 1536
+    mtu: int = 1500
+    tag: Literal["none", "crc32c", "siphash"] = "none"
+    silence_ms: int = 1000
+    offload: bool = False
+    first_cursor: int = 0  # where cursors and sequence start in each epoch: tests let them start just below wrap
+    first_sequence: int = 0
+
+
+class Budget(_Table):
+    """What a world spends on its peer's frames: per step of its loop, and over time (0 = no rate)."""
+
+    step_frames: int = 64
+    step_bytes: int = 98304
+    frames_per_second: int = 0
+    burst_frames: int = 64
+
+
+class Task(_Table):
+    """A periodic task of the critical side: cost C, deadline D and period T in microseconds, C <= D <= T."""
+
+    name: str = "critical"
+    cost_us: int = 100
+    deadline_us: int = 1000
+    period_us: int = 1000
+
+
+class Normal(_Table):
+    """The Normal world's side: its ring, and its interface in the Linux kernel stack."""
+
+    ring_bytes: int = 262144
+    interface: str = "ist0"
+    mac: str = "02:49:53:00:00:01"
+    ip: str = "10.77.0.1/24"
+
+
+class Secure(_Table):
+    """The Secure world's side: its ring, its stack's addresses, its budget and its periodic tasks."""
+
+    ring_bytes: int = 262144
+    mac: str = "02:49:53:00:00:02"
+    ip: str = "10.77.0.2/24"
+    budget: Budget = Budget()
+    task: tuple[Task, ...] = (Task(),)
+
+
+class Board(_Table):
+    """One machine."""
+
+    kind: Literal["host"] = "host"
+    name: str = "host"
+    channel: Channel = Channel()
+    normal: Normal = Normal()
+    secure: Secure = Secure()
+
+    def side(self, role: Literal["normal", "secure"]) -> Normal | Secure:
+        """The table of one world."""
+        return self.normal if role == "normal" else self.secure
+
+    def buffer_bytes(self, role: Literal["normal", "secure"]) -> int:
+        """Bytes of the buffer that `role` owns: control block, ring, one largest record."""
+        return CONTROL + self.side(role).ring_bytes + record_bytes(self.channel)
+
+    def config(self, role: Literal["normal", "secure"]) -> dict[str, int]:
+        """The members of struct ist_config for one world; times in nanoseconds."""
+        c = self.channel
+        budget = self.secure.budget if role == "secure" else Budget()
+        interval = _NS // budget.frames_per_second if budget.frames_per_second else 0
+        return {
+            "role": 0 if role == "normal" else 1,
+            "ring_normal": self.normal.ring_bytes,
+            "ring_secure": self.secure.ring_bytes,
+            "frame_max": c.frame_max,
+            "tag": TAGS.index(c.tag),
+            "first_cursor": c.first_cursor,
+            "first_sequence": c.first_sequence,
+            "mtu": c.mtu,
+            "features": FEATURE_SLEEPER_FENCE | (FEATURE_OFFLOAD if c.offload else 0),
+            "required": 0,
+            "silence": c.silence_ms * 1_000_000,
+            "budget_interval": interval,
+            "budget_tolerance": interval * max(0, budget.burst_frames - 1),
+        }
+
+
+def record_bytes(channel: Channel) -> int:
+    """Bytes of the ring that a frame of `frame_max` takes: header, payload rounded up, trailer where a tag is carried."""
+    rounded = (HEADER + channel.frame_max + ALIGN - 1) & -ALIGN
+    return rounded + (TRAILER if channel.tag != "none" else 0)
+
+
+def load(path: str | Path | None = None) -> Board:
+    """Reads and checks a board file; without a path, the host's own. Raises ConfigError, one line."""
+    file = Path(path) if path is not None else resources.tree() / "boards" / "host.toml"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 text (byte {error.start})") from None
+    return decode(text, str(file))
+
+
+def decode(text: str, name: str = "board") -> Board:
+    """A board from TOML text; `name` stands for the file in messages. Raises ConfigError, one line."""
+    try:
+        board = msgspec.convert(tomllib.loads(text), Board)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name}: {_key_first(str(error))}") from None
+    _Check(name).board(board)
+    return board
+
+
+def _key_first(message: str) -> str:
+    """msgspec says 'Expected `int`, got `str` - at `$.channel.mtu`'; the key belongs in front."""
+    text, _, where = message.partition(" - at ")
+    key = where.strip("`").removeprefix("$").removeprefix(".")
+    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", text)
+    if unknown:
+        return f"{key}.{unknown[1]}: unknown key" if key else f"{unknown[1]}: unknown key"
+    return f"{key or 'the file'}: {text[0].lower()}{text[1:].replace('`', '')}"
+
+
+class _Check:
+    """The rules that a type cannot state. Reports the first that is broken, by file and key."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def fail(self, key: str, what: str) -> NoReturn:
+        raise ConfigError(f"{self.name}: {key}: {what}")
+
+    def within(self, key: str, value: int, low: int, high: int) -> None:
+        if not low <= value <= high:
+            self.fail(key, f"{value} is not within {low}..{high}")
+
+    def board(self, b: Board) -> None:
+        self.rings(b)
+        self.channel(b)
+        self.addresses(b)
+        self.budget(b.secure.budget, b.channel.frame_max)
+        self.tasks(b.secure.task)
+
+    def rings(self, b: Board) -> None:
+        for key, ring in (("normal.ring_bytes", b.normal.ring_bytes), ("secure.ring_bytes", b.secure.ring_bytes)):
+            self.within(key, ring, RING_MIN, RING_MAX)
+            if ring & (ring - 1):
+                self.fail(key, f"{ring} is not a power of two")
+
+    def channel(self, b: Board) -> None:
+        c = b.channel
+        self.within("channel.frame_max", c.frame_max, FRAME_MIN, FRAME_LIMIT)
+        for key, ring in (("normal.ring_bytes", b.normal.ring_bytes), ("secure.ring_bytes", b.secure.ring_bytes)):
+            if record_bytes(c) > ring:
+                self.fail(
+                    "channel.frame_max",
+                    f"{c.frame_max} is beyond the ring: a record of {record_bytes(c)} bytes, {key} = {ring}",
+                )
+        self.within("channel.mtu", c.mtu, MTU_MIN, FRAME_LIMIT)
+        if c.mtu + ETHER_ROOM > c.frame_max:
+            self.fail(
+                "channel.mtu",
+                f"{c.mtu} + {ETHER_ROOM} bytes of Ethernet do not fit channel.frame_max = {c.frame_max}",
+            )
+        self.within("channel.silence_ms", c.silence_ms, 0, 3_600_000)
+        self.within("channel.first_cursor", c.first_cursor, 0, 0xFFFFFFFF)
+        if c.first_cursor % ALIGN:
+            self.fail("channel.first_cursor", f"{c.first_cursor} is not a multiple of {ALIGN}")
+        self.within("channel.first_sequence", c.first_sequence, 0, (1 << 64) - 1)
+
+    def addresses(self, b: Board) -> None:
+        normal, secure = self.ip("normal.ip", b.normal.ip), self.ip("secure.ip", b.secure.ip)
+        if normal.ip == secure.ip:
+            self.fail("secure.ip", f"{secure.ip} is also normal.ip")
+        if normal.network != secure.network:
+            self.fail("secure.ip", f"{b.secure.ip} is not in normal.ip's network {normal.network}")
+        self.mac("normal.mac", b.normal.mac)
+        self.mac("secure.mac", b.secure.mac)
+        if b.normal.mac.lower() == b.secure.mac.lower():
+            self.fail("secure.mac", f"{b.secure.mac} is also normal.mac")
+        if not _INTERFACE.fullmatch(b.normal.interface) or b.normal.interface == "lo":
+            self.fail("normal.interface", f"{b.normal.interface!r} is not a name for an interface")
+
+    def ip(self, key: str, text: str) -> ipaddress.IPv4Interface:
+        try:
+            address = ipaddress.IPv4Interface(text)
+        except ValueError:
+            self.fail(key, f"{text!r} is not an IPv4 address with its prefix, like 10.77.0.1/24")
+        if not 1 <= address.network.prefixlen <= 30:
+            self.fail(key, f"prefix /{address.network.prefixlen} is not within /1../30")
+        if address.ip.is_multicast or address.ip.is_loopback or address.ip.is_unspecified:
+            self.fail(key, f"{address.ip} is not an address for a host")
+        if address.ip in (address.network.network_address, address.network.broadcast_address):
+            self.fail(key, f"{address.ip} is the network's own or its broadcast address")
+        return address
+
+    def mac(self, key: str, text: str) -> None:
+        if not _MAC.fullmatch(text):
+            self.fail(key, f"{text!r} is not a MAC address, like 02:49:53:00:00:01")
+        if int(text[:2], 16) & 1 or not int(text.replace(":", ""), 16):
+            self.fail(key, f"{text} is not a unicast address")
+
+    def budget(self, budget: Budget, frame_max: int) -> None:
+        self.within("secure.budget.step_frames", budget.step_frames, 1, 1 << 20)
+        self.within("secure.budget.step_bytes", budget.step_bytes, frame_max, RING_MAX)
+        self.within("secure.budget.frames_per_second", budget.frames_per_second, 0, _NS)
+        self.within("secure.budget.burst_frames", budget.burst_frames, 1, 1 << 20)
+
+    def tasks(self, tasks: tuple[Task, ...]) -> None:
+        for i, t in enumerate(tasks):
+            key = f"secure.task[{i}]"
+            self.within(f"{key}.period_us", t.period_us, 100, 60_000_000)
+            if not 1 <= t.deadline_us <= t.period_us:
+                self.fail(f"{key}.deadline_us", f"{t.deadline_us} is not within 1..period_us = {t.period_us}")
+            if not 0 <= t.cost_us <= t.deadline_us:
+                self.fail(f"{key}.cost_us", f"{t.cost_us} is not within 0..deadline_us = {t.deadline_us}")
+        for a, b in combinations(tasks, 2):
+            if a.name == b.name:
+                self.fail("secure.task", f"two tasks are called {a.name!r}")
+        if len(tasks) != 1:
+            self.fail("secure.task", f"the host machine runs exactly one periodic task, not {len(tasks)}")
