@@ -13,7 +13,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 TREE = ("core", "host", "worlds", "boards")  # isthmus.resources.tree() finds them again
 
-# One binary serves every Python from 3.11 on, except free-threaded ones, whose object layout the limited API lacks.
+# One binary serves every Python from 3.11 on, but free-threaded ones: the limited API has no layout for them.
 LIMITED = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
@@ -48,7 +48,7 @@ class BuildWithTree(build_py):
         inside = Path(self.build_lib) / "isthmus" / "_tree"
         shutil.rmtree(inside, ignore_errors=True)  # a build folder may hold files that the tree no longer has
         for part in TREE:
-            shutil.copytree(ROOT / part, inside / part, ignore=shutil.ignore_patterns(".*", "__pycache__", "*.o"))
+            shutil.copytree(ROOT / part, inside / part, ignore=shutil.ignore_patterns(".*", "__pycache__"))
 
 
 setup(

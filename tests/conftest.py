@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""What every test shares: the slow set, capability marks, replayable seeds, an account of what was left out.
+
+Capabilities are marks (pyproject.toml lists them). A test that the machine cannot run is skipped with a
+reason. Every reason is printed at the end of the run, and one that skips.txt does not list is a failure:
+nothing drops out unseen.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Generator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SKIPS = Path(__file__).with_name("skips.txt")
+
+hypothesis.settings.register_profile("isthmus", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("isthmus")
+
+left_out = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the long campaigns too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    config.stash[left_out] = len(slow)
+
+
+# ---- capabilities --------------------------------------------------------------------------------
+
+
+@functools.cache
+def host_problem() -> str | None:
+    """Why the host machine cannot run here, or None."""
+    try:
+        unshare = subprocess.run(
+            ["unshare", "--user", "--map-root-user", "--net", "true"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return "host: unshare(1) is missing"
+    if unshare.returncode:
+        return f"host: no user and network namespaces here: {unshare.stderr.strip()}"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("host") and (problem := host_problem()):
+        pytest.skip(problem)
+
+
+# ---- skips ---------------------------------------------------------------------------------------
+
+
+@functools.cache
+def known_skips() -> list[re.Pattern[str]]:
+    lines = (line.strip() for line in SKIPS.read_text().splitlines())
+    return [re.compile(line) for line in lines if line and not line.startswith("#")]
+
+
+def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = skip_reason(report)
+        if not any(known.fullmatch(reason) for known in known_skips()):
+            report.outcome = "failed"
+            report.longrepr = f"skipped for a reason that {SKIPS.name} does not list: {reason}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    reasons: defaultdict[str, list[str]] = defaultdict(list)
+    for report in terminalreporter.stats.get("skipped", []):
+        reasons[skip_reason(report)].append(report.nodeid)
+    slow = config.stash.get(left_out, 0)
+    terminalreporter.section("left out")
+    if slow:
+        terminalreporter.line(f"{slow} slow tests (make slow)")
+    for reason, tests in sorted(reasons.items()):
+        terminalreporter.line(f"{len(tests)} skipped: {reason}")
+        for test in tests:
+            terminalreporter.line(f"    {test}")
+    if not slow and not reasons:
+        terminalreporter.line("nothing")
+
+
+# ---- fixtures ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture
+def seed() -> int:
+    """For tests that roll dice. Shown where the test fails; ISTHMUS_SEED replays it."""
+    value = int(os.environ.get("ISTHMUS_SEED", "0"), 0) or random.SystemRandom().getrandbits(32)
+    print(f"replay with ISTHMUS_SEED={value:#x}")
+    return value

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""Every example in a docstring of the package runs."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import isthmus
+
+MODULES = ["isthmus", *(m.name for m in pkgutil.walk_packages(isthmus.__path__, "isthmus."))]
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if not m.endswith(("__main__", "._native"))])
+def test_examples_run(module: str) -> None:
+    failed, _ = doctest.testmod(importlib.import_module(module))
+    assert not failed
