@@ -14,16 +14,15 @@ enum ist_verdict ist_config_check(const struct ist_config *c)
         return IST_V_BAD_ROLE;
     if (c->tag >= IST_TAGS)
         return IST_V_BAD_TAG;
+    if (c->frame_max < IST_FRAME_MIN || c->frame_max > IST_FRAME_LIMIT)
+        return IST_V_BAD_FRAME;
     for (int i = 0; i < 2; i++) {
         ist_u32 ring = c->ring_bytes[i];
         if (ring < IST_RING_MIN || ring > IST_RING_MAX || (ring & (ring - 1u)) != 0)
             return IST_V_BAD_RING;
-    }
-    if (c->frame_max < IST_FRAME_MIN || c->frame_max > IST_FRAME_LIMIT)
-        return IST_V_BAD_FRAME;
-    for (int i = 0; i < 2; i++)
-        if (ist_record_size(c->frame_max, c->tag) > c->ring_bytes[i])
+        if (ist_record_size(c->frame_max, c->tag) > ring)
             return IST_V_FRAME_RING;
+    }
     if (c->mtu < IST_MTU_MIN || c->mtu > c->frame_max || c->mtu + IST_ETHER_ROOM > c->frame_max)
         return IST_V_BAD_MTU;
     if ((c->features & ~IST_FEATURES_ALL) != 0 || (c->required & ~c->features) != 0)

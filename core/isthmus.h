@@ -120,7 +120,6 @@ enum ist_verdict ist_config_check(const struct ist_config *c);
 ist_u32 ist_buffer_size(const struct ist_config *c, ist_u32 role);
 ist_u64 ist_config_digest(const struct ist_config *c);
 const char *ist_verdict_name(ist_u32 verdict); /* "OK", "EMPTY", ...; "?" outside the table */
-const char *ist_verdict_text(ist_u32 verdict);
 
 /* ---- session ---------------------------------------------------------------------------------------------- */
 
@@ -176,7 +175,6 @@ struct ist_frame {
 enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame *f);
 /* Copies the frame in hand to dst (f.length bytes), then checks the copy. OK or TAG; consumed either way. */
 enum ist_verdict ist_take(struct ist_endpoint *e, void *dst);
-/* The same in two steps for a stack that wants the bytes in pieces: not offered; copy once, then parse. */
 /* Consumes the frame in hand without reading it; counts `why` (NO_BUFFER, FILTER, ...). */
 void ist_drop(struct ist_endpoint *e, enum ist_verdict why);
 /* Tells the peer what we have consumed. True: ring its doorbell (it waits for room). ist_peek does this by itself when

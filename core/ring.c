@@ -89,10 +89,9 @@ static ist_u32 pad(struct ist_endpoint *e, ist_u32 length)
     ist_u8 *payload = payload_of(e);
     ist_u32 padded = length < IST_FRAME_MIN ? IST_FRAME_MIN : length;
     ist_zero(payload + length, IST_ROUND(padded) - length);
-    if (e->config.tag != IST_TAG_NONE && padded > length) {
-        static const ist_u8 zero[IST_FRAME_MIN];
-        ist_tag_feed(&e->tx.tagger, zero, padded - length);
-    }
+    if (e->config.tag != IST_TAG_NONE)
+        for (; length < padded; length++)
+            ist_tag_feed(&e->tx.tagger, "", 1);
     return padded;
 }
 

@@ -101,21 +101,28 @@ static enum condition look(struct ist_endpoint *e, ist_u32 own, enum ist_verdict
     return (enum condition)by_state[state];
 }
 
-static void leave(struct ist_endpoint *e, ist_u32 state, enum ist_verdict reason)
+/* Why the link is not, or no longer, up: for us, for the counters, and for the peer to read. */
+static void note(struct ist_endpoint *e, enum ist_verdict reason)
 {
     e->reason = reason;
-    e->count[reason]++;
+    e->count[reason] += reason != IST_V_OK;
+    ist_store(e->tx.own, IST_CTL_REFUSAL, reason);
+}
+
+static void leave(struct ist_endpoint *e, ist_u32 state, enum ist_verdict reason)
+{
+    note(e, reason);
     publish_state(e, state);
 }
 
-static enum ist_verdict heartbeat(struct ist_endpoint *e, ist_u64 now)
+static int silent(struct ist_endpoint *e, ist_u64 now)
 {
     ist_u32 beat = ist_load(e->rx.peer, IST_CTL_BEAT);
     if (beat != e->peer_beat) {
         e->peer_beat = beat;
         e->heard = now;
     }
-    return e->config.silence != 0 && now - e->heard > e->config.silence ? IST_V_PEER_SILENT : IST_V_OK;
+    return e->config.silence != 0 && now - e->heard > e->config.silence;
 }
 
 enum ist_state ist_poll(struct ist_endpoint *e, ist_u64 now)
@@ -127,26 +134,21 @@ enum ist_state ist_poll(struct ist_endpoint *e, ist_u64 now)
 
     enum ist_verdict refusal;
     const enum condition seen = look(e, own, &refusal);
-    const struct step step = table[own][seen];
+    struct step step = table[own][seen];
     enum ist_verdict reason = (enum ist_verdict)step.reason;
     if (own == IST_INIT) {
         /* Counted and shown once per change, not once per look. */
         if (reason == IST_V_OK)
             reason = refusal;
-        if (reason != e->reason) {
-            e->reason = reason;
-            e->count[reason] += reason != IST_V_OK;
-            ist_store(e->tx.own, IST_CTL_REFUSAL, reason);
-        }
-    } else if (reason == IST_V_OK) {
-        reason = heartbeat(e, now);
-        if (reason != IST_V_OK) {
-            leave(e, IST_RESET, reason);
-            return IST_RESET;
-        }
+        if (reason != e->reason)
+            note(e, reason);
     } else {
-        leave(e, step.next, reason);
-        return (enum ist_state)step.next;
+        if (reason == IST_V_OK && silent(e, now)) {
+            reason = IST_V_PEER_SILENT;
+            step.next = IST_RESET;
+        }
+        if (reason != IST_V_OK)
+            note(e, reason);
     }
     if (step.next != own) {
         e->heard = now;
@@ -165,7 +167,7 @@ enum ist_verdict ist_init(struct ist_endpoint *e, const struct ist_config *c, vo
     enum ist_verdict v = ist_config_check(c);
     if (v != IST_V_OK)
         return v;
-    ist_zero(e, sizeof *e);
+    ist_zero((ist_u8 *)e, sizeof *e);
     ist_copy_bytes((ist_u8 *)&e->config, (const ist_u8 *)c, sizeof *c);
     e->tx.own = e->rx.own = (ist_u8 *)own;
     ist_attach(e, peer);

@@ -80,8 +80,19 @@ static inline void ist_state_set(struct ist_endpoint *e, ist_u32 state)
 
 /* ---- bytes ----------------------------------------------------------------------------------------------- */
 
-static inline void ist_copy_bytes(ist_u8 *dst, const ist_u8 *src, ist_size n)
+/* Inlined where speed counts; where size does, once, in copy.c. */
+#ifdef __OPTIMIZE_SIZE__
+#define IST_BYTES_FN
+void ist_copy_bytes(ist_u8 *dst, const ist_u8 *src, ist_size n);
+void ist_zero(ist_u8 *dst, ist_size n);
+#else
+#define IST_BYTES_FN static inline
+#endif
+#if !defined(__OPTIMIZE_SIZE__) || defined(IST_BYTES_BODY)
+
+IST_BYTES_FN void ist_copy_bytes(ist_u8 *dst, const ist_u8 *src, ist_size n)
 {
+#ifndef __OPTIMIZE_SIZE__
     for (; n >= 64; n -= 64, dst += 64, src += 64) {
         const ist_chunk *s = (const ist_chunk *)(const void *)src;
         ist_chunk *d = (ist_chunk *)(void *)dst;
@@ -92,6 +103,7 @@ static inline void ist_copy_bytes(ist_u8 *dst, const ist_u8 *src, ist_size n)
         d[3] = f;
         IST_COMPILER_BARRIER();
     }
+#endif
     for (; n >= 16; n -= 16, dst += 16, src += 16) {
         *(ist_chunk *)(void *)dst = *(const ist_chunk *)(const void *)src;
         IST_COMPILER_BARRIER();
@@ -116,6 +128,20 @@ static inline void ist_copy_bytes(ist_u8 *dst, const ist_u8 *src, ist_size n)
     IST_COMPILER_BARRIER();
 }
 
+IST_BYTES_FN void ist_zero(ist_u8 *dst, ist_size n)
+{
+    for (; n >= 8; n -= 8, dst += 8) {
+        *(ist_w64 *)(void *)dst = 0;
+        IST_COMPILER_BARRIER();
+    }
+    for (; n; n--, dst++) {
+        *dst = 0;
+        IST_COMPILER_BARRIER();
+    }
+}
+
+#endif
+
 /* The peer's payload into private memory. */
 static inline void ist_copy_in(void *dst, const ist_u8 *peer, ist_size n)
 {
@@ -127,19 +153,6 @@ static inline void ist_copy_in(void *dst, const ist_u8 *peer, ist_size n)
 static inline void ist_copy_out(ist_u8 *own, const void *src, ist_size n)
 {
     ist_copy_bytes(own, (const ist_u8 *)src, n);
-}
-
-static inline void ist_zero(void *dst, ist_size n)
-{
-    ist_u8 *d = (ist_u8 *)dst;
-    for (; n >= 8; n -= 8, d += 8) {
-        *(ist_w64 *)(void *)d = 0;
-        IST_COMPILER_BARRIER();
-    }
-    for (; n; n--, d++) {
-        *d = 0;
-        IST_COMPILER_BARRIER();
-    }
 }
 
 #endif

@@ -5,6 +5,15 @@
 #include "inner.h"
 #include "shared.h"
 
+/* The reflected polynomial 0x82f63b78, a nibble at a time in a build for size, else a byte at a time. */
+#ifdef __OPTIMIZE_SIZE__
+#define CRC_BITS 4
+static const ist_u32 crc_table[16] = {
+    0x00000000u, 0x105ec76fu, 0x20bd8edeu, 0x30e349b1u, 0x417b1dbcu, 0x5125dad3u, 0x61c69362u, 0x7198540du,
+    0x82f63b78u, 0x92a8fc17u, 0xa24bb5a6u, 0xb21572c9u, 0xc38d26c4u, 0xd3d3e1abu, 0xe330a81au, 0xf36e6f75u,
+};
+#else
+#define CRC_BITS 8
 static const ist_u32 crc_table[256] = {
     0x00000000u, 0xf26b8303u, 0xe13b70f7u, 0x1350f3f4u, 0xc79a971fu, 0x35f1141cu, 0x26a1e7e8u, 0xd4ca64ebu,
     0x8ad958cfu, 0x78b2dbccu, 0x6be22838u, 0x9989ab3bu, 0x4d43cfd0u, 0xbf284cd3u, 0xac78bf27u, 0x5e133c24u,
@@ -39,13 +48,17 @@ static const ist_u32 crc_table[256] = {
     0xf36e6f75u, 0x0105ec76u, 0x12551f82u, 0xe03e9c81u, 0x34f4f86au, 0xc69f7b69u, 0xd5cf889du, 0x27a40b9eu,
     0x79b737bau, 0x8bdcb4b9u, 0x988c474du, 0x6ae7c44eu, 0xbe2da0a5u, 0x4c4623a6u, 0x5f16d052u, 0xad7d5351u,
 };
+#endif
 
 ist_u32 ist_crc32c(ist_u32 crc, const void *data, ist_size n)
 {
     const ist_u8 *p = (const ist_u8 *)data;
     crc = ~crc;
-    while (n--)
-        crc = crc_table[(crc ^ *p++) & 0xffu] ^ (crc >> 8);
+    while (n--) {
+        crc ^= *p++;
+        for (int bit = 0; bit < 8; bit += CRC_BITS)
+            crc = crc_table[crc & ((1u << CRC_BITS) - 1u)] ^ (crc >> CRC_BITS);
+    }
     return ~crc;
 }
 
@@ -86,10 +99,7 @@ void ist_tag_start(struct ist_tagger *t, ist_u32 kind, const ist_u64 key[2])
 static void absorb(struct ist_tagger *t, ist_u64 w, ist_u32 n)
 {
     if (t->kind == IST_TAG_CRC32C) {
-        ist_u32 crc = ~t->crc;
-        for (; n; n--, w >>= 8)
-            crc = crc_table[(crc ^ (ist_u32)w) & 0xffu] ^ (crc >> 8);
-        t->crc = ~crc;
+        t->crc = ist_crc32c(t->crc, &w, n);
         return;
     }
     ist_u32 have = (ist_u32)(t->length & 7u);
