@@ -50,6 +50,8 @@ int ist_spin(const struct ist_endpoint *e, uint64_t ns);
 
 /* Arms the doorbell, with the fence moved here where the peer relies on it. 1: work pending already, do not sleep. */
 int ist_arm_for_sleep(struct ist_endpoint *e);
+/* The same before sleeping for room: 1: `length` fits already, or the link is down. */
+int ist_arm_tx_for_sleep(struct ist_endpoint *e, uint32_t length);
 
 /* CRC-32C with the CPU's instruction where it has one (checked at run time), else NULL. */
 ist_copy_crc_fn ist_hw_copy_crc(void);

@@ -37,6 +37,8 @@ int ist_world_open(struct ist_world *w);
 void ist_world_control(struct ist_world *w);
 /* Clears the bell; a peer that hung up is reported by the supervisor, not here. */
 void ist_world_bell(struct ist_world *w);
+/* The common members of the status as JSON text, without the braces. Returns bytes written, fewer than room. */
+size_t ist_world_status(const struct ist_world *w, char *text, size_t room);
 /* Handshake, heartbeat, state report. Call once per period and after every wake-up. Returns the link state. */
 enum ist_state ist_world_tick(struct ist_world *w, uint64_t now);
 /* Rings the peer, if there is one. */

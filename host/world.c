@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- what the supervisor hands over at start ---------------------------------------------------------------- */
+
+static int complain(const char *what, const char *detail)
+{
+    fprintf(stderr, "isthmus: %s%s%s\n", what, detail ? ": " : "", detail ? detail : "");
+    return -1;
+}
+
+static uint32_t low32(uint64_t value)
+{
+    return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value; /* too large stays too large, and is refused by name */
+}
+
+static int set_key(struct ist_config *c, const char *key, size_t n, uint64_t value)
+{
+    const struct {
+        const char *name;
+        uint32_t *word;
+        uint64_t *wide;
+    } known[] = {
+        {"role", &c->role, NULL},
+        {"ring_normal", &c->ring_bytes[IST_NORMAL], NULL},
+        {"ring_secure", &c->ring_bytes[IST_SECURE], NULL},
+        {"frame_max", &c->frame_max, NULL},
+        {"tag", &c->tag, NULL},
+        {"first_cursor", &c->first_cursor, NULL},
+        {"mtu", &c->mtu, NULL},
+        {"features", &c->features, NULL},
+        {"required", &c->required, NULL},
+        {"first_sequence", NULL, &c->first_sequence},
+        {"silence", NULL, &c->silence},
+        {"budget_interval", NULL, &c->budget_interval},
+        {"budget_tolerance", NULL, &c->budget_tolerance},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strlen(known[i].name) != n || memcmp(known[i].name, key, n) != 0)
+            continue;
+        if (known[i].word)
+            *known[i].word = low32(value);
+        else
+            *known[i].wide = value;
+        return 0;
+    }
+    return -1;
+}
+
+static int parse_config(struct ist_config *c, const char *text)
+{
+    memset(c, 0, sizeof *c);
+    for (const char *p = text + strspn(text, " "); *p; p += strspn(p, " ")) {
+        size_t n = strcspn(p, "= ");
+        char *end;
+        if (p[n] != '=')
+            return complain("ISTHMUS_CONFIG wants key=value", p);
+        errno = 0;
+        uint64_t value = strtoull(p + n + 1, &end, 0);
+        if (errno != 0 || end == p + n + 1 || (*end != ' ' && *end != 0))
+            return complain("ISTHMUS_CONFIG holds a value that is no number", p);
+        if (set_key(c, p, n, value) != 0)
+            return complain("ISTHMUS_CONFIG holds an unknown key", p);
+        p = end;
+    }
+    return 0;
+}
+
+/* ---- the control socket ---------------------------------------------------------------------------------------- */
+
+static int say(struct ist_world *w, struct ist_message m, const char *text, size_t bytes, int fd)
+{
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {.room = {0}};
+    struct iovec iov[2] = {{&m, sizeof m}, {(void *)(uintptr_t)text, bytes}};
+    struct msghdr h = {.msg_iov = iov, .msg_iovlen = text ? 2 : 1};
+    m.version = IST_CONTROL_VERSION;
+    if (fd >= 0) {
+        h.msg_control = control.room;
+        h.msg_controllen = sizeof control.room;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    ssize_t n;
+    do
+        n = sendmsg(w->control_fd, &h, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+/* Reads one packet and its descriptors (at most 2). Bytes, 0 at end of file, or -errno. */
+static ssize_t hear(struct ist_world *w, struct ist_message *m, int fd[2])
+{
+    union {
+        char room[CMSG_SPACE(2 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {m, sizeof *m};
+    struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control};
+    fd[0] = fd[1] = -1;
+    ssize_t n = recvmsg(w->control_fd, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0)
+        return -errno;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+            memcpy(fd, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+    return n;
+}
+
+/* ---- attach and detach ------------------------------------------------------------------------------------------ */
+
+static void detach(struct ist_world *w, enum ist_verdict why)
+{
+    ist_end(&w->ep, why);
+    if (w->peer) {
+        ist_attach(&w->ep, w->blank);
+        munmap((void *)(uintptr_t)w->peer, w->peer_size);
+        w->peer = NULL;
+    }
+    if (w->bell_fd >= 0)
+        close(w->bell_fd);
+    w->bell_fd = -1;
+}
+
+static void attach(struct ist_world *w, const struct ist_message *m, int fd[2])
+{
+    const char *why = "descriptors are missing";
+    const void *peer = NULL;
+    detach(w, IST_V_PEER_LEFT);
+    int error = fd[0] >= 0 && fd[1] >= 0 ? ist_memfd_map(fd[0], w->peer_size, &peer, &why) : -EBADF;
+    if (error != 0) {
+        complain("attach refused", why);
+        say(w, (struct ist_message){.type = IST_MSG_REFUSED, .value = error, .epoch = m->epoch}, NULL, 0, -1);
+        return;
+    }
+    w->peer = peer;
+    w->bell_fd = fd[1];
+    fd[1] = -1;
+    w->attaches++;
+    ist_attach(&w->ep, peer);
+    ist_begin(&w->ep, m->epoch, m->key, ist_now());
+    say(w, (struct ist_message){.type = IST_MSG_ATTACHED, .epoch = m->epoch}, NULL, 0, -1);
+}
+
+/* ---- status -------------------------------------------------------------------------------------------------------- */
+
+size_t ist_world_status(const struct ist_world *w, char *text, size_t room)
+{
+    static const char *const state[IST_STATES] = {"RESET", "INIT", "READY", "RUN", "DEAD"};
+    const struct ist_endpoint *e = &w->ep;
+    size_t n = (size_t)snprintf(
+        text, room,
+        "\"state\":\"%s\",\"reason\":\"%s\",\"epoch\":%llu,\"agreed\":%u,\"attaches\":%llu,\"sent\":%llu,"
+        "\"sent_bytes\":%llu,\"received_bytes\":%llu,\"lost\":%llu,\"in_flight\":%u,\"counters\":{",
+        state[ist_link_state(e)], ist_verdict_name(e->reason), (unsigned long long)e->epoch, e->agreed,
+        (unsigned long long)w->attaches, (unsigned long long)e->sent, (unsigned long long)e->tx.bytes,
+        (unsigned long long)e->rx.bytes, (unsigned long long)e->rx.lost, e->tx.head - e->tx.tail);
+    for (uint32_t v = 0; v < IST_VERDICT_COUNT && n < room; v++)
+        n += (size_t)snprintf(text + n, room - n, "%s\"%s\":%llu", v ? "," : "", ist_verdict_name(v),
+                              (unsigned long long)e->count[v]);
+    if (n < room)
+        n += (size_t)snprintf(text + n, room - n, "}");
+    return n < room ? n : room - 1;
+}
+
+static void reply_status(struct ist_world *w, int64_t value)
+{
+    static char text[IST_CONTROL_MAX - sizeof(struct ist_message)];
+    size_t room = sizeof text, n = 0;
+    text[n++] = '{';
+    n += ist_world_status(w, text + n, room - n);
+    if (w->status)
+        n += w->status(w->ctx, text + n, room - n - 1);
+    text[n++] = '}';
+    say(w, (struct ist_message){.type = IST_MSG_STATUS_REPLY, .value = value}, text, n, -1);
+}
+
+/* ---- the world's life ---------------------------------------------------------------------------------------------- */
+
+int ist_world_open(struct ist_world *w)
+{
+    const char *control = getenv("ISTHMUS_CONTROL"), *config = getenv("ISTHMUS_CONFIG");
+    struct ist_config c;
+    w->control_fd = w->own_fd = w->bell_fd = -1;
+    w->peer = NULL;
+    w->stopping = 0;
+    w->stall_ns = w->attaches = 0;
+    w->told_state = IST_RESET;
+    if (!control || !config)
+        return complain("this program is started by `isthmus run`: ISTHMUS_CONTROL or ISTHMUS_CONFIG is not set", NULL);
+    w->control_fd = atoi(control);
+    if (fcntl(w->control_fd, F_SETFD, FD_CLOEXEC) != 0)
+        return complain("ISTHMUS_CONTROL names no open descriptor", control);
+    if (parse_config(&c, config) != 0)
+        return -1;
+    if (ist_fence_register() != 0)
+        c.features &= ~IST_FEATURE_SLEEPER_FENCE;
+    enum ist_verdict v = ist_config_check(&c);
+    if (v != IST_V_OK)
+        return complain("channel configuration refused", ist_verdict_name(v));
+
+    w->own_size = ist_memfd_size(&c, c.role);
+    w->peer_size = ist_memfd_size(&c, c.role ^ 1u);
+    w->own_fd = ist_memfd_make(c.role == IST_SECURE ? "isthmus-secure" : "isthmus-normal", w->own_size, &w->own);
+    if (w->own_fd < 0)
+        return complain("cannot make the shared buffer", strerror(-w->own_fd));
+    w->blank = mmap(NULL, IST_CONTROL_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (w->blank == MAP_FAILED)
+        return complain("cannot map memory", strerror(errno));
+    ist_init(&w->ep, &c, w->own, w->blank);
+    w->ep.copy_crc = ist_hw_copy_crc();
+    int error = say(w, (struct ist_message){.type = IST_MSG_HELLO, .value = (int64_t)w->own_size}, NULL, 0, w->own_fd);
+    return error == 0 ? 0 : complain("cannot reach the supervisor", strerror(-error));
+}
+
+void ist_world_control(struct ist_world *w)
+{
+    struct ist_message m;
+    int fd[2];
+    ssize_t n = hear(w, &m, fd);
+    if (n == -EAGAIN || n == -EINTR)
+        return;
+    if (n < (ssize_t)sizeof m || m.version != IST_CONTROL_VERSION) {
+        w->stopping = 1; /* end of file, or a supervisor of another version: nobody looks after us any more */
+    } else if (m.type == IST_MSG_ATTACH) {
+        attach(w, &m, fd);
+    } else if (m.type == IST_MSG_DETACH) {
+        detach(w, IST_V_PEER_LEFT);
+    } else if (m.type == IST_MSG_STATUS) {
+        reply_status(w, m.value);
+    } else if (m.type == IST_MSG_STALL) {
+        w->stall_ns = (uint64_t)m.value * 1000u;
+    } else if (m.type == IST_MSG_STOP) {
+        w->stopping = 1;
+    }
+    for (int i = 0; i < 2; i++)
+        if (fd[i] >= 0)
+            close(fd[i]);
+}
+
+void ist_world_bell(struct ist_world *w)
+{
+    if (w->bell_fd >= 0 && ist_bell_clear(w->bell_fd) == -EPIPE) {
+        close(w->bell_fd); /* or every poll would wake at once; the supervisor knows more */
+        w->bell_fd = -1;
+    }
+}
+
+void ist_world_ring(struct ist_world *w)
+{
+    if (w->bell_fd >= 0)
+        (void)ist_bell_ring(w->bell_fd);
+}
+
+enum ist_state ist_world_tick(struct ist_world *w, uint64_t now)
+{
+    const enum ist_state before = ist_link_state(&w->ep);
+    const enum ist_state state = ist_poll(&w->ep, now);
+    if (state != before)
+        ist_world_ring(w); /* the peer need not wait for its own period to see it */
+    if ((uint32_t)state != w->told_state) {
+        struct ist_message m = {.type = IST_MSG_STATE, .value = state, .extra = w->ep.reason, .epoch = w->ep.epoch};
+        if (say(w, m, NULL, 0, -1) == 0)
+            w->told_state = state;
+    }
+    return state;
+}
+
+void ist_world_close(struct ist_world *w)
+{
+    detach(w, IST_V_PEER_LEFT);
+    munmap(w->own, w->own_size);
+    close(w->own_fd);
+    close(w->control_fd);
+}
