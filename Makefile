@@ -25,6 +25,9 @@ slow: setup-test  ## the same with the long campaigns
 lint: setup-test  ## style, types and the rules of the tree alone
 	@.venv/bin/python -m pytest tests/test_style.py tests/test_tree.py
 
+sizes: setup-test  ## what the core costs a small target: text, state, shared memory
+	@.venv/bin/python tools/sizes.py
+
 dist: setup-test  ## sdist and wheel in dist/
 	@.venv/bin/python -m build --outdir dist
 
