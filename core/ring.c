@@ -126,7 +126,7 @@ enum ist_verdict ist_commit(struct ist_endpoint *e, ist_u32 length)
     tx->head += ist_record_size(length, tag);
     tx->sequence++;
     tx->bytes += length;
-    tx->open = 0;
+    tx->open = tx->filled = 0; /* both: ist_append has open - filled bytes of room */
     e->sent++;
     return IST_V_OK;
 }
@@ -136,7 +136,7 @@ void ist_cancel(struct ist_endpoint *e)
     struct ist_tx *tx = &e->tx;
     if (tx->open != 0) /* what was written must not wait there for a shorter frame's reader */
         ist_zero(payload_of(e), tx->open);
-    tx->open = 0;
+    tx->open = tx->filled = 0;
 }
 
 int ist_publish(struct ist_endpoint *e)
