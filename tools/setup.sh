@@ -46,7 +46,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     elif sudo -n true 2>/dev/null; then
         as_root=(sudo -n env)
     else
-        die "missing packages; run: apt-get install ${missing[*]}"
+        die "missing packages; as root: apt-get install ${missing[*]}"
     fi
     apt() { # shows one line per package, keeps the rest for a failure
         "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" 2>&1 </dev/null |

@@ -88,8 +88,8 @@ def sizes(work: Path) -> list[Size]:
 def main() -> int:
     with tempfile.TemporaryDirectory() as work:
         measured = sizes(Path(work))
-        for name, size in text_by_file(Path(work)).items():
-            print(f"    {name:42}{size:6}")
+        for name, text in text_by_file(Path(work)).items():
+            print(f"    {name:42}{text:6}")
     for size in measured:
         print(f"{size.what:46}{size.bytes:6} B of {size.limit}{'' if size.ok else '  OVER'}")
     return 0 if all(size.ok for size in measured) else 1
