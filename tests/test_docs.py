@@ -8,6 +8,8 @@ SPEC's tables are known by their header row; names are C names in backticks, num
                                      no number (n bytes) only in the last row
     | Value | Name | ...             any other number or enumerator
     | Value | Verdict | Text | ...   verdicts by their public name, with the text that the core prints
+    | Own | CONDITION | ...          link states: an entry is the next state and, if any, the verdict in
+                                     backticks; "the refusal" stands for whichever fits, "-" for no case
 
 A row whose name does not start with IST_ describes a part of the row before it, and is not compared.
 
@@ -30,6 +32,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ABI = ROOT / "core/abi.h"
 COUNTS = {"IST_STATES", "IST_TAGS"}  # how many there are: no number on the wire
+REFUSALS = {f"PEER_{word}" for word in ("MAGIC", "VERSION", "ROLE", "GEOMETRY", "MTU", "FEATURES", "EPOCH")}
+REFUSALS.add("STATE_WORD")
 ISTHMUS = Path(sys.executable).with_name("isthmus")
 
 # ---- the compiled side ---------------------------------------------------------------------------
@@ -183,6 +187,33 @@ def test_spec_rule_accepts() -> None:
 def test_spec_rule_refuses(old: str, new: str) -> None:
     assert old in GOOD
     assert list(spec_problems(GOOD.replace(old, new), TINY))
+
+
+def test_state_table_is_what_the_core_does(tmp_path: Path) -> None:
+    """Every own state x condition of the peer: the compiled core does what SPEC's entry says."""
+    program = tmp_path / "states"
+    sources = [ROOT / "tests/c/spec_states.c", *ABI.parent.glob("*.c")]
+    subprocess.run(["cc", "-std=c11", "-I", ABI.parent, "-o", program, *sources], check=True)
+    lines = subprocess.run([program], check=True, capture_output=True, text=True).stdout.splitlines()
+    (table,) = (t for t in tables((ROOT / "docs/SPEC.md").read_text()) if t.header[0] == "Own")
+    entries = {
+        (row["Own"], condition): row[condition] for row in table.rows for condition in table.header[1:]
+    }
+    tried = set()
+    for own, condition, state, verdict in (line.split("\t") for line in lines):
+        entry = entries[own, condition]
+        tried.add((own, condition))
+        if entry == "-":
+            continue
+        expected, _, reason = entry.partition(", ")
+        assert state == expected, f"{own}, peer {condition}: {state}, SPEC says {entry}"
+        if reason == "the refusal":
+            assert verdict in REFUSALS, f"{own}, peer {condition}: {verdict}"
+        else:
+            assert verdict == (reason.strip("`") or "-"), (
+                f"{own}, peer {condition}: {verdict}, SPEC says {entry}"
+            )
+    assert tried == set(entries)
 
 
 # ---- README --------------------------------------------------------------------------------------
