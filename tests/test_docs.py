@@ -280,11 +280,20 @@ def test_readme_python_runs(block: str, tmp_path: Path) -> None:
 # ---- links between documents ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "document", sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-)
+DOCUMENTS = sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document: str) -> None:
     path = ROOT / document
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{document} links to {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_named_files_exist(document: str) -> None:
+    """`core/abi.h` in a text is a claim like any other; a test that THREATS names has to be there."""
+    folders = "core|host|worlds|boards|src|tests|tools|docs"
+    for name in re.findall(rf"`((?:{folders})/[\w./*-]*)`", (ROOT / document).read_text()):
+        assert list(ROOT.glob(name.rstrip("/"))), f"{document} names {name}"

@@ -85,7 +85,8 @@ def test_wheel_carries_the_package(packages: Built) -> None:
     """All but the extension's sources, which are compiled in."""
     wheel = packages.in_wheel()
     inside = {p for p in wheel if p.startswith("isthmus/") and not p.startswith("isthmus/_tree/")}
-    wanted = {p.removeprefix("src/") for p in files("src/isthmus") if not p.startswith("src/isthmus/_native/")}
+    native = "src/isthmus/_native/"
+    wanted = {p.removeprefix("src/") for p in files("src/isthmus") if not p.startswith(native)}
     assert {p for p in inside if not p.endswith(".so")} == {p for p in wanted if not p.endswith(".so")}
 
 
