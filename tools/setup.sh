@@ -16,6 +16,12 @@ die() {
     printf 'setup: %s\n' "$*" >&2
     exit 2
 }
+cause() { # the line of a log that says most: the compiler's, else a client's, else the last
+    {
+        grep -m1 -E '[^ ]: (fatal )?error: ' "$1" || grep -m1 -E '^ *(ERROR|E|error): ' "$1" || tail -n 1 "$1"
+    } | sed 's/^ *//'
+}
+
 trap 'exit 130' INT
 
 level=run
@@ -59,7 +65,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         say "apt-get update (the package lists are missing or out of date)"
         apt update || true
         apt install --no-install-recommends "${missing[@]}" ||
-            die "apt-get install ${missing[*]} failed: $(grep -m1 '^E:' "$log" || tail -n 1 "$log")"
+            die "apt-get install ${missing[*]} failed: $(cause "$log")"
     fi
 fi
 
@@ -78,7 +84,7 @@ same() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
 pip() { # one line per package that is fetched
     .venv/bin/python -m pip --disable-pip-version-check install --progress-bar off "$@" 2>&1 </dev/null |
         tee .venv/pip.log | sed -un 's/^Collecting \([^ ;]*\).*/setup: fetching \1/p' >&2 ||
-        die "pip could not install the Python packages: $(grep -m1 -i '^ *error' .venv/pip.log || tail -n 1 .venv/pip.log)"
+        die "pip failed: $(cause .venv/pip.log)"
 }
 
 # The console script names the interpreter by its full path, so a checkout that moved gets a new environment.
@@ -105,6 +111,6 @@ fi
 if ! same .venv/done.native "$native"; then
     say "compiling the extension"
     .venv/bin/python setup.py -q build_ext --inplace --force >.venv/native.log 2>&1 </dev/null ||
-        die "the extension does not compile: $(grep -m1 'error' .venv/native.log || tail -n 1 .venv/native.log)"
+        die "the extension does not compile: $(cause .venv/native.log)"
     printf '%s\n' "$native" >.venv/done.native
 fi
