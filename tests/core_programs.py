@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""Builds and runs the C tests of the core (tests/c) for the pytest drivers beside this file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = ROOT / "tests/c"
+CORE = ROOT / "core"
+
+#: Both compilers of the project; a test that needs one and does not find it fails.
+COMPILERS = ("gcc", "clang")
+WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
+#: Addresses and undefined behaviour: the first finding ends the program.
+SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+#: Puts the program in every load of shared memory (core/shared.h).
+HOOKED = "-DIST_TEST_HOOKS"
+
+
+def compiler(*command: str) -> str:
+    """Runs a compiler or binary tool; its standard output, or a failed test that shows what it said."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)}\n{done.stderr}", pytrace=False)
+    return done.stdout
+
+
+def build(
+    factory: pytest.TempPathFactory,
+    program: str | Path,
+    *flags: str,
+    cc: str = "gcc",
+    link: tuple[str, ...] = (),
+) -> Path:
+    """Links tests/c/`program`.c, or the file given, with the core; the executable.
+
+    Objects lie in a folder of this test session by compiler and flags: the core is compiled once for each.
+    """
+    source = program if isinstance(program, Path) else SOURCES / f"{program}.c"
+    command = (cc, "-D_GNU_SOURCE", *WARNINGS, *flags, f"-I{CORE}", f"-I{SOURCES}")
+    folder = factory.getbasetemp() / f"core-{hashlib.sha256(repr(command).encode()).hexdigest()[:12]}"
+    folder.mkdir(exist_ok=True)
+
+    def objects(path: Path) -> Path:
+        target = folder / f"{path.stem}.o"
+        if not target.exists():
+            compiler(*command, "-c", str(path), "-o", str(target))
+        return target
+
+    executable = folder / source.stem
+    if not executable.exists():
+        with ThreadPoolExecutor(2) as pool:
+            linked = [*pool.map(objects, [source, *sorted(CORE.glob("*.c"))])]
+        compiler(*command, *map(str, linked), "-o", str(executable), *link)
+    return executable
+
+
+def run(program: Path, *arguments: str, stdin: str = "", timeout: float = 200) -> str:
+    """Runs a test program; its standard output, or a failed test that shows what it said."""
+    command = [str(program), *arguments]
+    try:
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, check=False, timeout=timeout
+        )
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"{' '.join(command)}: still running after {timeout} s", pytrace=False)
+    if done.returncode:
+        pytest.fail(
+            f"{' '.join(command)}: status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-6000:]}",
+            pytrace=False,
+        )
+    return done.stdout
+
+
+def names_of(program: str) -> list[str]:
+    """The names of all TEST(name) in tests/c/`program`.c."""
+    return re.findall(r"^TEST\((\w+)\)", (SOURCES / f"{program}.c").read_text(), re.MULTILINE)
