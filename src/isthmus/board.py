@@ -47,6 +47,24 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of a board file: immutable, and a misspelt key is an error."""
 
 
+class _Side(_Table):
+    """What both worlds' tables have in common."""
+
+    ring_bytes: int = 262144
+    mac: str = ""
+    ip: str = ""
+
+    @property
+    def address(self) -> str:
+        """The IPv4 address alone."""
+        return self.ip.partition("/")[0]
+
+    @property
+    def netmask(self) -> str:
+        """The network's mask, dotted."""
+        return str(ipaddress.IPv4Interface(self.ip).netmask)
+
+
 class Channel(_Table):
     """What both worlds must agree on. Sizes in bytes."""
 
@@ -77,19 +95,17 @@ class Task(_Table):
     period_us: int = 1000
 
 
-class Normal(_Table):
+class Normal(_Side):
     """The Normal world's side: its ring, and its interface in the Linux kernel stack."""
 
-    ring_bytes: int = 262144
     interface: str = "ist0"
     mac: str = "02:49:53:00:00:01"
     ip: str = "10.77.0.1/24"
 
 
-class Secure(_Table):
+class Secure(_Side):
     """The Secure world's side: its ring, its stack's addresses, its budget and its periodic tasks."""
 
-    ring_bytes: int = 262144
     mac: str = "02:49:53:00:00:02"
     ip: str = "10.77.0.2/24"
     budget: Budget = Budget()
@@ -105,7 +121,7 @@ class Board(_Table):
     normal: Normal = Normal()
     secure: Secure = Secure()
 
-    def side(self, role: Literal["normal", "secure"]) -> Normal | Secure:
+    def side(self, role: Literal["normal", "secure"]) -> _Side:
         """The table of one world."""
         return self.normal if role == "normal" else self.secure
 

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* pump.c - the Normal world's frame pump: carries frames between the kernel's interface and the channel.
+ *
+ *   kernel IP stack -> ist0 -> packet descriptor -> pump -> our ring ... peer's ring -> pump -> packet descriptor -> ist0
+ *
+ * The packet descriptor is a TAP or an AF_PACKET socket, each with a vnet header before every frame. It belongs to the
+ * supervisor, which holds it open: frames, routes and TCP connections outlive this process.
+ *
+ * One step moves at most BATCH frames each way and publishes once. A full ring is not a reason to drop: the pump stops
+ * reading, so that the kernel queues, and asks for a doorbell when there is room. Before it sleeps it spins for as long
+ * as spinning has paid off lately, at most SPIN_MAX_NS; it never sleeps longer than PERIOD_NS. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <linux/virtio_net.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sandbox.h"
+#include "world.h"
+
+#define BATCH 64u
+#define PERIOD_NS 1000000u
+#define SPIN_FIRST_NS 5000u
+#define SPIN_MAX_NS 50000u
+
+struct pump {
+    struct ist_world world;
+    int fd;            /* packet descriptor, non-blocking */
+    uint32_t limit;    /* frame_max */
+    uint8_t *frame;    /* private: one frame between the channel and the kernel, and back where a tag is carried */
+    uint64_t ticked;   /* when the session was last looked after */
+    uint64_t spin_ns;  /* what to spin before sleeping, as learnt */
+    uint64_t read, written;
+    uint64_t dropped;   /* the kernel did not take a frame of the peer's */
+    uint64_t malformed; /* the kernel offered a frame that cannot enter the channel: offload fields, or its length */
+};
+
+static size_t status(void *ctx, char *text, size_t room)
+{
+    const struct pump *p = ctx;
+    int n = snprintf(text, room, ",\"packet\":{\"read\":%llu,\"written\":%llu,\"dropped\":%llu,\"malformed\":%llu}",
+                     (unsigned long long)p->read, (unsigned long long)p->written, (unsigned long long)p->dropped,
+                     (unsigned long long)p->malformed);
+    return n > 0 && (size_t)n < room ? (size_t)n : 0;
+}
+
+/* ---- kernel -> channel ------------------------------------------------------------------------------------ */
+
+/* Is there room for the largest frame? Looks at the peer's cursor only when what we know of it says no. */
+static int has_room(struct ist_endpoint *e)
+{
+    const uint32_t largest = IST_ROUND(IST_REC_PAYLOAD + e->config.frame_max) + IST_TRAILER;
+    return e->config.ring_bytes[IST_NORMAL] - (e->tx.head - e->tx.tail) >= largest || ist_room(e) >= e->config.frame_max;
+}
+
+/* Without a tag a checksum left to hardware would go unnoticed, so offloads are off at the interface. */
+static int acceptable(const struct pump *p, const struct virtio_net_hdr *h, size_t length)
+{
+    return (h->flags & ~VIRTIO_NET_HDR_F_DATA_VALID) == 0 && h->gso_type == VIRTIO_NET_HDR_GSO_NONE && length > 0 &&
+           length <= p->limit;
+}
+
+/* Reads one frame, in place where nothing is computed over it: 1, or 0 when the kernel has none. The reservation
+ * stands until a frame comes; it is ours alone and costs nothing. */
+static int take_from_kernel(struct pump *p)
+{
+    struct ist_endpoint *e = &p->world.ep;
+    struct virtio_net_hdr header;
+    uint8_t beyond; /* catches what is too long, instead of cutting it */
+    if (e->tx.open == 0 && ist_reserve(e, p->limit, NULL) != IST_V_OK)
+        return 0;
+    void *place = ist_place(e);
+    struct iovec iov[3] = {{&header, sizeof header}, {place ? place : p->frame, p->limit}, {&beyond, 1}};
+    ssize_t n = readv(p->fd, iov, 3);
+    if (n < 0)
+        return 0;
+    p->read++;
+    const size_t length = (size_t)n - sizeof header;
+    if ((size_t)n <= sizeof header || !acceptable(p, &header, length)) {
+        p->malformed++;
+        ist_cancel(e);
+        return 1;
+    }
+    if (!place)
+        (void)ist_append(e, p->frame, (uint32_t)length);
+    (void)ist_commit(e, (uint32_t)length);
+    return 1;
+}
+
+static unsigned to_channel(struct pump *p, int *full)
+{
+    struct ist_endpoint *e = &p->world.ep;
+    unsigned moved = 0;
+    *full = 0;
+    while (moved < BATCH) {
+        if (e->tx.open == 0 && !has_room(e)) {
+            *full = 1;
+            break;
+        }
+        if (!take_from_kernel(p))
+            break;
+        moved++;
+    }
+    if (moved > 0 && ist_publish(e))
+        ist_world_ring(&p->world);
+    return moved;
+}
+
+/* ---- channel -> kernel ------------------------------------------------------------------------------------ */
+
+static unsigned from_channel(struct pump *p, uint64_t now)
+{
+    struct ist_endpoint *e = &p->world.ep;
+    struct virtio_net_hdr header = {.gso_type = VIRTIO_NET_HDR_GSO_NONE};
+    struct ist_frame f;
+    unsigned looked = 0;
+    for (; looked < BATCH; looked++) {
+        enum ist_verdict v = ist_peek(e, now, &f);
+        if (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET)
+            break;
+        if (v != IST_V_OK || ist_take(e, p->frame) != IST_V_OK)
+            continue; /* refused and counted */
+        struct iovec iov[2] = {{&header, sizeof header}, {p->frame, f.length}};
+        if (writev(p->fd, iov, 2) < 0)
+            p->dropped++;
+        else
+            p->written++;
+    }
+    if (ist_rx_bell(e))
+        ist_world_ring(&p->world);
+    return looked;
+}
+
+/* ---- sleep -------------------------------------------------------------------------------------------------- */
+
+/* Waits for a doorbell, the kernel, the supervisor, or the end of the period. */
+static void sleep_until_due(struct pump *p, int running, int full)
+{
+    struct ist_world *w = &p->world;
+    struct pollfd fds[3] = {
+        {.fd = w->control_fd, .events = POLLIN},
+        {.fd = w->bell_fd, .events = POLLIN},
+        {.fd = running && !full ? p->fd : -1, .events = POLLIN},
+    };
+    if (running && (ist_arm_for_sleep(&w->ep) || (full && ist_arm_tx_for_sleep(&w->ep, p->limit)))) {
+        ist_disarm(&w->ep);
+        return;
+    }
+    if (ist_rx_bell(&w->ep))
+        ist_world_ring(w);
+    const uint64_t before = ist_now(), due = p->ticked + PERIOD_NS;
+    const struct timespec wait = {.tv_nsec = due > before ? (long)(due - before) : 0};
+    (void)ppoll(fds, 3, &wait, NULL);
+    if (running)
+        ist_disarm(&w->ep);
+
+    /* Had a longer spin met what woke us? Then spin longer, else not at all. */
+    const uint64_t slept = ist_now() - before;
+    if (slept > SPIN_MAX_NS)
+        p->spin_ns = 0;
+    else
+        p->spin_ns = p->spin_ns == 0 ? SPIN_FIRST_NS : 2 * p->spin_ns > SPIN_MAX_NS ? SPIN_MAX_NS : 2 * p->spin_ns;
+
+    if (fds[0].revents != 0)
+        ist_world_control(w);
+    if (fds[1].revents != 0)
+        ist_world_bell(w);
+    p->ticked = 0; /* look after the session after every wake-up */
+}
+
+static void run(struct pump *p)
+{
+    struct ist_world *w = &p->world;
+    uint64_t busy = 0; /* when a frame last moved */
+    int full = 0;
+    while (!w->stopping) {
+        const uint64_t now = ist_now();
+        if (now - p->ticked >= PERIOD_NS) {
+            if (p->ticked != 0)
+                ist_world_control(w);
+            ist_world_tick(w, now);
+            p->ticked = now;
+        }
+        const int running = ist_link_state(&w->ep) == IST_RUN;
+        if (running && to_channel(p, &full) + from_channel(p, now) > 0)
+            busy = now;
+        else if (!running || now - busy >= p->spin_ns)
+            sleep_until_due(p, running, full);
+        else
+            ist_relax();
+    }
+}
+
+/* ---- start ---------------------------------------------------------------------------------------------------- */
+
+static int complain(const char *what)
+{
+    fprintf(stderr, "isthmus-normal: %s\n", what);
+    return 2;
+}
+
+int main(void)
+{
+    static struct pump p;
+    const char *packet = getenv("ISTHMUS_PACKET");
+    if (ist_world_open(&p.world) != 0)
+        return 2;
+    if (!packet)
+        return complain("ISTHMUS_PACKET is not set");
+    p.fd = atoi(packet);
+    p.limit = p.world.ep.config.frame_max;
+    p.frame = malloc(p.limit);
+    if (!p.frame)
+        return complain("out of memory");
+    p.world.status = status;
+    p.world.ctx = &p;
+    if (ist_sandbox() != 0)
+        return complain("the system call filter cannot be set");
+    run(&p);
+    ist_world_close(&p.world);
+    return 0;
+}
