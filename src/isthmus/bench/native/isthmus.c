@@ -2,9 +2,6 @@
 /* isthmus.c - the channel itself, as a product would use it: the core as it is shipped with every check, over sealed
  * memfds that each end makes and the other verifies, doorbell and heartbeat included. In one process (threads=1) the
  * buffers are plain memory; nothing else differs. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>

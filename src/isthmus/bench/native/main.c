@@ -5,9 +5,6 @@
  *
  * Exit status: 0 with the result on standard output; 2 the case cannot run here, 3 it ran and went wrong, each with
  * one line on standard error. The parent sleeps while its ends run; the ends die with it, and it with its own parent. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>

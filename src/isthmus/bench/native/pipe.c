@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* pipe.c - the peer `pipe`: a pair of pipes, frames of one size, so the byte stream needs no lengths. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "descriptors.h"
 
 struct pipes {

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""What a frame costs: the channel beside the bound of the machine and what people use instead.
+
+Every number comes from interleaved rounds of one run on one machine; only their ratios travel. `run` does it
+all.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from isthmus.bench.cases import CASES, FRAMES, Case
+from isthmus.bench.machine import describe, pick_processors
+from isthmus.bench.program import case_runner
+from isthmus.bench.rounds import Job, Plan, Sample, Series, measure
+from isthmus.bench.runner import Durations, Runner
+from isthmus.bench.verdict import Goal, Row, judge, rows_of
+
+__all__ = ["Document", "Goal", "Options", "Row", "document_of", "jobs_of", "run"]
+
+QUICK_ROUNDS, FULL_ROUNDS = 9, 15
+QUICK_SECONDS = (
+    95.0  # no round starts that would end later; `--quick` promises 120 with set-up and a last repeat
+)
+FULL = Durations(warm=100_000, rtt=200_000, rewarm=50_000, flood=200_000)
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """What `isthmus bench --json` prints."""
+
+    schema: str = "isthmus.bench/1"
+    version: str
+    commit: str | None
+    machine: str
+    stack: str | None = None  # no IP stack is involved in these cases
+    seed: int
+    rounds: int
+    seconds: float
+    processors: tuple[int, int]
+    processor: str
+    kernel: str
+    architecture: str
+    rows: list[Row]
+    goals: list[Goal]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`machine` memory: both ends in one process, over plain memory; only the bound and the channel run
+    there.
+    """
+
+    machine: Literal["host", "memory"] = "host"
+    cases: tuple[Case, ...] = CASES
+    frames: tuple[int, ...] = FRAMES  # bytes
+    quick: bool = False
+    rounds: int | None = None  # None: as many as quick or full asks for
+    durations: Durations | None = None
+    seed: int = 0
+
+
+def jobs_of(options: Options) -> list[Job]:
+    cases = [c for c in options.cases if options.machine == "host" or c.threads]
+    return [Job(c, frame) for c in cases for frame in (options.frames if c.sized else (0,))]
+
+
+def document_of(
+    options: Options,
+    series: dict[Job, Series],
+    *,
+    version: str,
+    commit: str | None,
+    seconds: float,
+    processors: tuple[int, int],
+) -> Document:
+    rows = [
+        row for job, s in series.items() for row in rows_of(job.case, job.frame, s.rounds, s.missing, s.why)
+    ]
+    return Document(
+        version=version,
+        commit=commit,
+        machine=options.machine,
+        seed=options.seed,
+        rounds=max((len(s.rounds) for s in series.values()), default=0),
+        seconds=round(seconds, 3),
+        processors=processors,
+        rows=rows,
+        goals=judge(rows, random.Random(options.seed)),
+        **describe(),
+    )
+
+
+def run(
+    options: Options,
+    *,
+    version: str,
+    commit: str | None = None,
+    began: Callable[[int, Job], None] = lambda number, job: None,
+    program: Path | None = None,
+    sample: Callable[[Job], Sample] | None = None,
+) -> Document:
+    """Measures. `began` hears of each job before it runs, and nothing while it does.
+
+    `program` and `sample` replace the C runner and the way one job is run; tests use them.
+    Raises EnvironmentProblem on a machine with one core or without a compiler.
+    """
+    start = time.monotonic()
+    processors = pick_processors()
+    jobs = jobs_of(options)
+    durations = options.durations or (Durations() if options.quick else FULL)
+    plan = Plan(
+        rounds=options.rounds or (QUICK_ROUNDS if options.quick else FULL_ROUNDS),
+        deadline=start + QUICK_SECONDS if options.quick else None,
+    )
+    count = 0
+
+    def count_and_tell(job: Job) -> None:
+        nonlocal count
+        began(count, job)
+        count += 1
+
+    runner = None
+    if sample is None:
+        sample = runner = Runner(
+            program or case_runner(), processors, durations, options.seed, threads=options.machine == "memory"
+        )
+    try:
+        series = measure(jobs, plan, random.Random(options.seed), sample, time.monotonic, count_and_tell)
+    finally:
+        if runner is not None:
+            runner.close()
+    return document_of(
+        options,
+        series,
+        version=version,
+        commit=commit,
+        seconds=time.monotonic() - start,
+        processors=processors,
+    )

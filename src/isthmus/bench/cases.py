@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""What is measured: the bound, the channel, and what people use instead.
+
+A case is one way to move frames between two pinned ends. Its name is the row's `case` and what `--only`
+takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+__all__ = ["CASES", "FRAMES", "METRICS", "RING_BYTES", "SLOTS", "UNITS", "Case", "select"]
+
+FRAMES = (64, 1500)  # bytes
+RING_BYTES = 256 << 10  # each way; every packed ring and every pipe
+SLOTS = 256  # each way; the rings of fixed slots
+RECORD_HEADER = 16  # bytes, and the alignment of a record
+
+METRICS = ("rtt_p50", "rtt_p99", "frames", "bits", "cpu")
+UNITS = {"rtt_p50": "us", "rtt_p99": "us", "frames": "1/s", "bits": "bit/s", "cpu": "s/1e6 frames"}
+
+Mode = Literal["spin", "adaptive", "sleep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way to move frames. `runner` is the case's name in its runner (C program or Python ends)."""
+
+    name: str
+    peer: str
+    runner: str
+    mode: Mode = "spin"
+    api: Literal["c", "python"] = "c"
+    checks: bool = False
+    tag: Literal["none", "crc32c", "siphash"] = "none"
+    batch: int = 32  # frames per publication, or per call from Python
+    kernel: bool = False  # frames pass through the kernel, whose threads may run in the ends' place
+    sockets: Literal["", "udp"] = ""  # what the runner must be given
+    sized: bool = True  # carries frames; the ping-pong carries none
+    threads: bool = False  # can also run inside one process
+
+    def slots(self, frame: int) -> int | None:
+        """Frames of `frame` bytes that fit each way; None where the kernel decides."""
+        if self.peer not in ("bound", "isthmus") or not self.sized:
+            return None
+        if self.name in ("ideal.slots", "ideal.slotseq"):
+            return SLOTS
+        trailer = 0 if self.tag == "none" else RECORD_HEADER
+        return int(RING_BYTES // (RECORD_HEADER + -(-frame // RECORD_HEADER) * RECORD_HEADER + trailer))
+
+
+def bound(name: str, sized: bool = True) -> Case:
+    return Case(name, "bound", name, sized=sized, threads=True)
+
+
+def channel(name: str, mode: Mode = "spin", tag: Literal["none", "crc32c", "siphash"] = "none") -> Case:
+    return Case(name, "isthmus", "isthmus", mode=mode, checks=True, tag=tag, threads=True)
+
+
+CASES: tuple[Case, ...] = (
+    bound("cacheline", sized=False),
+    bound("ideal.packed"),
+    bound("ideal.slots"),
+    bound("ideal.slotseq"),
+    channel("isthmus"),
+    channel("isthmus.crc32c", tag="crc32c"),
+    channel("isthmus.siphash", tag="siphash"),
+    channel("isthmus.adaptive", mode="adaptive"),
+    channel("isthmus.sleep", mode="sleep"),
+    Case("udp-veth", "udp-veth", "udp-veth", batch=1, kernel=True, sockets="udp"),
+    Case("unix-seqpacket", "unix-seqpacket", "unix-seqpacket", batch=1, kernel=True),
+    Case("unix-seqpacket.sleep", "unix-seqpacket", "unix-seqpacket", mode="sleep", batch=1, kernel=True),
+    Case("pipe.sleep", "pipe", "pipe", mode="sleep", batch=1, kernel=True),
+    Case("python.isthmus", "isthmus", "isthmus", api="python", checks=True, batch=1),
+    Case("python.isthmus.batch", "isthmus", "isthmus", api="python", checks=True, batch=32),
+    Case("python.mp-pipe", "mp-pipe", "mp-pipe", mode="sleep", api="python", batch=1, kernel=True),
+)
+
+
+def select(patterns: str, cases: tuple[Case, ...] = CASES) -> tuple[Case, ...]:
+    """The cases that comma-separated names or shell patterns mean, in the table's order.
+
+    Raises ValueError with the first one that means nothing.
+    """
+    chosen: set[str] = set()
+    for pattern in (p.strip() for p in patterns.split(",")):
+        found = {c.name for c in cases if fnmatchcase(c.name, pattern)}
+        if not found:
+            raise ValueError(f"no case {pattern!r}; there are {', '.join(c.name for c in cases)}")
+        chosen |= found
+    return tuple(c for c in cases if c.name in chosen)

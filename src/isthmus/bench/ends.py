@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+"""The case runner for the Python interface: `ends.py CASE key=value...`. A program of its own, never
+imported.
+
+It takes the settings of the C runner and prints the same line of JSON (without a ping-pong). Two processes,
+pinned; the one that leads sends a set of frames, all different, over and over, and the other compares each
+with the one that must come next: a frame lost, repeated, reordered or damaged ends the run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn, Protocol
+
+PR_SET_PDEATHSIG = 1
+SET = 1024  # frames that are all different; one turn of the flood
+TURN = 64  # round trips between two looks at the wall clock
+GO_ON, WARM, LAST = (bytes([n]) * 60 for n in (1, 2, 3))  # between two turns: how it goes on
+
+
+class Broken(Exception):
+    """The run went wrong; the message says how."""
+
+
+class Port(Protocol):
+    """One end. A batch is what one call moves; `receive` waits for at least one frame."""
+
+    def send(self, frames: Sequence[bytes]) -> None: ...
+
+    def receive(self) -> Sequence[bytes]: ...
+
+
+class PipePort:
+    """multiprocessing.Pipe: one frame a call, sleeping."""
+
+    def __init__(self, connection: Connection[bytes, bytes]) -> None:
+        self.connection = connection
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            self.connection.send_bytes(frame)
+
+    def receive(self) -> Sequence[bytes]:
+        return (self.connection.recv_bytes(),)
+
+
+@dataclass(slots=True)
+class Meter:
+    """Wall and processor time, and context switches, of one end during one phase."""
+
+    wall: int = 0
+    cpu: int = 0
+    involuntary: int = 0
+    voluntary: int = 0
+
+    def read(self) -> dict[str, float]:
+        """Since the last call."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        now = (time.monotonic_ns(), time.process_time_ns(), usage.ru_nivcsw, usage.ru_nvcsw)
+        wall, cpu, involuntary, voluntary = (a - b for a, b in zip(now, self.values(), strict=True))
+        self.wall, self.cpu, self.involuntary, self.voluntary = now
+        return {"wall_s": wall / 1e9, "cpu_s": cpu / 1e9, "involuntary": involuntary, "voluntary": voluntary}
+
+    def values(self) -> tuple[int, int, int, int]:
+        return self.wall, self.cpu, self.involuntary, self.voluntary
+
+
+class Inbox:
+    """Frames one by one from a port that delivers batches."""
+
+    def __init__(self, port: Port) -> None:
+        self.frames = self._frames(port)
+
+    @staticmethod
+    def _frames(port: Port) -> Iterator[bytes]:
+        while True:
+            yield from port.receive()
+
+    def expect(self, frames: Sequence[bytes]) -> None:
+        for wanted, got in zip(frames, self.frames):  # noqa: B905 - one side never ends
+            if got != wanted:
+                raise Broken(f"frame {frames.index(wanted)}: another one arrived ({len(got)} bytes)")
+
+
+def frames_of(size: int) -> list[bytes]:
+    return [(number.to_bytes(8, "little") * -(-size // 8))[:size] for number in range(1, SET + 1)]
+
+
+def phases(warm_us: int, measured_us: int) -> Iterator[tuple[bool, Callable[[], bytes]]]:
+    """(measured?, what to tell the other end now) for each part of a phase."""
+    for measured, duration, mark in ((False, warm_us, WARM), (True, measured_us, LAST)):
+        until = time.monotonic_ns() + duration * 1000
+
+        def signal_now(until: int = until, mark: bytes = mark) -> bytes:
+            return mark if time.monotonic_ns() >= until else GO_ON
+
+        yield measured, signal_now
+
+
+def rtt_lead(port: Port, frames: list[bytes], warm_us: int, rtt_us: int) -> dict[str, Any]:
+    samples: list[int] = []
+    meter, clock, single = Meter(), time.perf_counter_ns, [(f,) for f in frames[:TURN]]
+    for measured, told in phases(warm_us, rtt_us):
+        meter.read()
+        word = GO_ON
+        while word == GO_ON:
+            before = clock()
+            for frame in single:
+                port.send(frame)
+                if port.receive()[0] != frame[0]:
+                    raise Broken("another frame came back")
+                after = clock()
+                if measured:
+                    samples.append(after - before)
+                before = after
+            word = told()
+            port.send((word,))
+            port.receive()
+    samples.sort()
+    part = {
+        name: samples[int((len(samples) - 1) * p)] / 1000.0
+        for name, p in (("rtt_p50", 0.5), ("rtt_p99", 0.99), ("rtt_p999", 0.999))
+    }
+    return {**part, "samples": len(samples), "rtt_meter": meter.read()}
+
+
+def rtt_follow(port: Port) -> dict[str, Any]:
+    meter = Meter()
+    while True:
+        got = port.receive()
+        port.send(got)
+        if got[0] == WARM:
+            meter.read()
+        elif got[0] == LAST:
+            return {"rtt_meter": meter.read()}
+
+
+def flood_lead(port: Port, frames: list[bytes], batch: int, warm_us: int, flood_us: int) -> dict[str, Any]:
+    meter, batches = Meter(), [frames[i : i + batch] for i in range(0, SET, batch)]
+    for _, told in phases(warm_us, flood_us):
+        meter.read()
+        word = GO_ON
+        while word == GO_ON:
+            for some in batches:
+                port.send(some)
+            word = told()
+            port.send((word,))
+    return {"flood_meter": meter.read()}
+
+
+def flood_follow(port: Port, frames: list[bytes]) -> dict[str, Any]:
+    meter, inbox, count, word = Meter(), Inbox(port), 0, GO_ON
+    while word != LAST:
+        inbox.expect(frames)
+        count += SET
+        word = next(inbox.frames)
+        if word == WARM:
+            meter.read()
+            count = 0
+    spent = meter.read()
+    size = len(frames[0])
+    return {
+        "frames": count / spent["wall_s"],
+        "bits": count * size * 8 / spent["wall_s"],
+        "received": count,
+        "flood_meter": spent,
+    }
+
+
+def play(end: int, port: Port, settings: dict[str, int]) -> dict[str, Any]:
+    frames = frames_of(settings["frame"])
+    result: dict[str, Any] = {}
+    if end == 0:
+        result |= rtt_lead(port, frames, settings["warm_us"], settings["rtt_us"])
+        return result | flood_lead(
+            port, frames, settings["batch"], settings["rewarm_us"], settings["flood_us"]
+        )
+    result |= rtt_follow(port)
+    return result | flood_follow(port, frames)
+
+
+MakePort = Callable[[int, dict[str, int]], Port]
+
+
+@contextmanager
+def pipe_ends() -> Iterator[MakePort]:
+    ends = Pipe()
+    yield lambda end, settings: PipePort(ends[end])
+
+
+CASES: dict[str, Callable[[], AbstractContextManager[MakePort]]] = {"mp-pipe": pipe_ends}
+
+
+def die_with(parent: int) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(3)
+
+
+def child(end: int, parent: int, make: MakePort, settings: dict[str, int], out: int) -> NoReturn:
+    status = 3
+    try:
+        die_with(parent)
+        os.sched_setaffinity(0, {settings[f"cpu{end}"]})
+        result = play(end, make(end, settings), settings)
+        os.write(out, json.dumps(result).encode())
+        status = 0
+    except Exception as error:
+        os.write(out, json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
+    finally:
+        os._exit(status)
+
+
+def run(name: str, settings: dict[str, int]) -> dict[str, Any]:
+    """Both ends as children; this process sleeps. Raises Broken with the first error."""
+    with CASES[name]() as make:
+        outlets, pids, parent = [], [], os.getpid()
+        for end in (0, 1):
+            read, write = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                child(end, parent, make, settings, write)
+            os.close(write)
+            outlets.append(read)
+            pids.append(pid)
+        left = set(pids)
+        while left:
+            pid, status = os.wait()
+            left.discard(pid)
+            if status:
+                for other in left:
+                    os.kill(other, signal.SIGKILL)
+    results = []
+    for outlet in outlets:
+        with open(outlet, "rb") as file:
+            results.append(json.loads(file.read() or b"null"))
+    errors = [r["error"] for r in results if r and "error" in r]
+    if errors or None in results:
+        raise Broken(errors[0] if errors else "an end died")
+    lead, follow = results
+    cpu = lead["flood_meter"]["cpu_s"] + follow["flood_meter"]["cpu_s"]
+    return {
+        "case": name,
+        **{k: v for k, v in lead.items() if not k.endswith("meter")},
+        "rtt_meter": [lead["rtt_meter"], follow["rtt_meter"]],
+        "frames": follow["frames"],
+        "bits": follow["bits"],
+        "cpu": cpu / follow["received"] * 1e6,
+        "flood_meter": [lead["flood_meter"], follow["flood_meter"]],
+    }
+
+
+def main(argv: list[str]) -> int:
+    die_with(os.getppid())
+    settings = {key: int(value) for key, value in (a.split("=", 1) for a in argv[2:])}
+    try:
+        sys.stdout.write(json.dumps(run(argv[1], settings)) + "\n")
+    except Broken as error:
+        sys.stderr.write(f"{argv[1]} from Python: {error}\n")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""Runs one case once and says whether the machine left it alone.
+
+The ends run in a runner of their own (the C program, or `isthmus.bench.ends` for the Python interface), which
+prints one line of JSON; this process sleeps meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from isthmus.bench import veth
+from isthmus.bench.cases import RING_BYTES, SLOTS, Case
+from isthmus.bench.machine import steal_seconds
+from isthmus.bench.rounds import Broken, Job, Missing, Sample
+
+__all__ = ["Durations", "Runner", "disturbance"]
+
+WAITS = {"spin": 0, "adaptive": 1, "sleep": 2}
+TAGS = {"none": 0, "crc32c": 1, "siphash": 2}
+PYTHON_ENDS = Path(__file__).with_name("ends.py")
+GRACE_SECONDS = 12.0  # beyond the run itself, before it counts as stuck
+PINGPONG_US = 20_000  # of the ping-pong beside a run whose ends are in Python
+
+# What a run may lose and still count.
+LOST_MOST = 0.02  # part of a spinning end's time on the processor
+STEAL_MOST = 0.02  # part of the run's time on both processors, and never less than one tick of the kernel's
+SWITCHES_MOST = 200.0  # involuntary context switches per second and end
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Microseconds of each phase of a run."""
+
+    warm: int = 100_000
+    rtt: int = 100_000
+    rewarm: int = 30_000
+    flood: int = 100_000
+
+    def seconds(self) -> float:
+        return (self.warm + self.rtt + self.rewarm + self.flood) / 1e6
+
+
+def disturbance(result: dict[str, Any], case: Case, stolen: float, elapsed: float) -> str:
+    """Why a run does not count, or nothing. `stolen` and `elapsed` in seconds, of both processors
+    together.
+    """
+    tick = 1.0 / os.sysconf("SC_CLK_TCK")
+    if stolen > max(STEAL_MOST * elapsed, tick):
+        return f"the hypervisor took {stolen / elapsed:.0%} of the time"
+    for phase, end in itertools.product(("rtt", "flood"), (0, 1)):
+        meters = result.get(f"{phase}_meter")
+        if meters is None or meters[end]["wall_s"] <= 0:
+            continue
+        meter = meters[end]
+        lost = 1.0 - meter["cpu_s"] / meter["wall_s"]
+        switches = meter["involuntary"] / meter["wall_s"]
+        if case.mode == "spin" and not case.kernel and lost > LOST_MOST:
+            return f"an end was off its processor for {lost:.0%} of the time"
+        if (
+            case.sockets != "udp" and switches > SWITCHES_MOST
+        ):  # the network's own threads run in its ends' place
+            return f"{switches:.0f} involuntary context switches per second"
+    return ""
+
+
+@dataclass(slots=True)
+class Runner:
+    """`program` is the C runner, `cpus` the two processors, `threads` both ends in one process."""
+
+    program: Path
+    cpus: tuple[int, int]
+    durations: Durations
+    seed: int
+    threads: bool = False
+    udp: Callable[[], tuple[socket.socket, socket.socket]] = veth.udp_pair
+    _udp: tuple[socket.socket, socket.socket] | None = field(default=None, init=False)
+
+    def __call__(self, job: Job) -> Sample:
+        """Raises Missing or Broken."""
+        before, start = steal_seconds(self.cpus), time.monotonic()
+        result = self._python(job) if job.case.api == "python" else self._c(job, self.durations)
+        elapsed = time.monotonic() - start
+        stolen = steal_seconds(self.cpus) - before
+        return Sample(
+            values={k: float(v) for k, v in result.items() if isinstance(v, int | float)},
+            pingpong_us=float(result["pingpong_us"]),
+            disturbed=disturbance(result, job.case, stolen, elapsed * len(self.cpus)),
+        )
+
+    def close(self) -> None:
+        for s in self._udp or ():
+            s.close()
+        self._udp = None
+
+    def _settings(self, job: Job, d: Durations) -> list[str]:
+        case = job.case
+        values = {
+            "frame": job.frame or 64,
+            "batch": case.batch,
+            "ring": RING_BYTES,
+            "slots": SLOTS,
+            "seed": self.seed,
+            "tag": TAGS[case.tag],
+            "wait": WAITS[case.mode],
+            "threads": int(self.threads),
+            "cpu0": self.cpus[0],
+            "cpu1": self.cpus[1],
+            "warm_us": d.warm,
+            "rtt_us": d.rtt,
+            "rewarm_us": d.rewarm,
+            "flood_us": d.flood,
+        }
+        return [f"{key}={value}" for key, value in values.items()]
+
+    def _c(self, job: Job, durations: Durations) -> dict[str, Any]:
+        settings, fds = self._settings(job, durations), []
+        if job.case.sockets == "udp":
+            fds = [s.fileno() for s in self._udp_sockets()]
+            settings += [f"fd{end}={fd}" for end, fd in enumerate(fds)]
+        return execute([str(self.program), job.case.runner, *settings], durations.seconds(), fds)
+
+    def _python(self, job: Job) -> dict[str, Any]:
+        yardstick = Case("cacheline", "bound", "cacheline", sized=False)
+        beside = self._c(Job(yardstick, 0), Durations(warm=5_000, rtt=PINGPONG_US, rewarm=0, flood=0))
+        command = [sys.executable, "-P", str(PYTHON_ENDS), job.case.runner]
+        result = execute([*command, *self._settings(job, self.durations)], self.durations.seconds(), [])
+        return {**result, "pingpong_us": beside["pingpong_us"]}
+
+    def _udp_sockets(self) -> tuple[socket.socket, socket.socket]:
+        if self._udp is None:
+            self._udp = self.udp()
+        for s in self._udp:  # what a broken run left behind
+            s.setblocking(False)
+            try:
+                while s.recv(1 << 16):
+                    pass
+            except BlockingIOError:
+                s.setblocking(True)
+        return self._udp
+
+
+def execute(command: Sequence[str], seconds: float, fds: Sequence[int]) -> dict[str, Any]:
+    """Runs a runner to its end. It leads a process group of its own: a Ctrl-C reaches us, and we end it."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=fds,
+            process_group=0,
+        )
+    except OSError as error:
+        raise Missing(f"{command[0]}: {error.strerror}") from None
+    with process:
+        try:
+            output, complaint = process.communicate(timeout=seconds + GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            end(process)
+            raise Broken(f"{command[1]}: stuck for {seconds + GRACE_SECONDS:.0f} s") from None
+        except BaseException:
+            end(process)
+            raise
+    if process.returncode != 0:
+        lines = complaint.strip().splitlines()
+        reason = lines[-1] if lines else f"{command[1]} ended with status {process.returncode}"
+        raise Missing(reason) if process.returncode == 2 else Broken(reason)
+    result: dict[str, Any] = json.loads(output)
+    return result
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Ends the runner and its ends, which are its process group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""A document as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.box import SIMPLE
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from isthmus.bench import Document, Row
+from isthmus.bench.verdict import Goal
+
+__all__ = ["render"]
+
+COLUMNS = (  # heading, metric, factor to the shown unit, digits
+    ("RTT p50\nus", "rtt_p50", 1.0, 2),
+    ("p99\nus", "rtt_p99", 1.0, 2),
+    ("frames\n1e6/s", "frames", 1e-6, 2),
+    ("\nGbit/s", "bits", 1e-9, 2),
+    ("CPU s /\n1e6 fr.", "cpu", 1.0, 3),
+)
+
+
+def grouped(rows: list[Row]) -> Iterator[dict[str, Row]]:
+    """The metrics of each case and size, sizes apart, in the document's order."""
+    for frame in sorted({r.frame_bytes for r in rows}):
+        groups: dict[str, dict[str, Row]] = {}
+        for row in rows:
+            if row.frame_bytes == frame:
+                groups.setdefault(row.case, {})[row.metric] = row
+        yield from groups.values()
+
+
+def measured(rows: list[Row]) -> Table:
+    table = Table(box=SIMPLE, header_style="bold", pad_edge=False)
+    table.add_column("case", no_wrap=True)
+    table.add_column("bytes", justify="right")
+    for heading, *_ in COLUMNS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    size = None
+    for group in grouped(rows):
+        first = next(iter(group.values()))
+        if size not in (None, first.frame_bytes):
+            table.add_section()
+        size = first.frame_bytes
+        cells: list[RenderableType] = []
+        for _, metric, factor, digits in COLUMNS:
+            row = group.get(metric)
+            cells.append("" if row is None or row.value is None else f"{row.value * factor:,.{digits}f}")
+        if first.status != "ok":
+            cells[0] = Text(first.status, style="yellow")
+        table.add_row(Text(first.case), str(size) if size else "", *cells)
+    return table
+
+
+def reasons(rows: list[Row]) -> list[RenderableType]:
+    """Why a value is not there, once per case and size."""
+    found = {(r.case, r.frame_bytes): f"{r.status}: {r.reason}" for r in rows if r.status != "ok"}
+    return [Text(f"{case} {size or ''}  {text}", style="yellow") for (case, size), text in found.items()]
+
+
+def judged(goals: list[Goal]) -> Table:
+    table = Table(box=SIMPLE, header_style="bold", pad_edge=False)
+    for heading in ("goal", "ratio", "median", "95 %", "limit", "rounds", ""):
+        table.add_column(heading)
+    for g in goals:
+        verdict = Text("ok", style="green") if g.ok else Text("SHORT", style="bold red")
+        found = "invalid" if g.measured is None else f"{g.measured:.2f}"
+        spread = "" if g.low is None or g.high is None else f"{g.low:.2f}-{g.high:.2f}"
+        limit = f"{g.sense} {g.limit:g}"
+        table.add_row(g.id, f"{g.over} / {g.under}", found, spread, limit, str(g.rounds), verdict)
+    return table
+
+
+def render(document: Document) -> Group:
+    first, second = document.processors
+    head = Text(
+        f"isthmus bench {document.version}, machine {document.machine}: {document.rounds} rounds in "
+        f"{document.seconds:.0f} s, seed {document.seed}\n"
+        f"processors {first} and {second} of {document.processor}, Linux {document.kernel}"
+    )
+    parts: list[RenderableType] = [head, measured(document.rows), *reasons(document.rows)]
+    return Group(*parts, judged(document.goals)) if document.goals else Group(*parts)
