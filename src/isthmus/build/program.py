@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""Compiles and links C programs with cc, in parallel, each source once per content."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import os
+import shlex
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from isthmus.build import cache
+from isthmus.errors import EnvironmentProblem
+
+__all__ = ["Unit", "build_program"]
+
+_log = logging.getLogger("isthmus.build")
+_FORMAT = "1"  # of the cache's keys
+_INCLUDED = {".h", ".c", ".inc"}  # what #include may reach in an include folder
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Sources that are compiled alike. `system`: include folders of others, whose warnings are not ours."""
+
+    sources: Sequence[Path]
+    includes: Sequence[Path] = ()
+    cflags: Sequence[str] = ()
+    system: Sequence[Path] = field(default=())
+
+    def arguments(self) -> list[str]:
+        places = [f"-I{p}" for p in self.includes]
+        for p in self.system:
+            places += ["-isystem", str(p)]
+        return [*self.cflags, *places]
+
+
+def build_program(
+    name: str,
+    sources: Sequence[Path],
+    includes: Sequence[Path] = (),
+    cflags: Sequence[str] = (),
+    ldflags: Sequence[str] = (),
+    more: Sequence[Unit] = (),
+) -> Path:
+    """The finished executable NAME in the user's cache.
+
+    Compiles `sources` with `includes` and `cflags`, every unit of `more` with its own; links with `ldflags`. The
+    key covers sources, every header in the include folders, flags and the compiler's version; a path is no part
+    of it. CC names another compiler. Raises EnvironmentProblem: no compiler, or its first error.
+    """
+    cc = _compiler()
+    objects = _objects((Unit(sources, includes, cflags), *more), cc)
+    key = _digest("program", name, cc.identity, *ldflags, *(o.key for o in objects))
+    program = cache.folder("programs") / key / name
+    if program.is_file():
+        return cache.used(program)
+    with cache.staging(name) as staging:
+        if program.is_file():  # another process has built it while this one waited
+            return program
+        _compile(objects, cc, staging)
+        _link(objects, cc, ldflags, staging / name)
+        program.parent.mkdir(exist_ok=True)
+        os.replace(staging / name, program)
+    cache.prune()
+    return program
+
+
+# ---- keys --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiler:
+    command: tuple[str, ...]
+    identity: str  # command, version and target
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    source: Path
+    arguments: tuple[str, ...]
+    key: str
+
+    @property
+    def result(self) -> Path:
+        return cache.folder("objects") / f"{self.key}.o"
+
+
+def _compiler() -> _Compiler:
+    return _ask_compiler(os.environ.get("CC") or "cc", os.environ.get("PATH", ""))
+
+
+@functools.cache
+def _ask_compiler(text: str, path: str) -> _Compiler:
+    command = tuple(shlex.split(text))
+    if not command or shutil.which(command[0], path=path) is None:
+        raise EnvironmentProblem(f"no C compiler: `{text}` is not on PATH; install gcc, or set CC")
+    answers = []
+    for question in ("--version", "-dumpmachine"):
+        done = _run([*command, question])
+        if done.returncode != 0:
+            raise EnvironmentProblem(f"`{text} {question}` failed; set CC to a C compiler")
+        answers.append(done.stdout)
+    return _Compiler(command, _digest(text, *answers))
+
+
+def _digest(*parts: str) -> str:
+    h = hashlib.sha256(_FORMAT.encode())
+    for part in parts:
+        h.update(f"{len(part)}:".encode())
+        h.update(part.encode())
+    return h.hexdigest()
+
+
+def _read_digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise EnvironmentProblem(f"cannot read {path}: {error.strerror}") from None
+
+
+def _folder_digest(place: Path) -> str:
+    files = sorted(p for p in place.rglob("*") if p.suffix in _INCLUDED)
+    return _digest(*(text for p in files for text in (str(p.relative_to(place)), _read_digest(p))))
+
+
+def _objects(units: Iterable[Unit], cc: _Compiler) -> list[_Object]:
+    folder_digest = functools.cache(_folder_digest)
+    objects = []
+    for unit in units:
+        headers = [folder_digest(p) for p in (*unit.includes, *unit.system)]
+        arguments = tuple(unit.arguments())
+        for source in unit.sources:
+            key = _digest("object", cc.identity, *unit.cflags, *headers, source.name, _read_digest(source))
+            objects.append(_Object(source, arguments, key))
+    return objects
+
+
+# ---- work --------------------------------------------------------------------------------------------
+
+
+def _compile(objects: Sequence[_Object], cc: _Compiler, staging: Path) -> None:
+    missing = [o for o in {o.key: o for o in objects}.values() if not cache.used(o.result).is_file()]
+    _log.info("building %s: %d of %d sources to compile", staging.name, len(missing), len(objects))
+    running: deque[tuple[_Object, Path, subprocess.Popen[bytes]]] = deque()
+    try:
+        for number, o in enumerate(missing):
+            if len(running) >= (os.cpu_count() or 1):
+                _finish(*running.popleft())
+            made = staging / f"{number}.o"
+            command = [*cc.command, *o.arguments, "-c", str(o.source), "-o", str(made)]
+            with made.with_suffix(".log").open("w") as log:
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+            running.append((o, made, process))
+        while running:
+            _finish(*running.popleft())
+    finally:
+        for _, _, process in running:
+            process.kill()
+            process.wait()
+
+
+def _finish(o: _Object, made: Path, process: subprocess.Popen[bytes]) -> None:
+    try:
+        status = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if status != 0:
+        log = made.with_suffix(".log").read_text(errors="replace")
+        raise EnvironmentProblem(f"cannot compile {o.source}: {_first_error(log)}")
+    os.replace(made, o.result)
+
+
+def _link(objects: Sequence[_Object], cc: _Compiler, ldflags: Sequence[str], made: Path) -> None:
+    command = [*cc.command, *(str(o.result) for o in objects), *ldflags, "-o", str(made)]
+    done = _run(command)
+    if done.returncode != 0:
+        raise EnvironmentProblem(f"cannot link {made.name}: {_first_error(done.stderr)}")
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+
+def _first_error(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line or "undefined" in line]
+    return (errors or lines or ["the compiler said nothing"])[0]

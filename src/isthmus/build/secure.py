@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""The Secure world of the host machine: lwIP, its port, the applications and the loop, as one program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isthmus.build.program import Unit, build_program
+from isthmus.build.source import debian_source, read_pin
+from isthmus.resources import tree
+
+__all__ = ["secure_world", "units"]
+
+_C = ("-std=c11", "-O2", "-fno-strict-aliasing", "-fstack-protector-strong", "-fPIE")
+_WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
+_LINK = ("-pie", "-Wl,-z,relro,-z,now", "-pthread")
+
+# lwIP's files that are used. Its applications come in through worlds/secure/apps.
+_LWIP = (
+    *(f"core/{name}.c" for name in ("altcp", "altcp_alloc", "altcp_tcp", "def", "inet_chksum", "init", "ip")),
+    *(f"core/{name}.c" for name in ("mem", "memp", "netif", "pbuf", "stats", "sys", "timeouts")),
+    *(f"core/{name}.c" for name in ("tcp", "tcp_in", "tcp_out", "udp")),
+    *(f"core/ipv4/{name}.c" for name in ("etharp", "icmp", "ip4", "ip4_addr", "ip4_frag")),
+    "netif/ethernet.c",
+    "apps/http/httpd.c",
+    "apps/http/fs.c",
+)
+
+
+def units(lwip: Path) -> tuple[Unit, Unit]:
+    """What the program is made of: our own sources, held to our warnings, and lwIP's, taken as they are."""
+    core, host, world = tree() / "core", tree() / "host", tree() / "worlds" / "secure"
+    port = world / "lwip"
+    upstream = [lwip / "src" / "include", lwip / "src" / "apps" / "lwiperf"]
+    own = [p for folder in (core, port, world / "apps", world / "host") for p in sorted(folder.glob("*.c"))]
+    own += [host / "link.c", host / "world.c"]
+    return (
+        Unit(own, [core, host, port, world / "apps", world / "host"], [*_C, *_WARNINGS], upstream),
+        Unit([lwip / "src" / name for name in _LWIP], [port], [*_C, "-w"], upstream[:1]),
+    )
+
+
+def secure_world() -> Path:
+    """The program `isthmus-secure`; what it wants in its environment is written at the top of its main.c.
+
+    Fetches lwIP at the first call. Raises EnvironmentProblem, one line.
+    """
+    lwip = debian_source(read_pin(tree() / "worlds" / "secure" / "lwip" / "source.toml"))
+    return build_program("isthmus-secure", (), ldflags=_LINK, more=units(lwip))

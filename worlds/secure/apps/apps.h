@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* apps.h - what the Secure world serves over the link. lwIP's raw API, no libc beyond <string.h>, no platform.
+ *
+ *   7/udp, 7/tcp   echo
+ *   80/tcp         status page: /, /status.json
+ *   5001/tcp       iperf 2, both directions
+ *   0x88B5         raw sequenced frames, see raw.h */
+#ifndef ISTHMUS_APPS_H
+#define ISTHMUS_APPS_H
+
+#include <stdint.h>
+
+#include "isthmus.h"
+#include "lwip/netif.h"
+#include "text.h"
+
+/* Percentiles and maximum of a lateness, in microseconds. */
+struct lateness {
+    uint32_t p50, p99, max;
+};
+
+/* The critical task's account. All times in microseconds. */
+struct critical_report {
+    uint64_t periods; /* that have passed */
+    uint64_t missed;  /* by us: own processor time + waiting on anything of ours > deadline */
+    uint64_t skipped; /* periods that the platform kept from us altogether; they are in `periods` too */
+    uint32_t period_us, cost_us, deadline_us;
+    uint32_t first_period_us; /* from the start of the world to the end of the first period's work */
+    uint32_t cost_us_max, wait_us_max;
+    struct lateness late_kernel;
+    struct lateness bare_timer; /* a thread that does nothing but sleep, for comparison; all 0 if not measured */
+    uint64_t output;            /* what the task last computed: its work cannot be optimised away */
+};
+
+/* What the status page shows. The platform fills in both pointers. */
+struct status_source {
+    const struct ist_endpoint *ep; /* NULL: no channel beneath (plain Ethernet device) */
+    const struct netif *netif;
+    void (*critical)(struct critical_report *report);
+    uint64_t (*now)(void);              /* in the unit that the endpoint's clock has */
+    uint64_t (*last_frame)(void);       /* when the last frame came, the same clock; 0 = never */
+    uint32_t units_per_us;
+};
+
+/* Starts all of them. 0, or -1 where a pool is too small: a mistake in lwipopts.h. */
+int apps_start(const struct status_source *source);
+
+int echo_start(void);
+int iperf_start(void);
+int status_start(const struct status_source *source);
+
+/* Each writes its member of "apps". */
+void echo_json(struct text *t);
+void iperf_json(struct text *t);
+void status_json(struct text *t);
+void raw_json(struct text *t);
+
+/* "critical":{...},"apps":{...}: the Secure world's own part of a status, as members of an object being written. */
+void apps_json(struct text *t, const struct status_source *source);
+
+#endif

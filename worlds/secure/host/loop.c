@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "loop.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "lwip/timeouts.h"
+
+#define SPIN_PIECE 2000u /* ns of spinning between two looks at the device, where looking is a system call */
+
+/* What a step found. */
+enum found {
+    FOUND_WORK,    /* frames came: there may be more */
+    FOUND_NOTHING, /* the ring is empty: sleep until the bell */
+    FOUND_NO_TURN, /* no link, or the budget is spent: the bell would not help */
+};
+
+/* ---- the network ---------------------------------------------------------------------------------------------- */
+
+static enum found channel_step(struct loop *l, uint64_t now)
+{
+    uint32_t work;
+    enum ist_verdict v;
+
+    if (l->world.stall_ns > 0) {
+        critical_burn(l->world.stall_ns);
+        l->world.stall_ns = 0;
+    }
+    v = isthmusif_receive(&l->netif, now, l->step_frames, l->step_bytes, &work);
+    isthmusif_unblock(&l->netif);
+    if (isthmusif_flush(&l->netif))
+        ist_world_ring(&l->world);
+    if (work > 0) {
+        l->last_frame = now;
+        return FOUND_WORK;
+    }
+    return v == IST_V_EMPTY ? FOUND_NOTHING : FOUND_NO_TURN;
+}
+
+static enum found packet_step(struct loop *l, uint64_t now)
+{
+    if (packetif_receive(&l->netif, l->step_frames, l->step_bytes) == 0)
+        return FOUND_NOTHING;
+    l->last_frame = now;
+    return FOUND_WORK;
+}
+
+static enum found step(struct loop *l, uint64_t now)
+{
+    return l->on_channel ? channel_step(l, now) : packet_step(l, now);
+}
+
+/* ---- what is due once per period ------------------------------------------------------------------------------- */
+
+static void hear_control(struct loop *l)
+{
+    char byte;
+
+    if (l->on_channel)
+        ist_world_control(&l->world);
+    else if (recv(l->world.control_fd, &byte, 1, MSG_DONTWAIT) == 0) /* nothing is said here but the end of file */
+        l->world.stopping = 1;
+}
+
+static void tick(struct loop *l)
+{
+    struct pollfd control = {.fd = l->world.control_fd, .events = POLLIN};
+
+    if (l->on_channel)
+        isthmusif_link(&l->netif, ist_world_tick(&l->world, ist_now()));
+    sys_check_timeouts();
+    if (poll(&control, 1, 0) > 0)
+        hear_control(l);
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+
+/* Looks for more work for as long as the link was busy just now, never beyond the next release. True: look again. */
+static int spin(const struct loop *l, uint64_t now)
+{
+    uint64_t end = l->last_frame + l->spin;
+
+    if (end > l->critical.next)
+        end = l->critical.next;
+    if (l->last_frame == 0 || now >= end)
+        return 0;
+    if (l->on_channel)
+        return ist_spin(&l->world.ep, end - now);
+    for (const uint64_t piece = now + SPIN_PIECE; ist_now() < piece;)
+        ist_relax();
+    return 1;
+}
+
+/* Asks for a doorbell. True: there is work already. */
+static int arm(struct loop *l)
+{
+    if (l->lower.channel.blocked && ist_arm_tx_for_sleep(&l->world.ep, isthmusif_frame_max(&l->netif)))
+        return 1;
+    return ist_arm_for_sleep(&l->world.ep);
+}
+
+static void sleep_until_release(struct loop *l)
+{
+    struct pollfd fd[2] = {
+        {.fd = l->world.control_fd, .events = POLLIN},
+        {.fd = l->on_channel ? l->world.bell_fd : l->lower.packet.fd, .events = POLLIN},
+    };
+    uint64_t now = ist_now(), left = l->critical.next > now ? l->critical.next - now : 0;
+    const struct timespec t = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
+
+    critical_mark(&l->critical);
+    if (left == 0 || ppoll(fd, 2, &t, NULL) <= 0)
+        return;
+    if (fd[0].revents != 0)
+        hear_control(l);
+    if (l->on_channel) {
+        if (fd[1].revents != 0)
+            ist_world_bell(&l->world);
+        isthmusif_link(&l->netif, ist_world_tick(&l->world, ist_now()));
+    }
+}
+
+static void rest(struct loop *l, enum found found, uint64_t now)
+{
+    if (found == FOUND_NOTHING) {
+        if (spin(l, now))
+            return;
+        if (l->on_channel && arm(l)) {
+            ist_disarm(&l->world.ep);
+            return;
+        }
+    }
+    sleep_until_release(l);
+    if (l->on_channel)
+        ist_disarm(&l->world.ep);
+}
+
+void loop_run(struct loop *l)
+{
+    while (!l->world.stopping) {
+        uint64_t now = ist_now();
+        enum found found;
+
+        if (now >= l->critical.next) {
+            critical_run(&l->critical, now);
+            tick(l);
+            now = ist_now();
+        } else {
+            critical_mark(&l->critical);
+        }
+        found = step(l, now);
+        if (found != FOUND_WORK)
+            rest(l, found, now);
+    }
+}

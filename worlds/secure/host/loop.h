@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* loop.h - the Secure world's one thread: the critical task when it is due, and between its periods the network, in
+ * steps of a bounded number of frames and bytes.
+ *
+ *     released? ---- yes --> critical task --> handshake and heartbeat, TCP timers, control socket
+ *         |
+ *     receive at most one budget of frames, let the stack answer, publish once
+ *         |
+ *     nothing came: spin while the link was busy just now, then sleep until the bell, control or the next release */
+#ifndef ISTHMUS_LOOP_H
+#define ISTHMUS_LOOP_H
+
+#include "apps.h"
+#include "critical.h"
+#include "isthmusif.h"
+#include "packetif.h"
+#include "world.h"
+
+struct loop {
+    struct ist_world world;
+    int on_channel; /* else on a plain Ethernet device */
+    union {
+        struct isthmusif channel;
+        struct packetif packet;
+    } lower;
+    struct netif netif;
+    struct critical critical;
+    uint32_t step_frames, step_bytes; /* budget of one receive step */
+    uint64_t spin;                    /* longest spin before sleeping, ns */
+    uint64_t last_frame;              /* when the last frame came, ns; 0 = never */
+};
+
+/* Runs until STOP or until the supervisor is gone. The netif is up, the critical task started. */
+void loop_run(struct loop *l);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "isthmusif.h"
+
+#include <string.h>
+
+#include "lwip/etharp.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/snmp.h"
+#include "netif/ethernet.h"
+
+/* What lwIP's sanity checks would say, less the one about PBUF_POOL. */
+_Static_assert(MEMP_NUM_TCP_SEG >= TCP_SND_QUEUELEN, "segments for one full queue");
+_Static_assert(TCP_SND_BUF >= 2 * TCP_MSS, "two segments in flight");
+_Static_assert(TCP_SND_QUEUELEN >= 2 * (TCP_SND_BUF / 1460), "a queue of full segments of a 1500-byte MTU");
+_Static_assert(TCP_WND <= 0xffff << TCP_RCV_SCALE && TCP_WND >> TCP_RCV_SCALE > 0, "the window fits its scale");
+
+static struct isthmusif *of(const struct netif *netif)
+{
+    return netif->state;
+}
+
+ist_u32 isthmusif_frame_max(const struct netif *netif)
+{
+    return netif->mtu + SIZEOF_ETH_HDR;
+}
+
+/* Gathers the chain into the ring: one copy, no buffer between. A full ring pushes back: TCP keeps the segment. */
+static err_t output(struct netif *netif, struct pbuf *p)
+{
+    struct isthmusif *i = of(netif);
+    enum ist_verdict v = ist_reserve(i->ep, p->tot_len, NULL);
+
+    for (const struct pbuf *q = p; v == IST_V_OK && q != NULL; q = q->next) {
+        v = ist_append(i->ep, q->payload, q->len);
+        if (q->len == q->tot_len)
+            break;
+    }
+    if (v == IST_V_OK)
+        v = ist_commit(i->ep, p->tot_len);
+    switch (v) {
+    case IST_V_OK:
+        return ERR_OK;
+    case IST_V_FULL:
+        i->blocked = 1;
+        return ERR_BUF;
+    case IST_V_DOWN:
+        return ERR_CONN;
+    default:
+        ist_cancel(i->ep);
+        return ERR_IF;
+    }
+}
+
+enum ist_verdict isthmusif_receive(struct netif *netif, ist_u64 now, ist_u32 frames, ist_u32 bytes, ist_u32 *work)
+{
+    struct isthmusif *i = of(netif);
+    struct ist_frame f;
+    struct pbuf *p;
+
+    for (*work = 0; *work < frames; ++*work) {
+        enum ist_verdict v = ist_peek(i->ep, now, &f);
+        if (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET)
+            return v;
+        if (v != IST_V_OK)
+            continue;
+        p = rxpool_get(&i->pool, f.length);
+        if (p == NULL)
+            ist_drop(i->ep, IST_V_NO_BUFFER);
+        else if (ist_take(i->ep, p->payload) != IST_V_OK || netif->input(p, netif) != ERR_OK)
+            pbuf_free(p);
+        if (f.length >= bytes) {
+            ++*work;
+            break;
+        }
+        bytes -= f.length;
+    }
+    return IST_V_OK;
+}
+
+int isthmusif_flush(struct netif *netif)
+{
+    struct isthmusif *i = of(netif);
+    int ring = ist_publish(i->ep);
+
+    return ist_rx_bell(i->ep) || ring;
+}
+
+void isthmusif_unblock(struct netif *netif)
+{
+    struct isthmusif *i = of(netif);
+
+    if (!i->blocked || ist_room(i->ep) < isthmusif_frame_max(netif))
+        return;
+    i->blocked = 0;
+    for (struct tcp_pcb *pcb = tcp_active_pcbs, *next; pcb != NULL && !i->blocked; pcb = next) {
+        next = pcb->next;
+        if (pcb->unsent != NULL)
+            tcp_output(pcb);
+    }
+}
+
+void isthmusif_link(struct netif *netif, enum ist_state state)
+{
+    if ((state == IST_RUN) == (netif_is_link_up(netif) != 0))
+        return;
+    if (state == IST_RUN)
+        netif_set_link_up(netif); /* announces us with a gratuitous ARP */
+    else
+        netif_set_link_down(netif);
+    of(netif)->blocked = 0;
+}
+
+err_t isthmusif_init(struct netif *netif)
+{
+    const struct isthmusif *i = of(netif);
+
+    netif->name[0] = 'i';
+    netif->name[1] = 's';
+    netif->output = etharp_output;
+    netif->linkoutput = output;
+    netif->mtu = i->mtu;
+    netif->hwaddr_len = sizeof i->mac;
+    memcpy(netif->hwaddr, i->mac, sizeof i->mac);
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+    return ERR_OK;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* isthmusif.h - lwIP's network interface on a channel. Knows the core and lwIP, nothing of the platform beneath. */
+#ifndef ISTHMUS_ISTHMUSIF_H
+#define ISTHMUS_ISTHMUSIF_H
+
+#include "isthmus.h"
+#include "lwip/netif.h"
+#include "rxpool.h"
+
+#define ISTHMUSIF_MTU_MAX 65500u /* a frame's length must fit lwIP's 16 bits, with its Ethernet header and room to spare */
+
+struct isthmusif {
+    struct ist_endpoint *ep;
+    struct rxpool pool;
+    ist_u8 mac[6];
+    ist_u16 mtu;
+    int blocked; /* the ring was full: TCP waits for isthmusif_unblock */
+};
+
+/* State of the netif is this struct; give it and isthmusif_init to netif_add(). Set ep, pool, mac and mtu before. */
+err_t isthmusif_init(struct netif *netif);
+
+/* Receives frames until `frames` or `bytes` are used up, or nothing more may be taken now. A refused frame costs budget
+ * too. *work counts frames, refused ones included. Returns why it stopped: OK (budget used up: there may be more),
+ * EMPTY, DOWN or BUDGET. */
+enum ist_verdict isthmusif_receive(struct netif *netif, ist_u64 now, ist_u32 frames, ist_u32 bytes, ist_u32 *work);
+
+/* Publishes what the stack has sent since the last call, once per batch. True: ring the peer's doorbell. */
+int isthmusif_flush(struct netif *netif);
+
+/* Bytes of the largest frame: what to pass to ist_arm_tx() while blocked. */
+ist_u32 isthmusif_frame_max(const struct netif *netif);
+
+/* Lets TCP go on if it was blocked and there is room again. */
+void isthmusif_unblock(struct netif *netif);
+
+/* Link up or down after the channel's state: RUN is up. */
+void isthmusif_link(struct netif *netif, enum ist_state state);
+
+#endif
