@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Board files: what one machine is made of, in TOML.
 
-A board file names the channel's geometry, both worlds' addresses, the critical side's budget and its periodic tasks.
-Both worlds get their configuration from it, so they cannot disagree by accident; the handshake proves that they do not.
+A board file names the channel's geometry, both worlds' addresses, the critical side's budget and its periodic
+tasks. Both worlds get their configuration from it, so they cannot disagree by accident; the handshake proves
+that they do not.
 
     >>> board = load()
     >>> board.channel.mtu, board.secure.task[0].period_us
@@ -12,7 +13,8 @@ Every mistake is one ConfigError whose line names the file, the key and what is 
 
     >>> decode("channel.mtu = 9000", "my.toml")
     Traceback (most recent call last):
-    isthmus.errors.ConfigError: my.toml: channel.mtu: 9000 + 18 bytes of Ethernet do not fit channel.frame_max = 1536
+    isthmus.errors.ConfigError: my.toml: channel.mtu: 9000 + 18 bytes of Ethernet exceed channel.frame_max =
+    1536
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of a board file: immutable, and a misspelt key is an error."""
 
 
-class _Side(_Table):
+class _Side(_Table, frozen=True):
     """What both worlds' tables have in common."""
 
     ring_bytes: int = 262144
@@ -65,7 +67,7 @@ class _Side(_Table):
         return str(ipaddress.IPv4Interface(self.ip).netmask)
 
 
-class Channel(_Table):
+class Channel(_Table, frozen=True):
     """What both worlds must agree on. Sizes in bytes."""
 
     frame_max: int = 1536
@@ -73,11 +75,13 @@ class Channel(_Table):
     tag: Literal["none", "crc32c", "siphash"] = "none"
     silence_ms: int = 1000
     offload: bool = False
-    first_cursor: int = 0  # where cursors and sequence start in each epoch: tests let them start just below wrap
+    first_cursor: int = (
+        0  # where cursors and sequence start in each epoch: tests let them start just below wrap
+    )
     first_sequence: int = 0
 
 
-class Budget(_Table):
+class Budget(_Table, frozen=True):
     """What a world spends on its peer's frames: per step of its loop, and over time (0 = no rate)."""
 
     step_frames: int = 64
@@ -86,7 +90,7 @@ class Budget(_Table):
     burst_frames: int = 64
 
 
-class Task(_Table):
+class Task(_Table, frozen=True):
     """A periodic task of the critical side: cost C, deadline D and period T in microseconds, C <= D <= T."""
 
     name: str = "critical"
@@ -95,7 +99,7 @@ class Task(_Table):
     period_us: int = 1000
 
 
-class Normal(_Side):
+class Normal(_Side, frozen=True):
     """The Normal world's side: its ring, and its interface in the Linux kernel stack."""
 
     interface: str = "ist0"
@@ -103,7 +107,7 @@ class Normal(_Side):
     ip: str = "10.77.0.1/24"
 
 
-class Secure(_Side):
+class Secure(_Side, frozen=True):
     """The Secure world's side: its ring, its stack's addresses, its budget and its periodic tasks."""
 
     mac: str = "02:49:53:00:00:02"
@@ -112,7 +116,7 @@ class Secure(_Side):
     task: tuple[Task, ...] = (Task(),)
 
 
-class Board(_Table):
+class Board(_Table, frozen=True):
     """One machine."""
 
     kind: Literal["host"] = "host"
@@ -152,7 +156,8 @@ class Board(_Table):
 
 
 def record_bytes(channel: Channel) -> int:
-    """Bytes of the ring that a frame of `frame_max` takes: header, payload rounded up, trailer where a tag is carried."""
+    """Bytes of the ring that a frame of `frame_max` takes: header, payload rounded up, trailer where a tag is
+    carried."""
     rounded = (HEADER + channel.frame_max + ALIGN - 1) & -ALIGN
     return rounded + (TRAILER if channel.tag != "none" else 0)
 
@@ -212,7 +217,10 @@ class _Check:
         self.tasks(b.secure.task)
 
     def rings(self, b: Board) -> None:
-        for key, ring in (("normal.ring_bytes", b.normal.ring_bytes), ("secure.ring_bytes", b.secure.ring_bytes)):
+        for key, ring in (
+            ("normal.ring_bytes", b.normal.ring_bytes),
+            ("secure.ring_bytes", b.secure.ring_bytes),
+        ):
             self.within(key, ring, RING_MIN, RING_MAX)
             if ring & (ring - 1):
                 self.fail(key, f"{ring} is not a power of two")
@@ -220,7 +228,10 @@ class _Check:
     def channel(self, b: Board) -> None:
         c = b.channel
         self.within("channel.frame_max", c.frame_max, FRAME_MIN, FRAME_LIMIT)
-        for key, ring in (("normal.ring_bytes", b.normal.ring_bytes), ("secure.ring_bytes", b.secure.ring_bytes)):
+        for key, ring in (
+            ("normal.ring_bytes", b.normal.ring_bytes),
+            ("secure.ring_bytes", b.secure.ring_bytes),
+        ):
             if record_bytes(c) > ring:
                 self.fail(
                     "channel.frame_max",
@@ -230,7 +241,7 @@ class _Check:
         if c.mtu + ETHER_ROOM > c.frame_max:
             self.fail(
                 "channel.mtu",
-                f"{c.mtu} + {ETHER_ROOM} bytes of Ethernet do not fit channel.frame_max = {c.frame_max}",
+                f"{c.mtu} + {ETHER_ROOM} bytes of Ethernet exceed channel.frame_max = {c.frame_max}",
             )
         self.within("channel.silence_ms", c.silence_ms, 0, 3_600_000)
         self.within("channel.first_cursor", c.first_cursor, 0, 0xFFFFFFFF)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
-from isthmus.host.machine import Event, HostMachine, Restart, World
+from isthmus.host.machine import HostMachine
+from isthmus.host.namespaces import World
+from isthmus.host.supervisor import Event, Restart
 
 __all__ = ["Event", "HostMachine", "Restart", "World"]

@@ -85,8 +85,10 @@ def send(link: socket.socket, message: Message, fds: tuple[int, ...] = ()) -> bo
 
 
 def receive(link: socket.socket) -> tuple[bytes, list[int], int]:
-    """One packet, its descriptors (the caller's to close) and its sender's process id (0 unless SO_PASSCRED is set)."""
-    data, ancillary, _, _ = link.recvmsg(MAX, _FDS + socket.CMSG_SPACE(_CREDENTIALS.size), socket.MSG_CMSG_CLOEXEC)
+    """One packet, its descriptors (the caller's to close) and its sender's process id (0 unless SO_PASSCRED
+    is set)."""
+    room = _FDS + socket.CMSG_SPACE(_CREDENTIALS.size)
+    data, ancillary, _, _ = link.recvmsg(MAX, room, socket.MSG_CMSG_CLOEXEC)
     fds = array.array("i")
     pid = 0
     for level, kind, value in ancillary:

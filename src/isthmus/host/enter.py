@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Runs one command in a world's namespaces: `python -I -S enter.py USER,MNT,NET,PID DIRECTORY COMMAND [ARG...]`.
+"""Runs one command in a world's namespaces: `python -I -S enter.py USER,MNT,NET,PID DIRECTORY COMMAND...`.
 
-A program of its own, never imported. It joins the namespaces by the descriptors it inherits and forks, because only a
-child is in the joined PID namespace; the child becomes the command, with the caller's standard streams, session and
-controlling terminal. The exit status is env(1)'s: 126 cannot be executed, 127 not found, 128+n ended by signal n.
-125: the namespaces are gone.
+A program of its own, never imported. It joins the namespaces by the descriptors it inherits and forks,
+because only a child is in the joined PID namespace; the child becomes the command, with the caller's standard
+streams, session and controlling terminal. The exit status is env(1)'s: 126 cannot be executed, 127 not found,
+128+n ended by signal n. 125: the namespaces are gone.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-KINDS = (0x10000000, 0x20000, 0x40000000, 0x20000000)  # CLONE_NEWUSER, NEWNS, NEWNET, NEWPID: user first, it permits the rest
+NEWUSER, NEWNS, NEWNET, NEWPID = 0x10000000, 0x20000, 0x40000000, 0x20000000
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 def join(fds: list[int]) -> None:
-    for fd, kind in zip(fds, KINDS, strict=True):
+    for fd, kind in zip(fds, (NEWUSER, NEWNS, NEWNET, NEWPID), strict=True):  # user permits the rest
         if libc.setns(fd, kind) < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         os.close(fd)
@@ -54,8 +54,9 @@ def wait(pid: int) -> int:
 
 def main(namespaces: str, directory: str, argv: list[str]) -> int:
     try:
+        with_path = os.path.realpath(directory)  # the mount namespace has a working directory of its own
         join([int(fd) for fd in namespaces.split(",")])
-        for where in (directory, "/"):
+        for where in (with_path, "/"):
             try:
                 os.chdir(where)
                 break

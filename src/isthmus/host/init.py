@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: MIT
 """PID 1 of a world's namespaces, and the lifeline by which they end with the supervisor.
 
-Run as a program of its own, `python -I -S init.py SOCKET PARENT WORLD`, never imported: it stays small because it is
-started twice per machine and because everything in the world dies with it. Its tree is
+Run as a program of its own, `python -I -S init.py SOCKET PARENT WORLD`, never imported: it stays small
+because it is started twice per machine and because everything in the world dies with it. Its tree is
 
     supervisor ── launcher ── PID 1 ── the world's program, and whatever is left of commands run in the world
                      │           └ holds the only other end of SOCKET: end of file = the supervisor is gone
                      └ waits for PID 1; dies with its parent
 
-The launcher makes the namespaces and forks; PID 1 is the first process inside. The supervisor may be killed at any
-moment: SOCKET then reports end of file, PID 1 exits, and the kernel kills every process of the PID namespace. The
-descriptors were the last references to namespaces, interface and memory, so nothing else remains.
+The launcher makes the namespaces and forks; PID 1 is the first process inside. The supervisor may be killed
+at any moment: SOCKET then reports end of file, PID 1 exits, and the kernel kills every process of the PID
+namespace. The descriptors were the last references to namespaces, interface and memory, so nothing else
+remains.
 
 Messages are packets of fields that are separated by NUL.
 
     supervisor -> init   spawn  ID ARGC ARG... NAME=VALUE...   + descriptors, which become 0, 1, 2, ...
                          kill   PID SIGNAL                     one of the spawned that has not been reaped
                          socket ID FAMILY KIND PROTOCOL
-    init -> supervisor   ready                                 + descriptors of its namespaces: user, mnt, net, pid
+    init -> supervisor   ready                                 + descriptors: namespaces user, mnt, net, pid
                          failed STEP ERRNO                     the namespaces cannot be had
                          done   ID VALUE                       spawn: PID; socket: 0, + the descriptor
                          error  ID ERRNO
@@ -86,7 +87,7 @@ def mount_own_proc() -> None:
 
 
 def mount_own_sys() -> None:
-    """/sys shows this world's interfaces. Where the kernel refuses, it goes on showing the machine's names."""
+    """/sys shows this world's interfaces. Where the kernel refuses, it keeps showing the machine's names."""
     libc.mount(b"sysfs", b"/sys", b"sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, None)
 
 

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Makes the Normal world's interface: `python -P interface.py SOCKET USER,NET JSON`.
 
-A program of its own, never imported: it joins the Normal world's network namespace, makes the interface there, sends
-the packet descriptor back over SOCKET and exits. It configures nothing outside that namespace.
+A program of its own, never imported: it joins the Normal world's network namespace, makes the interface
+there, sends the packet descriptor back over SOCKET and exits. It configures nothing outside that namespace.
 
     tap      /dev/net/tun with vnet headers, not persistent: it lives as long as the descriptor
-    packet   where /dev/net/tun cannot be opened: a veth pair, whose far end lies in a network namespace without a
-             name and without a process, held by the AF_PACKET socket that reads and writes it
+    packet   where /dev/net/tun cannot be opened: a veth pair, whose far end lies in a network namespace
+             without a name and without a process, held by the AF_PACKET socket that reads and writes it
 
-JSON: {"name", "mac", "ip", "mtu", "kind": "auto"|"tap"|"packet"}. Answer: {"kind", "offload"} with the descriptor.
+JSON: {"name", "mac", "ip", "mtu", "kind": "auto"|"tap"|"packet", "vnet": also on packet}.
+Answer: {"kind"} with the descriptor, or {"error"}.
 """
 
 from __future__ import annotations
@@ -69,20 +70,22 @@ def make_tap(name: str) -> int:
     return fd
 
 
-def make_far_end() -> tuple[int, int]:
+def make_far_end(vnet: bool) -> tuple[int, int]:
     """A network namespace of its own with a packet socket in it. Leaves the caller there."""
     check(libc.unshare(NEWNET))
     quiet("default")
     namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     packet = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
-    for option in (PACKET_VNET_HDR, PACKET_QDISC_BYPASS, PACKET_IGNORE_OUTGOING):
-        packet.setsockopt(SOL_PACKET, option, 1)
+    packet.setsockopt(SOL_PACKET, PACKET_VNET_HDR, int(vnet))
+    packet.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
+    packet.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
     packet.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     return namespace, packet.detach()
 
 
 def make_veth(netlink: IPRoute, name: str, mtu: int, far_namespace: int, home: int, packet: int) -> None:
-    netlink.link("add", ifname=name, kind="veth", peer={"ifname": FAR, "net_ns_fd": far_namespace, "mtu": mtu})
+    peer = {"ifname": FAR, "net_ns_fd": far_namespace, "mtu": mtu}
+    netlink.link("add", ifname=name, kind="veth", peer=peer)
     without_checksum_offload(name)
     check(libc.setns(far_namespace, NEWNET))
     with IPRoute() as far:
@@ -116,7 +119,7 @@ def main(link: socket.socket, namespaces: str, wanted: dict[str, Any]) -> None:
                 raise OSError(error.errno, f"/dev/net/tun: {error.strerror}") from None
             kind = "packet"
     if kind == "packet":
-        far_namespace, packet = make_far_end()
+        far_namespace, packet = make_far_end(wanted["vnet"])
         check(libc.setns(home, NEWNET))
         with IPRoute() as netlink:
             make_veth(netlink, name, wanted["mtu"], far_namespace, home, packet)
@@ -131,5 +134,5 @@ if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as answer:
         try:
             main(answer, sys.argv[2], json.loads(sys.argv[3]))
-        except Exception as problem:  # whatever netlink raises: one line for the supervisor, which says it to the user
+        except Exception as problem:  # whatever netlink raises: the supervisor says it to the user
             answer.send(json.dumps({"error": str(problem) or type(problem).__name__}).encode())

@@ -14,7 +14,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Coroutine, Mapping, Sequence
@@ -22,9 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self, TypeVar
 
+from isthmus import build
 from isthmus.board import Board, load
 from isthmus.errors import ClosedError
-from isthmus.host.namespaces import HERE, World
+from isthmus.host.namespaces import HERE, INTERPRETER, World
+from isthmus.host.pump import frame_pump
 from isthmus.host.supervisor import Event, Restart, Supervisor
 
 T = TypeVar("T")
@@ -38,12 +39,12 @@ class HostMachine:
     board     the board, or None for boards/host.toml
     packet    how frames reach the Linux stack: "tap", "packet" (veth and AF_PACKET), or "auto": TAP where
               /dev/net/tun may be opened
-    plain     no channel and no pump: the Secure world's stack sits directly on the interface (the baseline that
-              `check` and `bench` compare with). There is no pump to ask or kill then.
+    plain     no channel and no pump: the Secure world's stack sits directly on the interface (the baseline
+              that `check` and `bench` compare with). There is no pump to ask or kill then.
     programs  other programs than the package's own for a world (tests)
 
-    Raises ConfigError for a board that cannot work and EnvironmentProblem where this machine lacks something. After a
-    fork the child's machine is closed.
+    Raises ConfigError for a board that cannot work and EnvironmentProblem where this machine lacks something.
+    After a fork the child's machine is closed.
     """
 
     def __init__(
@@ -63,15 +64,14 @@ class HostMachine:
         self._supervisor: Supervisor | None = None
 
     def start(self, timeout: float = 20.0) -> None:
-        """Builds what is missing, starts both worlds and waits until frames pass (plain: until the stack is started).
-        Raises EnvironmentProblem naming the step that failed; nothing is left behind then."""
-        from isthmus import build  # the compiler's driver is not needed by those who bring their own programs
-
+        """Builds what is missing, starts both worlds and waits until frames pass (plain: until the stack is
+        started). Raises EnvironmentProblem naming the step that failed; nothing is left behind then."""
         if self._thread is not None:
             raise ClosedError("this machine was started before")
-        for world, program in (("secure", build.secure_world), ("normal", build.frame_pump)):
-            if world not in self._programs:
-                self._programs[world] = program()
+        if "secure" not in self._programs:
+            self._programs["secure"] = build.secure_world()
+        if "normal" not in self._programs:
+            self._programs["normal"] = frame_pump()
         self._loop = asyncio.new_event_loop()
         # The one thread that starts every process: their parent-death signal is this thread's death.
         self._thread = threading.Thread(target=self._loop.run_forever, name="isthmus-supervisor", daemon=True)
@@ -85,7 +85,8 @@ class HostMachine:
             raise
 
     def close(self) -> None:
-        """Takes everything down: worlds, namespaces, interface, and every program that still runs there. Idempotent."""
+        """Takes everything down: worlds, namespaces, interface, and every program that still runs there.
+        Idempotent."""
         loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return
@@ -110,10 +111,11 @@ class HostMachine:
     ) -> None:
         self.close()
 
-    # ---- the link ------------------------------------------------------------------------------------------
+    # ---- the link ---------------------------------------------------------------------------------------
 
     def wait_up(self, timeout: float = 5.0) -> int:
-        """Waits until both worlds are in RUN in the same epoch; returns that epoch. LinkDown, with the reason, on timeout."""
+        """Waits until both worlds are in RUN in the same epoch; returns that epoch. LinkDown, with the
+        reason, on timeout."""
         return self._wait(self._live.wait_up(timeout))
 
     @property
@@ -131,31 +133,35 @@ class HostMachine:
         """What `packet` became."""
         return self._live.packet_kind
 
-    # ---- the worlds ----------------------------------------------------------------------------------------
+    # ---- the worlds -------------------------------------------------------------------------------------
 
     def status(self, world: World, timeout: float = 1.0) -> dict[str, Any]:
-        """The world's own report, as in host/control.h's STATUS_REPLY, decoded. PeerDead if it does not answer."""
+        """The world's own report, as in host/control.h's STATUS_REPLY, decoded. PeerDead if it does not
+        answer."""
         return self._wait(self._live.status(world, timeout))
 
     def kill(self, world: World) -> None:
-        """SIGKILL to the frame pump (normal) or to the secure process. Returns once the kernel has reported its death,
-        so that a following wait_up() waits for the new session. Programs in the Normal world live on."""
+        """SIGKILL to the frame pump (normal) or to the secure process. Returns once the kernel has reported
+        its death, so that a following wait_up() waits for the new session. Programs in the Normal world live
+        on."""
         self._wait(self._live.kill(world))
 
     def pid(self, world: World) -> int:
-        """Process id of the pump or of the secure process, as the caller sees it. PeerDead while it is restarted."""
+        """Process id of the pump or of the secure process, as the caller sees it. PeerDead while it is
+        restarted."""
         return self._live.process(world).pid
 
     def buffer(self, world: World) -> int:
-        """A new descriptor of the world's current buffer: a sealed memfd, to be mapped for reading only. The caller
-        closes it. For attacks and inspection."""
+        """A new descriptor of the world's current buffer: a sealed memfd, to be mapped for reading only. The
+        caller closes it. For attacks and inspection."""
         return self._wait(self._buffer(world))
 
     def stall(self, us: int) -> None:
-        """Fault injection: the secure world burns `us` microseconds of processor time in its next receive step."""
+        """Fault injection: the secure world burns `us` microseconds of processor time in its next receive
+        step."""
         self._wait(self._stall(us))
 
-    # ---- programs in the Normal world ------------------------------------------------------------------------
+    # ---- programs in the Normal world -------------------------------------------------------------------
 
     def run(
         self,
@@ -165,9 +171,9 @@ class HostMachine:
         cwd: str | None = None,
         timeout: float | None = None,
     ) -> int:
-        """Runs a command in the Normal world with the caller's standard streams. Returns its exit status as env(1)
-        does: 126 if it cannot be executed, 127 if it is not found, 128+n if signal n ended it. After `timeout` seconds
-        it is killed and subprocess.TimeoutExpired raised."""
+        """Runs a command in the Normal world with the caller's standard streams. Returns its exit status as
+        env(1) does: 126 if it cannot be executed, 127 if it is not found, 128+n if signal n ended it. After
+        `timeout` seconds it is killed and subprocess.TimeoutExpired raised."""
         with self.popen(argv, env=env, cwd=cwd) as process:
             try:
                 return process.wait(timeout)
@@ -187,12 +193,12 @@ class HostMachine:
         pass_fds: Sequence[int] = (),
         text: bool = False,
     ) -> subprocess.Popen[Any]:
-        """The same as a subprocess.Popen; its returncode is as run()'s result. Killing it kills the command."""
+        """The same as a subprocess.Popen; its returncode is as run()'s result. Killing it kills the
+        command."""
         namespaces = self._wait(self._namespace_fds())
         try:
             return subprocess.Popen(
-                [sys.executable, "-I", "-S", str(HERE / "enter.py")]
-                + [",".join(map(str, namespaces)), cwd if cwd is not None else os.getcwd(), *argv],
+                [*INTERPRETER, str(HERE / "enter.py"), ",".join(map(str, namespaces)), cwd or ".", *argv],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
@@ -205,11 +211,11 @@ class HostMachine:
                 os.close(fd)
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
-        """A socket of the Normal world, usable here: what the calling process sends through it leaves by ist0. Raw and
-        packet sockets too, also for an ordinary user."""
+        """A socket of the Normal world, usable here: what the calling process sends through it leaves by
+        ist0. Raw and packet sockets too, also for an ordinary user."""
         return self._wait(self._live.socket(family, kind, protocol))
 
-    # ---- what happened -----------------------------------------------------------------------------------------
+    # ---- what happened ----------------------------------------------------------------------------------
 
     @property
     def events(self) -> list[Event]:
@@ -221,7 +227,7 @@ class HostMachine:
         """Every restart that is complete, oldest first (a copy)."""
         return list(self._live.restarts)
 
-    # ---- between the caller's threads and the supervisor's -----------------------------------------------------
+    # ---- between the caller's threads and the supervisor's ----------------------------------------------
 
     @property
     def _live(self) -> Supervisor:

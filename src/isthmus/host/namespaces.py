@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The supervisor's handle on one world's namespaces: it starts init.py, asks it for processes and sockets, hears of exits.
+"""The supervisor's handle on one world's namespaces: it starts init.py, asks it for processes and sockets,
+hears of exits.
 
 All of it runs in the supervisor's event loop.
 """
@@ -23,6 +24,7 @@ from isthmus.errors import EnvironmentProblem
 World = Literal["normal", "secure"]
 
 HERE = Path(__file__).parent
+INTERPRETER = (sys.executable, "-I", "-S")  # nothing but the standard library, whatever the environment says
 _PACKET_MAX = 65536
 _START_S = 20.0  # an interpreter on a machine under load
 _REQUEST_S = 5.0
@@ -38,9 +40,7 @@ _HINTS = {
 class Namespaces:
     """User, mount, network, PID and IPC namespaces with a PID 1 that ends with this process."""
 
-    def __init__(
-        self, world: World, exited: Callable[[int, int], None], lost: Callable[[], None]
-    ) -> None:
+    def __init__(self, world: World, exited: Callable[[int, int], None], lost: Callable[[], None]) -> None:
         """`exited(pid, wait status)` per spawned process; `lost()` once if PID 1 goes away by itself."""
         self.world = world
         self.fds: dict[str, int] = {}  # user, mnt, net, pid
@@ -62,7 +62,7 @@ class Namespaces:
         with theirs:
             # From this thread: the launcher's parent-death signal watches the thread that made it.
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(HERE / "init.py"), str(theirs.fileno()), str(os.getpid()), self.world],
+                [*INTERPRETER, str(HERE / "init.py"), str(theirs.fileno()), str(os.getpid()), self.world],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -72,7 +72,8 @@ class Namespaces:
         try:
             _, fds = await asyncio.wait_for(ready, _START_S)
         except TimeoutError:
-            raise EnvironmentProblem(f"the {self.world} world's namespaces did not come up in {_START_S:.0f} s") from None
+            message = f"the {self.world} world's namespaces did not come up in {_START_S:.0f} s"
+            raise EnvironmentProblem(message) from None
         self.fds = dict(zip(("user", "mnt", "net", "pid"), fds, strict=True))
 
     async def spawn(self, argv: Sequence[str], env: Mapping[str, str], fds: Sequence[int]) -> int:
@@ -164,7 +165,7 @@ class Namespaces:
         asyncio.get_running_loop().remove_reader(self._link)
         ready = self._waiting.get("ready")
         if ready is not None and not ready.done():
-            ready.set_exception(EnvironmentProblem(f"the {self.world} world's first process ended at its start"))
+            ready.set_exception(EnvironmentProblem(f"the {self.world} world's first process ended early"))
         self._lost()
 
     def _packet(self, fields: list[str], fds: list[int]) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One world's process as its supervisor sees it: the control socket, the buffer it offers, its link state.
 
-Everything that comes over the control socket is a claim of the world's and is checked before it is used: a world may
-be taken over, its supervisor must not be.
+Everything that comes over the control socket is a claim of the world's and is checked before it is used: a
+world may be taken over, its supervisor must not be.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ CONTROL_FD = 3  # behind standard input, output and error
 class WorldProcess:
     """A started program of a world, until it is gone."""
 
-    def __init__(self, namespaces: Namespaces, buffer_bytes: int, heard: Callable[[WorldProcess, Message], None]) -> None:
-        """`heard` gets every valid HELLO, ATTACHED, REFUSED and STATE. `buffer_bytes`: what HELLO must offer."""
+    def __init__(
+        self, namespaces: Namespaces, buffer_bytes: int, heard: Callable[[WorldProcess, Message], None]
+    ) -> None:
+        """`heard` gets every valid HELLO, ATTACHED, REFUSED and STATE. `buffer_bytes`: what HELLO must
+        offer."""
         self.namespaces = namespaces
         self.buffer_bytes = buffer_bytes
         self.inner_pid = 0  # as its PID 1 sees it
@@ -50,10 +53,11 @@ class WorldProcess:
     async def start(
         self, argv: Sequence[str], env: Mapping[str, str], output: int, extra: Sequence[int] = ()
     ) -> None:
-        """Starts the program: standard input empty, `output` for both output streams, then control socket and extras."""
+        """Starts the program: standard input empty, `output` for both output streams, then control socket and
+        extras."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # the kernel tells us the sender's process id
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # the kernel tells us its process id
         self._link = ours
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -179,4 +183,5 @@ class WorldProcess:
         try:
             answer.set_result(msgspec.json.decode(m.text, type=dict[str, Any]))
         except msgspec.DecodeError as problem:
-            answer.set_exception(PeerDead(f"the {self.namespaces.world} world's report is not JSON: {problem}"))
+            message = f"the {self.namespaces.world} world's report is not JSON: {problem}"
+            answer.set_exception(PeerDead(message))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The monitor's part on the host: starts both worlds, issues epoch and key, restarts what dies, takes everything down.
+"""The monitor's part on the host: starts both worlds, issues epoch and key, restarts what dies, takes
+everything down.
 
 Lives in one event loop in one thread (machine.py). A world's life, and what makes it move:
 
@@ -7,8 +8,8 @@ Lives in one event loop in one thread (machine.py). A world's life, and what mak
          ^                                         ^                    │
          └── exit: restart, with back-off ─────────┴── session ended: new epoch, with back-off
 
-Both worlds are attached together, once both are ready: a new epoch, a new key and a new bell each time. Death of one
-sends DETACH to the other, whose buffer, process and state live on.
+Both worlds are attached together, once both are ready: a new epoch, a new key and a new bell each time. Death
+of one sends DETACH to the other, whose buffer, process and state live on.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """The link went down and came back. `seconds`: from the kernel's report until both worlds were in RUN again."""
+    """The link went down and came back. `seconds`: from the kernel's report until both worlds were in RUN
+    again."""
 
     world: World | None  # whose process died; None: the session ended with both alive
     cause: str  # "SIGKILL", "exit status 1", "DEAD", ...
@@ -158,7 +160,7 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    # ---- up and down ---------------------------------------------------------------------------------------
+    # ---- up and down ------------------------------------------------------------------------------------
 
     async def start(self, timeout: float) -> None:
         """Both worlds up and frames passing, or an exception that names the step that failed."""
@@ -177,7 +179,9 @@ class Supervisor:
             for wait in waits:
                 wait.cancel()
         if not self.up.is_set():
-            raise EnvironmentProblem(f"the link did not come up: {self.trouble or f'nothing heard in {timeout:g} s'}")
+            raise EnvironmentProblem(
+                f"the link did not come up: {self.trouble or f'nothing heard in {timeout:g} s'}"
+            )
 
     async def close(self) -> None:
         self._closing = True
@@ -219,7 +223,7 @@ class Supervisor:
             raise LinkDown(f"the link did not come up within {timeout:g} s{why}") from None
         return self.epoch
 
-    # ---- what others ask for -----------------------------------------------------------------------------------
+    # ---- what others ask for ----------------------------------------------------------------------------
 
     def process(self, world: World) -> WorldProcess:
         process = self.sides[world].process
@@ -253,7 +257,7 @@ class Supervisor:
             raise PeerDead("the normal world is not running")
         return await namespaces.socket(family, kind, protocol)
 
-    # ---- namespaces, interface, processes --------------------------------------------------------------------
+    # ---- namespaces, interface, processes ---------------------------------------------------------------
 
     async def _make_namespaces(self, side: Side) -> None:
         namespaces = Namespaces(
@@ -275,6 +279,7 @@ class Supervisor:
             "ip": b.normal.ip,
             "mtu": b.channel.mtu,
             "kind": self.packet_wanted,
+            "vnet": not self.plain,
         }
         fds = (side.namespaces.fds["user"], side.namespaces.fds["net"])
         kind, side.packet = await asyncio.to_thread(make_interface, fds, wanted)
@@ -282,7 +287,8 @@ class Supervisor:
         self._note("normal", "interface", f"{b.normal.interface} by {kind}")
 
     async def _start_process(self, side: Side) -> None:
-        assert side.namespaces is not None and side.output is not None
+        assert side.namespaces is not None
+        assert side.output is not None
         role = side.world
         page = os.sysconf("SC_PAGESIZE")
         size = (self.board.buffer_bytes(role) + page - 1) & -page
@@ -312,7 +318,7 @@ class Supervisor:
             env["ISTHMUS_RX_BUDGET"] = f"{b.secure.budget.step_frames} {b.secure.budget.step_bytes}"
         return env
 
-    # ---- death and restart -------------------------------------------------------------------------------------
+    # ---- death and restart ------------------------------------------------------------------------------
 
     def _exited(self, side: Side, pid: int, status: int) -> None:
         process = side.process
@@ -369,7 +375,7 @@ class Supervisor:
         if side.world == "normal":
             await self._make_interface()
 
-    # ---- the session ---------------------------------------------------------------------------------------------
+    # ---- the session ------------------------------------------------------------------------------------
 
     def _heard(self, side: Side, process: WorldProcess, m: Message) -> None:
         if side.process is not process or self._closing:
@@ -378,7 +384,9 @@ class Supervisor:
             self._note(side.world, "started", f"pid {process.pid}")
             self._attach_soon()
         elif m.type == Type.REFUSED:
-            self._session_ended(side, f"refused to attach: {os.strerror(-m.value) if m.value < 0 else m.value}")
+            self._session_ended(
+                side, f"refused to attach: {os.strerror(-m.value) if m.value < 0 else m.value}"
+            )
         elif m.type == Type.STATE:
             if m.epoch != self.epoch or process.attached != self.epoch:
                 return
@@ -409,7 +417,9 @@ class Supervisor:
             secure.send(message, (normal.buffer, theirs.fileno()))
         self._note(None, "attached", f"epoch {self.epoch:016x}")
         self._cancel_watchdog()
-        self._watchdog = asyncio.get_running_loop().call_later(ATTACH_LIMIT_S, self._attach_overdue, self.epoch)
+        self._watchdog = asyncio.get_running_loop().call_later(
+            ATTACH_LIMIT_S, self._attach_overdue, self.epoch
+        )
 
     def _attach_overdue(self, epoch: int) -> None:
         self._watchdog = None
@@ -462,7 +472,7 @@ class Supervisor:
         if world is not None or not self._falls:
             self._falls.append(_Fall(world, cause, time.monotonic()))
 
-    # ---- small things --------------------------------------------------------------------------------------------
+    # ---- small things -----------------------------------------------------------------------------------
 
     def _output(self, side: Side, line: str) -> None:
         self._note(side.world, "output", line)
@@ -497,14 +507,14 @@ class Supervisor:
 
 
 def make_interface(namespaces: tuple[int, int], wanted: dict[str, Any]) -> tuple[str, int]:
-    """Runs interface.py in the given user and network namespaces. Its kind and packet descriptor; waits for it."""
+    """Runs interface.py in the given user and network namespaces: its answer, kind and packet descriptor."""
+    program = (sys.executable, "-P", str(HERE / "interface.py"))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         ours.settimeout(INTERFACE_LIMIT_S)
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-P", str(HERE / "interface.py"), str(theirs.fileno())]
-                + [",".join(map(str, namespaces)), json.dumps(wanted)],
+                [*program, str(theirs.fileno()), ",".join(map(str, namespaces)), json.dumps(wanted)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

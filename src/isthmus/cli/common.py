@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""What the commands share: exit statuses, common options, the JSON document, progress on standard error."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from isthmus.board import Board, load
+
+HELD, FELL_SHORT, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+MACHINES = ("memory", "host", "qemu")
+STACKS = ("lwip", "freertos")
+_NOT_BUILT = {
+    "qemu": "the TrustZone machine is not built yet: use --machine host",
+    "freertos": "the FreeRTOS+TCP world is not built yet: use --stack lwip",
+}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Common:
+    """The common options, checked."""
+
+    machine: str
+    stack: str
+    board_file: Path | None
+    json_file: str | None  # "-": standard output
+    verbose: bool
+
+    def board(self) -> Board:
+        """The board file, decoded. ConfigError, one line, if it is wrong."""
+        return load(self.board_file)
+
+
+def common_options(*machines: str) -> Callable[[F], F]:
+    """Decorates a command that runs on `machines` (default: the first); it gets a Common as `common`."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def command(*args: Any, **kwargs: Any) -> Any:
+            names = ("machine", "stack", "board_file", "json_file", "verbose")
+            common = Common(**{name: kwargs.pop(name) for name in names})
+            if common.verbose:
+                logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+            return function(*args, common=common, **kwargs)
+
+        options = (
+            click.option(
+                "--machine",
+                type=click.Choice(MACHINES),
+                default=machines[0],
+                show_default=True,
+                callback=functools.partial(_built, machines),
+                help="Where both worlds run.",
+            ),
+            click.option(
+                "--stack",
+                type=click.Choice(STACKS),
+                default=STACKS[0],
+                show_default=True,
+                callback=functools.partial(_built, STACKS[:1]),
+                help="The Secure world's IP stack.",
+            ),
+            click.option("--board", "board_file", type=click.Path(path_type=Path), help="Board file, TOML."),
+            click.option(
+                "--json",
+                "json_file",
+                metavar="FILE",
+                callback=_writable,
+                help="Write the results there; - is standard output.",
+            ),
+            click.option("-v", "--verbose", is_flag=True, help="Tell what happens, on standard error."),
+        )
+        for option in reversed(options):
+            command = option(command)
+        return command  # type: ignore[return-value]
+
+    return decorate
+
+
+def _built(possible: Sequence[str], context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value in possible:
+        return value
+    reason = _NOT_BUILT.get(value, f"this command runs on {' and '.join(possible)}, not on {value}")
+    raise click.UsageError(f"--{parameter.name} {value}: {reason}", context)
+
+
+def _writable(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Finds out before any work whether the results can be written; makes no file yet."""
+    if value is None or value == "-":
+        return value
+    path = Path(value)
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise click.UsageError(f"--json {value}: cannot be written", context)
+    return value
+
+
+def commit() -> str | None:
+    """The checkout's commit; None in an installed package."""
+    here = Path(__file__).resolve().parents[3]
+    if not (here / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def write_document(common: Common, command: str, rows: Sequence[Any], **more: Any) -> None:
+    """Writes the JSON document of a command, if one was asked for. Rows: dicts, dataclasses or msgspec
+    structs."""
+    if common.json_file is None:
+        return
+    document = {
+        "schema": f"isthmus.{command}/1",
+        "version": version("isthmus"),
+        "commit": commit(),
+        "machine": common.machine,
+        "stack": common.stack,
+        "rows": list(rows),
+        **more,
+    }
+    text = msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+    if common.json_file == "-":
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+    else:
+        Path(common.json_file).write_bytes(text)
+
+
+def say(text: str) -> None:
+    """One line of progress or explanation on standard error."""
+    click.echo(text, err=True)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Long work of `total` steps: a bar on a terminal, a line per step elsewhere, always on standard error.
+
+    Yields a function to be called with a step's name when it begins.
+    """
+    console = Console(stderr=True)  # honours NO_COLOR, and knows a terminal from a file
+    if not console.is_terminal:
+        yield lambda step: say(f"{what}: {step}")
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(what, total=total)
+        begun = 0
+
+        def step(name: str) -> None:
+            nonlocal begun
+            bar.update(task, completed=begun, description=f"{what}: {name}")
+            begun += 1
+
+        yield step

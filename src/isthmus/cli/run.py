@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""`isthmus run`: both worlds and the link, for as long as somebody wants them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import click
+
+from isthmus.cli.common import HELD, Common, common_options, say, write_document
+from isthmus.errors import IsthmusError
+from isthmus.host import HostMachine
+
+__all__ = ["command"]
+
+LOOK_S = 0.1
+
+
+@click.command("run", context_settings={"allow_interspersed_args": False})
+@common_options("host")
+@click.option(
+    "--for", "seconds", type=click.FloatRange(0, 1e9), metavar="SECONDS", help="End by itself after so long."
+)
+@click.argument("argv", metavar="[-- CMD ...]", nargs=-1, type=click.UNPROCESSED)
+def command(common: Common, seconds: float | None, argv: tuple[str, ...]) -> int:
+    """Bring up both worlds and the link, and stay until Ctrl-C or --for SECONDS.
+
+    With a command: run it in the Normal world and exit with its status (126: cannot be executed, 127: not
+    found, 128+n: ended by signal n). A world that dies is restarted.
+    """
+    if argv and seconds is not None:
+        raise click.UsageError("--for and a command exclude each other: the command decides how long")
+    if argv and common.json_file == "-":
+        raise click.UsageError("--json - and a command exclude each other: standard output is the command's")
+    board = common.board()
+    with HostMachine(board) as machine:
+        if argv:
+            status = _run_inside(machine, argv)
+        else:
+            say(
+                f"up: {board.normal.interface} {board.normal.address} <-> {board.secure.address} "
+                f"({machine.interface_kind}), epoch {machine.epoch:016x}"
+            )
+            _stay(machine, seconds)
+            status = HELD
+        write_document(common, "run", _rows(machine))
+    return status
+
+
+def _stay(machine: HostMachine, seconds: float | None) -> None:
+    """Until the time is up, or for good; every restart is a line."""
+    end = None if seconds is None else time.monotonic() + seconds
+    told = 0
+    while (left := LOOK_S if end is None else min(LOOK_S, end - time.monotonic())) > 0:
+        time.sleep(left)
+        restarts = machine.restarts
+        for r in restarts[told:]:
+            who = f"the {r.world} world" if r.world else "the session"
+            say(f"restarted: {who} after {r.seconds * 1000:.1f} ms ({r.cause}), epoch {r.epoch:016x}")
+        told = len(restarts)
+
+
+def _run_inside(machine: HostMachine, argv: tuple[str, ...]) -> int:
+    with machine.popen(argv) as process, _signals_for(process.send_signal):
+        return process.wait()
+
+
+@contextlib.contextmanager
+def _signals_for(send: Any) -> Iterator[None]:
+    """While a command runs, what asks us to end asks the command instead; its status is then ours. A
+    terminal's Ctrl-C has reached it already."""
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGINT or not _in_foreground():
+            send(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, forward) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(sys.__stderr__.fileno() if sys.__stderr__ else 2) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _rows(machine: HostMachine) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for world in ("normal", "secure"):
+        try:
+            status = machine.status(world)
+        except IsthmusError as problem:
+            status = {"state": "gone", "reason": str(problem)}
+        restarts = [r.seconds for r in machine.restarts if r.world == world]
+        rows.append({"id": f"world.{world}", "restarts": restarts, **status})
+    return rows
