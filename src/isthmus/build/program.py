@@ -51,9 +51,9 @@ def build_program(
 ) -> Path:
     """The finished executable NAME in the user's cache.
 
-    Compiles `sources` with `includes` and `cflags`, every unit of `more` with its own; links with `ldflags`. The
-    key covers sources, every header in the include folders, flags and the compiler's version; a path is no part
-    of it. CC names another compiler. Raises EnvironmentProblem: no compiler, or its first error.
+    Compiles `sources` with `includes` and `cflags`, every unit of `more` with its own; links with `ldflags`.
+    The key covers sources, every header in the include folders, flags and the compiler's version; no path.
+    CC names another compiler. Raises EnvironmentProblem: no compiler, or its first error.
     """
     cc = _compiler()
     objects = _objects((Unit(sources, includes, cflags), *more), cc)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""The two world processes of the host machine, as programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isthmus.build.program import Unit, build_program
+from isthmus.build.source import debian_source, read_pin
+from isthmus.resources import tree
+
+__all__ = ["frame_pump", "secure_units", "secure_world"]
+
+# Nothing is tuned to this processor. Both worlds read what the other one writes: what hardens them stays on.
+_C = ("-std=c11", "-O2", "-fno-strict-aliasing", "-fstack-protector-strong", "-fPIE")
+_WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
+_LINK = ("-pie", "-Wl,-z,relro,-z,now", "-pthread")
+
+# lwIP's files that are used. lwiperf comes in through worlds/secure/apps/iperf.c.
+_LWIP = (
+    *(f"core/{name}.c" for name in ("altcp", "altcp_alloc", "altcp_tcp", "def", "inet_chksum", "init", "ip")),
+    *(f"core/{name}.c" for name in ("mem", "memp", "netif", "pbuf", "stats", "sys", "timeouts")),
+    *(f"core/{name}.c" for name in ("tcp", "tcp_in", "tcp_out", "udp")),
+    *(f"core/ipv4/{name}.c" for name in ("etharp", "icmp", "ip4", "ip4_addr", "ip4_frag")),
+    "netif/ethernet.c",
+    "apps/http/httpd.c",
+    "apps/http/fs.c",
+)
+
+
+def frame_pump() -> Path:
+    """The program `isthmus-normal`: carries frames between the kernel's interface and the channel."""
+    core, host, world = tree() / "core", tree() / "host", tree() / "worlds" / "normal" / "host"
+    sources = [*_all(core, world), host / "link.c", host / "world.c"]
+    return build_program("isthmus-normal", sources, [core, host, world], [*_C, *_WARNINGS], _LINK)
+
+
+def secure_world() -> Path:
+    """The program `isthmus-secure`: lwIP, its port, the applications and the loop. What it wants in its
+    environment is written at the top of its main.c.
+
+    Fetches lwIP at the first call. Raises EnvironmentProblem, one line.
+    """
+    lwip = debian_source(read_pin(tree() / "worlds" / "secure" / "lwip" / "source.toml"))
+    return build_program("isthmus-secure", (), ldflags=_LINK, more=secure_units(lwip))
+
+
+def secure_units(lwip: Path) -> tuple[Unit, Unit]:
+    """What `isthmus-secure` is made of: our own sources under our warnings, and lwIP's, taken as they are."""
+    core, host, world = tree() / "core", tree() / "host", tree() / "worlds" / "secure"
+    port, apps, loop = world / "lwip", world / "apps", world / "host"
+    own = [*_all(core, port, apps, loop), host / "link.c", host / "world.c"]
+    upstream = lwip / "src" / "include"
+    return (
+        Unit(own, [core, host, port, apps, loop], [*_C, *_WARNINGS], [upstream, lwip / "src/apps/lwiperf"]),
+        Unit([lwip / "src" / name for name in _LWIP], [port], [*_C, "-w"], [upstream]),
+    )
+
+
+def _all(*folders: Path) -> list[Path]:
+    return [p for folder in folders for p in sorted(folder.glob("*.c"))]
