@@ -2,7 +2,7 @@
 """Builds the C programs that the worlds run, into the user's cache, keyed by the hash of all that went in.
 
     build_program(name, sources, ...)   any program
-    secure_world()                      the Secure world of the host machine: lwIP behind the channel; fetches lwIP first
+    secure_world()                      the Secure world of the host machine; fetches lwIP first
 
 A second call with the same inputs runs no compiler. Two processes may build the same program at once. Nothing
 is ever written beside the sources. Every failure is an EnvironmentProblem whose one line says what to do.
