@@ -6,7 +6,7 @@
     listen(), connect() two processes over a path; the link comes back by itself after a restart of either one
 
 Between processes each side makes a memfd of its own, seals it, and hands it over the unix socket with one
-HELLO. The Secure side's HELLO also carries what a monitor would issue: the epoch and the key of the tag, fresh
+HELLO. The Secure side's also carries what a monitor would issue: the epoch and the key of the tag, fresh
 from the kernel's random numbers, and one end of a new doorbell. Each side checks the other's HELLO, then the
 descriptor's size and seals, and only then maps it, for reading. The rest is the handshake in the buffers.
 """

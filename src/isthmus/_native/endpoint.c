@@ -2,96 +2,9 @@
 /* endpoint.c - Endpoint: its life, its session, and what it says about itself. */
 #include "native.h"
 
-#include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
-
-/* ---- state of the link ------------------------------------------------------------------------------------------- */
-
-void ep_ring(Endpoint *e)
-{
-    e->rings++;
-    (void)ist_bell_ring(e->bell_fd); /* a peer that is gone is noticed by reading */
-}
-
-void ep_note(Endpoint *e)
-{
-    const enum ist_state now = ist_link_state(&e->core->ep);
-    if (now == e->seen)
-        return;
-    if (e->seen != IST_RESET && e->seen != IST_DEAD && (now == IST_RESET || now == IST_DEAD))
-        e->ends++;
-    e->seen = now;
-    wait_kick(e, &e->tx);
-    wait_kick(e, &e->rx);
-    ep_ring(e);
-}
-
-void ep_tick(Endpoint *e)
-{
-    (void)ist_poll(&e->core->ep, ist_now());
-    ep_note(e);
-}
-
-void ep_end(Endpoint *e, enum ist_verdict why)
-{
-    ist_end(&e->core->ep, why);
-    ep_note(e);
-}
-
-void ep_hang_up(Endpoint *e)
-{
-    (void)shutdown(e->bell_fd, SHUT_RDWR);
-}
-
-void ep_raise_down(Endpoint *e)
-{
-    struct module_state *state = e->state;
-    const struct ist_endpoint *ep = &e->core->ep;
-    const enum ist_verdict why = (enum ist_verdict)ep->reason;
-    PyObject *type = e->hung_up ? state->peer_dead : state->link_down;
-    PyObject *value = why == IST_V_OK
-                          ? Py_BuildValue("ss", e->hung_up ? "peer is gone" : "link has no session", "")
-                          : Py_BuildValue("Ns", PyUnicode_FromFormat("link is down: %s", ist_text_of(why)),
-                                          ist_verdict_name(why));
-    if (value) {
-        PyErr_SetObject(type, value);
-        Py_DECREF(value);
-    }
-}
-
-/* A refusal that no patience mends within this epoch. */
-static int refused_for_good(const struct ist_endpoint *ep)
-{
-    switch (ep->reason) {
-    case IST_V_PEER_VERSION:
-    case IST_V_PEER_ROLE:
-    case IST_V_PEER_GEOMETRY:
-    case IST_V_PEER_MTU:
-    case IST_V_PEER_FEATURES:
-        return ist_link_state(ep) == IST_INIT;
-    default:
-        return 0;
-    }
-}
-
-int ep_tell(Endpoint *e, struct half *h)
-{
-    if (e->closed) {
-        ep_raise_closed(e);
-        return 1;
-    }
-    const enum ist_state state = ist_link_state(&e->core->ep);
-    const int over = state == IST_RESET || state == IST_DEAD;
-    if (h->told == e->ends && !(over && !e->renewable) && !refused_for_good(&e->core->ep))
-        return 0;
-    h->told = e->ends;
-    ep_raise_down(e);
-    return 1;
-}
 
 /* ---- entering and leaving --------------------------------------------------------------------------------------------- */
 
@@ -138,7 +51,7 @@ void ep_raise_closed(Endpoint *e)
 }
 
 /* True where the endpoint may be used; else ClosedError is set. */
-static int live(Endpoint *e)
+int ep_live(Endpoint *e)
 {
     if (e->core && e->core->alive)
         return 1;
@@ -152,7 +65,7 @@ static int live(Endpoint *e)
 
 int ep_enter(Endpoint *e, struct half *h)
 {
-    if (!live(e))
+    if (!ep_live(e))
         return -1;
     if (h->busy) {
         PyErr_SetString(e->state->concurrent_use, h == &e->tx ? "another call is sending on this endpoint"
@@ -215,7 +128,7 @@ static struct core *make_core(void)
     return core;
 }
 
-static int buffer_fits(PyObject *buffer, const struct ist_config *c, uint32_t role, int writable)
+int ep_buffer_fits(PyObject *buffer, const struct ist_config *c, uint32_t role, int writable)
 {
     const Buffer *b = (const Buffer *)buffer;
     if (b->size >= ist_buffer_size(c, role) && (b->writable || !writable))
@@ -243,8 +156,8 @@ static PyObject *endpoint_new(PyTypeObject *type, PyObject *args, PyObject *keyw
         PyErr_SetString(PyExc_ValueError, "spin is not between 0 and 1 second");
         return NULL;
     }
-    if (ist_config_read(state, config_object, role, &config) < 0 || !buffer_fits(own, &config, role, 1) ||
-        !buffer_fits(peer, &config, role ^ 1u, 0))
+    if (ist_config_read(state, config_object, role, &config) < 0 || !ep_buffer_fits(own, &config, role, 1) ||
+        !ep_buffer_fits(peer, &config, role ^ 1u, 0))
         return NULL;
 
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -288,134 +201,6 @@ static void endpoint_dealloc(Endpoint *e)
     Py_DECREF(type);
 }
 
-/* ---- session -------------------------------------------------------------------------------------------------------------- */
-
-/* Calls everybody in before the session is replaced. */
-static int may_replace(Endpoint *e)
-{
-    if (!live(e))
-        return 0;
-    if (e->reserved) {
-        PyErr_SetString(e->state->concurrent_use, "a reservation is open on this endpoint");
-        return 0;
-    }
-    if (ep_quiesce(e) < 0)
-        return 0;
-    if (live(e))
-        return 1;
-    ep_resume(e);
-    return 0;
-}
-
-static PyObject *endpoint_begin(PyObject *self, PyObject *args)
-{
-    Endpoint *e = (Endpoint *)self;
-    PyObject *done = NULL;
-    unsigned long long epoch;
-    const char *key = NULL;
-    Py_ssize_t key_length = 0;
-    uint64_t words[2] = {0, 0};
-    if (!PyArg_ParseTuple(args, "K|y#:begin", &epoch, &key, &key_length))
-        return NULL;
-    if (key_length != 0 && key_length != (Py_ssize_t)sizeof words) {
-        PyErr_SetString(PyExc_ValueError, "a key is 16 bytes");
-        return NULL;
-    }
-    if (key_length != 0)
-        memcpy(words, key, sizeof words);
-    LOCKED(self)
-    if (may_replace(e)) {
-        ep_note(e);
-        if (e->seen == IST_READY || e->seen == IST_RUN)
-            e->ends++;
-        ist_begin(&e->core->ep, epoch, words, ist_now());
-        ep_note(e);
-        ep_ring(e);
-        ep_resume(e);
-        wait_settle(e);
-        done = Py_NewRef(Py_None);
-    }
-    UNLOCKED()
-    return done;
-}
-
-static PyObject *endpoint_attach(PyObject *self, PyObject *args)
-{
-    Endpoint *e = (Endpoint *)self;
-    PyObject *done = NULL, *peer, *old = NULL;
-    int bell;
-    if (!PyArg_ParseTuple(args, "O!i:attach", e->state->buffer_type, &peer, &bell))
-        return NULL;
-    LOCKED(self)
-    if (may_replace(e)) {
-        const struct ist_config *c = &e->core->ep.config;
-        if (buffer_fits(peer, c, c->role ^ 1u, 0)) {
-            ep_end(e, IST_V_PEER_LEFT);
-            if (wait_replace_bell(e, bell) == 0) {
-                old = e->peer;
-                e->peer = Py_NewRef(peer);
-                ist_attach(&e->core->ep, ((Buffer *)peer)->map);
-                done = Py_NewRef(Py_None);
-            }
-        }
-        ep_resume(e);
-    }
-    UNLOCKED()
-    Py_XDECREF(old);
-    return done;
-}
-
-static PyObject *endpoint_end(PyObject *self, PyObject *unused)
-{
-    Endpoint *e = (Endpoint *)self;
-    PyObject *done = NULL;
-    (void)unused;
-    LOCKED(self)
-    if (live(e)) {
-        ep_end(e, IST_V_PEER_LEFT);
-        wait_settle(e);
-        done = Py_NewRef(Py_None);
-    }
-    UNLOCKED()
-    return done;
-}
-
-static PyObject *endpoint_poll(PyObject *self, PyObject *unused)
-{
-    Endpoint *e = (Endpoint *)self;
-    PyObject *state = NULL;
-    (void)unused;
-    LOCKED(self)
-    if (live(e)) {
-        ep_tick(e);
-        wait_settle(e);
-        state = PyLong_FromLong(ist_link_state(&e->core->ep));
-    }
-    UNLOCKED()
-    return state;
-}
-
-static PyObject *endpoint_wait_up(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
-{
-    static const char *const keywords[] = {"timeout"};
-    Endpoint *e = (Endpoint *)self;
-    struct patience p = NO_HURRY;
-    PyObject *timeout = NULL;
-    enum outcome o = FAILED;
-    if (ist_arguments("wait_up", keywords, 1, 0, args, nargs, names, &timeout) < 0 || wait_timeout(timeout, &p) < 0)
-        return NULL;
-    LOCKED(self)
-    if (ep_enter(e, &e->rx) == 0) {
-        o = wait_up(e, &p);
-        if (o == GIVE_UP)
-            (void)wait_gave_up(&p, "link");
-        wait_settle(e);
-        ep_leave(e, &e->rx);
-    }
-    UNLOCKED()
-    return o == DONE ? Py_NewRef(Py_None) : NULL;
-}
-
 static PyObject *endpoint_close(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -425,22 +210,6 @@ static PyObject *endpoint_close(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *endpoint_watch(PyObject *self, PyObject *argument)
-{
-    Endpoint *e = (Endpoint *)self;
-    PyObject *done = NULL;
-    long fd = PyLong_AsLong(argument);
-    if (fd == -1 && PyErr_Occurred())
-        return NULL;
-    LOCKED(self)
-    if (live(e) && wait_watch(e, (int)fd) == 0) {
-        e->renewable = 1;
-        done = Py_NewRef(Py_None);
-    }
-    UNLOCKED()
-    return done;
-}
-
 /* ---- what it says about itself -------------------------------------------------------------------------------------------- */
 
 static PyObject *fileno_of(PyObject *self, struct half *h)
@@ -448,7 +217,7 @@ static PyObject *fileno_of(PyObject *self, struct half *h)
     Endpoint *e = (Endpoint *)self;
     int fd = -1;
     LOCKED(self)
-    if (live(e))
+    if (ep_live(e))
         fd = wait_fileno(e, h);
     UNLOCKED()
     return fd < 0 ? NULL : PyLong_FromLong(fd);
@@ -472,7 +241,7 @@ static PyObject *endpoint_counters(PyObject *self, PyObject *unused)
     PyObject *result = NULL;
     (void)unused;
     LOCKED(self)
-    if (live(e)) {
+    if (ep_live(e)) {
         const struct ist_endpoint *ep = &e->core->ep;
         PyObject *verdicts = PyTuple_New(IST_VERDICT_COUNT);
         for (Py_ssize_t i = 0; verdicts && i < IST_VERDICT_COUNT; i++) {
@@ -596,23 +365,23 @@ static PyMethodDef endpoint_methods[] = {
     {"room_fileno", endpoint_room_fileno, METH_NOARGS,
      "room_fileno($self, /)\n--\n\nA descriptor that becomes readable when there may be room again, after a "
      "send(timeout=0) found none."},
-    {"begin", endpoint_begin, METH_VARARGS,
+    {"begin", ep_begin, METH_VARARGS,
      "begin($self, epoch, key=b'', /)\n--\n\nEnters an epoch (64 bit) with the tag's key (16 bytes); both ends need the "
      "same two."},
-    {"end", endpoint_end, METH_NOARGS, "end($self, /)\n--\n\nLeaves the session: the peer sees it, frames stop."},
-    {"attach", endpoint_attach, METH_VARARGS,
+    {"end", ep_leave_session, METH_NOARGS, "end($self, /)\n--\n\nLeaves the session: the peer sees it, frames stop."},
+    {"attach", ep_attach, METH_VARARGS,
      "attach($self, peer, bell, /)\n--\n\nAnother peer: its buffer, and our end of the bell (taken over). Ends the "
      "session."},
-    {"poll", endpoint_poll, METH_NOARGS,
+    {"poll", ep_poll, METH_NOARGS,
      "poll($self, /)\n--\n\nOne step of handshake and heartbeat; returns the link state. Every waiting call does it by "
      "itself."},
-    {"wait_up", FASTCALL(endpoint_wait_up),
+    {"wait_up", FASTCALL(ep_wait_up),
      "wait_up($self, timeout=None)\n--\n\nWaits until the link is in RUN, as receive() would, which it excludes "
      "meanwhile."},
     {"close", endpoint_close, METH_NOARGS,
      "close($self, /)\n--\n\nEnds the session and gives everything back. Wakes waiting calls with ClosedError. "
      "Idempotent."},
-    {"_watch", endpoint_watch, METH_O,
+    {"_watch", ep_watch, METH_O,
      "_watch($self, fd, /)\n--\n\nThis endpoint can find a new peer: waiting calls ask _renew(), and wake when fd is "
      "readable (-1: none)."},
     {"_counters", endpoint_counters, METH_NOARGS, "_counters($self, /)\n--\n\nRaw counters, for Statistics."},

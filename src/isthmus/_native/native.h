@@ -115,6 +115,10 @@ int ep_enter(Endpoint *e, struct half *h);
 /* Leaves it; the last one out of a closed endpoint gives everything back. */
 void ep_leave(Endpoint *e, struct half *h);
 void ep_raise_closed(Endpoint *e);
+/* True where the endpoint may be used; else ClosedError is set. */
+int ep_live(Endpoint *e);
+/* True where a buffer holds what `role` owns under this configuration; else ValueError is set. */
+int ep_buffer_fits(PyObject *buffer, const struct ist_config *c, uint32_t role, int writable);
 /* Closes what a child inherited from its parent, without a word to the peer. */
 void ep_abandon(Endpoint *e);
 /* One step of handshake and heartbeat; rings the peer when our state moved. */
@@ -130,6 +134,14 @@ void ep_hang_up(Endpoint *e);
 int ep_tell(Endpoint *e, struct half *h);
 /* Raises LinkDown, or PeerDead where nobody is there. */
 void ep_raise_down(Endpoint *e);
+
+/* Methods; the docstrings are in endpoint.c. */
+PyObject *ep_begin(PyObject *self, PyObject *args);
+PyObject *ep_attach(PyObject *self, PyObject *args);
+PyObject *ep_leave_session(PyObject *self, PyObject *unused);
+PyObject *ep_poll(PyObject *self, PyObject *unused);
+PyObject *ep_watch(PyObject *self, PyObject *fd);
+PyObject *ep_wait_up(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names);
 
 /* ---- wait.c ------------------------------------------------------------------------------------------------------- */
 
