@@ -250,7 +250,10 @@ int fs_open_custom(struct fs_file *file, const char *name)
         text_str(&t, "No such page. There are / and /status.json.\n");
     } else if (strcmp(name, "/400.html") == 0) {
         begin(&t, "400 Bad Request", "text/plain");
-        text_str(&t, "That was not a GET request.\n");
+        text_str(&t, "That was not an HTTP request.\n");
+    } else if (strcmp(name, "/501.html") == 0) {
+        begin(&t, "501 Not Implemented", "text/plain");
+        text_str(&t, "Only GET is served here.\n");
     } else {
         return 0;
     }
