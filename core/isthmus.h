@@ -136,7 +136,8 @@ enum ist_state ist_poll(struct ist_endpoint *e, ist_u64 now);
 enum ist_state ist_link_state(const struct ist_endpoint *e);
 
 #define IST_POLL_LOADS 8u /* state, epoch 2, digest 2, mtu, features, beat */
-#define IST_PEEK_LOADS 6u /* head, 4 record words; on a violation the state word */
+#define IST_PEEK_LOADS 6u /* head, 4 record words, wake where it tells the peer; on a violation head, state */
+#define IST_TAKE_LOADS 5u /* 4 trailer words, wake */
 #define IST_SEND_LOADS 3u /* tail at reserve, wake at publish; on a violation the state word */
 
 /* ---- send ------------------------------------------------------------------------------------------------- */
