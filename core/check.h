@@ -6,10 +6,12 @@
 
 #include "inner.h"
 
+#define UNALIGNED(cursor) (((cursor) & (IST_ALIGN - 1u)) != 0)
+
 /* The peer's head: seen is the last one accepted, tail our cursor; (seen - tail) <= ring always holds. */
 static inline enum ist_verdict ist_check_head(ist_u32 head, ist_u32 seen, ist_u32 tail, ist_u32 ring)
 {
-    if ((head & (IST_ALIGN - 1u)) != 0)
+    if (UNALIGNED(head))
         return IST_V_HEAD_ALIGN;
     if (head - seen > ring - (seen - tail)) /* further than the free part, or backwards (wraps to a huge distance) */
         return IST_V_HEAD_RANGE;
@@ -19,7 +21,7 @@ static inline enum ist_verdict ist_check_head(ist_u32 head, ist_u32 seen, ist_u3
 /* The peer's tail: seen is the last one accepted, head our published cursor. */
 static inline enum ist_verdict ist_check_tail(ist_u32 tail, ist_u32 seen, ist_u32 head)
 {
-    if ((tail & (IST_ALIGN - 1u)) != 0)
+    if (UNALIGNED(tail))
         return IST_V_TAIL_ALIGN;
     if (tail - seen > head - seen)
         return IST_V_TAIL_RANGE;

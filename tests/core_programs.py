@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,10 +43,17 @@ def build(
     """Links tests/c/`program`.c, or the file given, with the core; the executable.
 
     Objects lie in a folder of this test session by compiler and flags: the core is compiled once for each.
-    `instead` stands in for the core's file of the same name; the executable then lies beside it.
+    `instead` stands in for the core's file of the same name; the executable then lies beside it, and so does a
+    copy of the core where it is a header, since its includers look beside themselves first.
     """
     source = program if isinstance(program, Path) else SOURCES / f"{program}.c"
-    command = (cc, "-D_GNU_SOURCE", *WARNINGS, *flags, f"-I{CORE}", f"-I{SOURCES}")
+    core = CORE
+    if instead and instead.suffix == ".h":
+        core = instead.parent
+        for path in CORE.glob("*.[ch]"):
+            if path.name != instead.name:
+                shutil.copy(path, core)
+    command = (cc, "-D_GNU_SOURCE", *WARNINGS, *flags, f"-I{core}", f"-I{SOURCES}")
     folder = factory.getbasetemp() / f"core-{hashlib.sha256(repr(command).encode()).hexdigest()[:12]}"
     folder.mkdir(exist_ok=True)
 
@@ -60,7 +68,7 @@ def build(
     executable = (instead.parent if instead else folder) / source.stem
     if not executable.exists():
         with ThreadPoolExecutor(2) as pool:
-            objects = [*pool.map(compiled, [source, *sorted(CORE.glob("*.c"))])]
+            objects = [*pool.map(compiled, [source, *sorted(core.glob("*.c"))])]
         compiler(*command, *map(str, objects), "-o", str(executable))
     return executable
 

@@ -70,21 +70,21 @@ class Defect(NamedTuple):
 
 
 DEFECTS = {
-    "head_range": Defect("check.c", "if (head - seen > ring - (seen - tail))", "if (0)"),
-    "head_align": Defect("check.c", "if (UNALIGNED(head))", "if (0)"),
-    "tail_range": Defect("check.c", "if (tail - seen > head - seen)", "if (0)"),
-    "tail_align": Defect("check.c", "if (UNALIGNED(tail))", "if (0)"),
-    "length_long": Defect("check.c", "if (length > frame_max)", "if (0)"),
-    "length_short": Defect("check.c", "if (length < IST_FRAME_MIN)", "if (length == 0)"),
-    "length_overrun": Defect("check.c", "return *size > available ?", "return 0 ?"),
-    "sequence": Defect("check.c", "if (*gap <= slack)", "if (1)"),
+    "head_range": Defect("check.h", "if (head - seen > ring - (seen - tail))", "if (0)"),
+    "head_align": Defect("check.h", "if (UNALIGNED(head))", "if (0)"),
+    "tail_range": Defect("check.h", "if (tail - seen > head - seen)", "if (0)"),
+    "tail_align": Defect("check.h", "if (UNALIGNED(tail))", "if (0)"),
+    "length_long": Defect("check.h", "if (length > frame_max)", "if (0)"),
+    "length_short": Defect("check.h", "if (length < IST_FRAME_MIN)", "if (length == 0)"),
+    "length_overrun": Defect("check.h", "return *size > available ?", "return 0 ?"),
+    "sequence": Defect("check.h", "if (*gap <= slack)", "if (1)"),
     "state_word": Defect("check.c", "IST_STATE_OF(word) < IST_STATES ?", "1 ?"),
     "offload": Defect("check.c", "if ((agreed & IST_FEATURE_OFFLOAD) == 0)", "if (0)", "wrap"),
     "length_loaded_twice": Defect(
         "guard.c",
         "const ist_u32 length = rx->length;",
         "const ist_u32 length ="
-        " ist_load(rx->peer, ist_record_at(rx->tail, ist_rx_ring(e)) + IST_REC_LENGTH);",
+        " ist_load(rx->peer, ist_record_at(rx->tail, rx->ring) + IST_REC_LENGTH);",
     ),
     "head_loaded_twice": Defect(
         "guard.c", "rx->head = head;", "rx->head = ist_load_acquire(rx->peer, IST_CTL_HEAD);"
@@ -105,8 +105,8 @@ DEFECTS = {
         "ist_tag_seal(&tx->tagger,",
         "ist_tag_start(&tx->tagger, e->config.tag, e->key);\n"
         "    ist_u8 back[65536];\n"
-        "    ist_copy_in(back, payload_of(e), length);\n"
-        "    ist_tag_feed(&tx->tagger, back, length);\n"
+        "    ist_copy_in(back, payload_of(e), full);\n"
+        "    ist_tag_feed(&tx->tagger, back, full);\n"
         "    ist_tag_seal(&tx->tagger,",
         "crc",
     ),
