@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,32 +42,30 @@ def build(
     """Links tests/c/`program`.c, or the file given, with the core; the executable.
 
     Objects lie in a folder of this test session by compiler and flags: the core is compiled once for each.
-    `instead` stands in for the core's file of the same name; the executable then lies beside it, and so does a
-    copy of the core where it is a header, since its includers look beside themselves first.
+    `instead` stands in for the core's file of the same name; where it is a header, in every file that includes
+    it (its guard keeps the original out). The executable then lies beside it.
     """
     source = program if isinstance(program, Path) else SOURCES / f"{program}.c"
-    core = CORE
-    if instead and instead.suffix == ".h":
-        core = instead.parent
-        for path in CORE.glob("*.[ch]"):
-            if path.name != instead.name:
-                shutil.copy(path, core)
-    command = (cc, "-D_GNU_SOURCE", *WARNINGS, *flags, f"-I{core}", f"-I{SOURCES}")
+    command = (cc, "-D_GNU_SOURCE", *WARNINGS, *flags, f"-I{CORE}", f"-I{SOURCES}")
     folder = factory.getbasetemp() / f"core-{hashlib.sha256(repr(command).encode()).hexdigest()[:12]}"
     folder.mkdir(exist_ok=True)
 
     def compiled(path: Path) -> Path:
+        place: Path = folder
+        extra: tuple[str, ...] = ()
         if instead and path.name == instead.name:
-            path = instead
-        target = (path.parent if path == instead else folder) / f"{path.stem}.o"
+            place, path = instead.parent, instead
+        elif instead and f'#include "{instead.name}"' in path.read_text():
+            place, extra = instead.parent, ("-include", str(instead))
+        target = place / f"{path.stem}.o"
         if not target.exists():
-            compiler(*command, "-c", str(path), "-o", str(target))
+            compiler(*command, *extra, "-c", str(path), "-o", str(target))
         return target
 
     executable = (instead.parent if instead else folder) / source.stem
     if not executable.exists():
         with ThreadPoolExecutor(2) as pool:
-            objects = [*pool.map(compiled, [source, *sorted(core.glob("*.c"))])]
+            objects = [*pool.map(compiled, [source, *sorted(CORE.glob("*.c"))])]
         compiler(*command, *map(str, objects), "-o", str(executable))
     return executable
 

@@ -83,8 +83,7 @@ DEFECTS = {
     "length_loaded_twice": Defect(
         "guard.c",
         "const ist_u32 length = rx->length;",
-        "const ist_u32 length ="
-        " ist_load(rx->peer, ist_record_at(rx->tail, rx->ring) + IST_REC_LENGTH);",
+        "const ist_u32 length = ist_load(rx->peer, ist_record_at(rx->tail, rx->ring) + IST_REC_LENGTH);",
     ),
     "head_loaded_twice": Defect(
         "guard.c", "rx->head = head;", "rx->head = ist_load_acquire(rx->peer, IST_CTL_HEAD);"

@@ -145,6 +145,7 @@ static ist_u32 hostile_at_random(ist_u32 offset)
         value = (ist_u32)random_next(&dice);
     if (kind == 2)
         value = now ^ 1u << random_below(&dice, 32);
+    stage.tail_lied |= at == IST_CTL_TAIL || offset == IST_CTL_TAIL;
     if (kind == 3) { /* seen by this load alone */
         hostile_replaces = 1;
         return value;
@@ -194,6 +195,7 @@ static ist_u32 hostile(ist_u32 event, ist_u32 offset, int copy)
     if (change.done && stage.config.tag == IST_TAG_NONE &&
         (change.offset >= IST_CONTROL_SIZE || (change.offset == IST_CTL_HEAD && stage.epoch != start.epoch)))
         stage.exact = 0;
+    stage.tail_lied |= change.done && change.offset == IST_CTL_TAIL;
     if (change.done && change.mode == HELD && offset == change.offset && !copy) {
         hostile_replaces = 1;
         return change.held;

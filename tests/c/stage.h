@@ -54,6 +54,7 @@ static struct stage {
     ist_u32 length_of[FRAMES_MAX];
     int delivered; /* frames since the case began */
     int exact;     /* every frame delivered must be one that was sent: tagged, or no record was changed */
+    int tail_lied; /* the peer's tail was ahead of the peer: what it has yet to read may be overwritten */
 } stage;
 
 static struct tap {
@@ -373,7 +374,7 @@ __attribute__((unused)) static void peer_publish(void)
     (void)ist_publish(&stage.peer);
 }
 
-/* What our endpoint sends arrives whole at an honest peer: its memory was not touched. */
+/* What our endpoint sends arrives whole at a peer that did not lie about what it has read. */
 __attribute__((unused)) static ist_u32 peer_drain(void)
 {
     static ist_u8 frame[65536];
@@ -381,13 +382,11 @@ __attribute__((unused)) static ist_u32 peer_drain(void)
     struct ist_frame f;
     enum ist_verdict v;
     ist_u32 n = 0;
-    while ((v = ist_peek(&stage.peer, ++stage.now, &f)) == IST_V_OK) {
-        CHECK_VERDICT(ist_take(&stage.peer, frame), IST_V_OK);
-        CHECK(!memcmp(frame, zeros, f.length));
-        n++;
+    while ((v = ist_peek(&stage.peer, ++stage.now, &f)) != IST_V_EMPTY && v != IST_V_DOWN) {
+        const int taken = v == IST_V_OK && ist_take(&stage.peer, frame) == IST_V_OK;
+        CHECK(stage.tail_lied || is_violation(v) || (taken && !memcmp(frame, zeros, f.length)));
+        n += (ist_u32)taken;
     }
-    if (stage.peer.state == IST_RUN)
-        CHECK_VERDICT(v, IST_V_EMPTY);
     return n;
 }
 
@@ -480,6 +479,7 @@ __attribute__((unused)) static void check_recovers(void)
     CHECK_EQ(stage.me.state, IST_RUN);
     CHECK_EQ(stage.peer.state, IST_RUN);
     stage.exact = 1;
+    stage.tail_lied = 0;
     stage.last_id = stage.next_id - 1;
     for (int i = 0; i < 2; i++) {
         stage.delivered = 0;
