@@ -16,7 +16,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,20 +141,29 @@ def test_reader_that_stops_holds_up_nobody_but_itself(machine: HostMachine, seed
 
 
 def test_single_byte_segments_do_not_exhaust_the_buffers(machine: HostMachine) -> None:
+    """From clients that read nothing: what cannot be sent back is held, one receive buffer per byte."""
     with ExitStack() as stack:
-        flood = [stack.enter_context(tcp(machine, 7)) for _ in range(6)]
-        for s in flood:
+        flood = []
+        for _ in range(4):
+            s = stack.enter_context(machine.socket(socket.AF_INET, socket.SOCK_STREAM))
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            s.settimeout(20)
+            s.connect((IP, 7))
+            s.sendall(bytes(240 << 10))  # more than the send buffer takes
             s.setblocking(False)
-        for _ in range(2000):
+            flood.append(s)
+        for _ in range(1000):
+            time.sleep(0.0002)  # or the bytes share segments
             for s in flood:
-                try:
+                with suppress(BlockingIOError):  # it is held up, as it should be
                     s.send(b"x")
-                except BlockingIOError:
-                    continue
         with tcp(machine, 7) as s:
             s.sendall(b"still here")
             assert s.recv(100) == b"still here"
+    buffers = status(machine)["buffers"]
+    assert 4 * 200 < buffers["count"] - buffers["lowest"] < 4 * 300
+    assert buffers["available"] > buffers["count"] - 10
 
 
 def test_connection_flood_is_bounded(channel: HostMachine) -> None:
@@ -239,8 +248,27 @@ def test_iperf_in_both_directions(machine: HostMachine) -> None:
     assert after["aborted"] == before["aborted"]
 
 
+def test_page_takes_connections_back_from_iperf(machine: HostMachine) -> None:
+    """lwiperf as it is would give such a connection back to lwIP twice."""
+    before = status(machine)["apps"]["iperf"]["aborted"]
+    for _ in range(10):
+        with ExitStack() as stack:
+            for _ in range(20):
+                s = stack.enter_context(machine.socket(socket.AF_INET, socket.SOCK_STREAM))
+                s.setblocking(False)
+                s.connect_ex((IP, 5001))
+                time.sleep(0.002)
+                with suppress(OSError):
+                    s.send(struct.pack("!6I", 0, 1, 5001, 0, 0, 0xFFFFFF9C) + bytes(1000))
+            pages = [stack.enter_context(tcp(machine, 80)) for _ in range(3)]
+            for page in pages:
+                page.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                assert read_all(page).endswith(b"</html>\n")
+    assert status(machine)["apps"]["iperf"]["aborted"] > before
+    test_iperf_in_both_directions(machine)
+
+
 def test_iperf_survives_resets(machine: HostMachine) -> None:
-    """A reset in mid-transfer: lwiperf as it is would give its connection back to lwIP twice."""
     before = status(machine)["apps"]["iperf"]["aborted"]
     for _ in range(40):
         s = tcp(machine, 5001)
@@ -297,6 +325,8 @@ def test_torn_frames_are_not_returned(machine: HostMachine, raw: socket.socket, 
     before = status(machine)["apps"]["raw"]
     torn = [whole[:cut] + other[cut:] for cut in (30, 34, 35, 300, 534, 537)]
     torn += [whole[:400], whole[:30] + b"\xff\xff\xff\xff" + whole[34:]]
+    other = whole[:34] + other[34:534]
+    torn.append(other + struct.pack("!I", zlib.crc32(other[14:])))  # a good checksum over a wrong pattern
     for _ in range(50):
         bit = rng.randrange(14 * 8, len(whole) * 8)
         flipped = bytearray(whole)

@@ -195,6 +195,7 @@ static netif_init_fn open_channel(struct loop *l)
     rxpool_init(&i->pool, rx_memory, sizeof rx_memory,
                 l->world.ep.config.frame_max < 0xffffu ? l->world.ep.config.frame_max : 0xffffu);
     source.ep = &l->world.ep;
+    source.pool = &i->pool;
     return isthmusif_init;
 }
 
@@ -215,6 +216,7 @@ static netif_init_fn open_packet(struct loop *l, const char *descriptor)
     i->mtu = (u16_t)mtu;
     read_mac(i->mac);
     rxpool_init(&i->pool, rx_memory, sizeof rx_memory, mtu + SIZEOF_ETH_HDR + 4u);
+    source.pool = &i->pool;
     return packetif_init;
 }
 
