@@ -42,7 +42,7 @@ def build(
     """Links tests/c/`program`.c, or the file given, with the core; the executable.
 
     Objects lie in a folder of this test session by compiler and flags: the core is compiled once for each.
-    `instead` stands in for the core's file of the same name; where it is a header, in every file that includes
+    `instead` stands in for the core's file of the same name; where it is a header, in each file that includes
     it (its guard keeps the original out). The executable then lies beside it.
     """
     source = program if isinstance(program, Path) else SOURCES / f"{program}.c"
