@@ -76,14 +76,23 @@ static inline void ist_fence(void)
 
 /* ---- private words that two threads of ours share --------------------------------------------------------- */
 
+/* Whoever sees a state sees what was settled before it: in RUN, the features that were agreed. */
 static inline ist_u32 ist_state_get(const struct ist_endpoint *e)
 {
-    return __atomic_load_n(&e->state, __ATOMIC_RELAXED);
+    return __atomic_load_n(&e->state, __ATOMIC_ACQUIRE);
 }
 
 static inline void ist_state_set(struct ist_endpoint *e, ist_u32 state)
 {
-    __atomic_store_n(&e->state, state, __ATOMIC_RELAXED);
+    __atomic_store_n(&e->state, state, __ATOMIC_RELEASE);
+}
+
+/* Both halves may find at once that the peer left: the reason is then either's, and the departure counts once or twice. */
+static inline void ist_reason_set(struct ist_endpoint *e, ist_u32 reason, ist_u32 more)
+{
+    ist_u64 *count = &e->count[reason];
+    __atomic_store_n(&e->reason, reason, __ATOMIC_RELAXED);
+    __atomic_store_n(count, __atomic_load_n(count, __ATOMIC_RELAXED) + more, __ATOMIC_RELAXED);
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------------------- */
