@@ -13,19 +13,19 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is little-endian and is not swapped");
 
-typedef ist_u32 ist_word __attribute__((may_alias));
+typedef ist_u32 ist_word __attribute__((__may_alias__));
 /* 16 bytes at any address: a vector register where there is one, two general registers elsewhere. */
-typedef ist_u64 ist_chunk __attribute__((vector_size(16), aligned(1), may_alias));
-typedef ist_u64 ist_w64 __attribute__((aligned(1), may_alias));
-typedef ist_u32 ist_w32 __attribute__((aligned(1), may_alias));
-typedef ist_u16 ist_w16 __attribute__((aligned(1), may_alias));
+typedef ist_u64 ist_chunk __attribute__((__vector_size__(16), __aligned__(1), __may_alias__));
+typedef ist_u64 ist_w64 __attribute__((__aligned__(1), __may_alias__));
+typedef ist_u32 ist_w32 __attribute__((__aligned__(1), __may_alias__));
+typedef ist_u16 ist_w16 __attribute__((__aligned__(1), __may_alias__));
 
 /* What runs once in a while stays out of the way of what runs once per frame. */
-#define IST_COLD __attribute__((noinline, cold))
+#define IST_COLD __attribute__((__noinline__, __cold__))
 #ifdef __OPTIMIZE_SIZE__
 #define IST_HOT static
 #else
-#define IST_HOT static inline __attribute__((always_inline))
+#define IST_HOT static inline __attribute__((__always_inline__))
 #endif
 
 #define IST_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
