@@ -2,7 +2,7 @@
 """A channel's end in plain Python: the oracle that the C core is tested against.
 
 Written from docs/SPEC.md and core/abi.h, byte for byte, so that a model and a native endpoint can face each
-other over the same two buffers. Sans IO: buffers, time and epochs are arguments; an outcome is a verdict's name.
+other over the same two buffers. Sans IO: buffers, time and epochs are arguments; it answers with verdicts.
 
     >>> from isthmus.config import ChannelConfig, Role
     >>> config = ChannelConfig()
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.config import ChannelConfig, Role, Tag
-from isthmus.stats import LinkState
+from isthmus.stats import VERDICTS, LinkState
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -32,6 +32,7 @@ FRAME_MIN = 60
 STATE, REFUSAL, EPOCH, DIGEST, MTU, FEATURES, BEAT = 0x00, 0x04, 0x08, 0x10, 0x18, 0x1C, 0x20
 HEAD, TAIL, WAKE_RX, WAKE_TX = 0x80, 0x100, 0x180, 0x184
 ARMED = 1
+NUMBERS = {name: number for number, name in enumerate(VERDICTS)}
 M32, M64 = (1 << 32) - 1, (1 << 64) - 1
 
 
@@ -173,6 +174,7 @@ class Model:
         self.tail = self.released = self.peer_head = first
         self.sequence = self.expected = self.config.first_sequence
         self.slack = self._capacity()
+        self.hand: _Record | None = None
 
     def _capacity(self) -> int:
         """Frames that the peer's ring can hold."""
@@ -203,9 +205,15 @@ class Model:
             self._leave(LinkState.RESET, reason)
 
     def _leave(self, state: LinkState, reason: str) -> None:
-        self.state, self.reason = state, reason
-        self.counts[reason] += 1
+        self._note(reason)
+        self.state = state
         self._publish_state()
+
+    def _note(self, reason: str) -> None:
+        """Why the link is not, or no longer, up: for us, for the counters, and for the peer to read."""
+        self.reason = reason
+        self.counts[reason] += reason != ""
+        self._put(REFUSAL, NUMBERS[reason or "OK"])
 
     def _identity(self) -> str:
         """Why the peer that shows itself does not fit, or ''."""
@@ -250,9 +258,7 @@ class Model:
         if self.state is LinkState.INIT:
             reason = reason or refusal
             if reason != self.reason:
-                self.reason = reason
-                if reason:
-                    self.counts[reason] += 1
+                self._note(reason)
         elif reason:
             self._leave(following, reason)
             return self.state
@@ -292,6 +298,11 @@ class Model:
             return True
         return False
 
+    def has_room(self, length: int) -> bool:
+        """Whether a frame fits now. Looks at the peer's tail only where it seems not to."""
+        size = record_size(max(length, FRAME_MIN), self.config.tag)
+        return size <= self._free() or (self._refresh_tail() and size <= self._free())
+
     def send(self, frame: bytes, *, publish: bool = True) -> str:
         """Commits one frame, and publishes it."""
         if self.state is not LinkState.RUN:
@@ -300,10 +311,8 @@ class Model:
             return "TOO_LONG"
         padded = frame.ljust(FRAME_MIN, b"\0")
         size = record_size(len(padded), self.config.tag)
-        if size > self._free() and not self._refresh_tail():
-            return "DOWN"
-        if size > self._free():
-            return "FULL"
+        if not self.has_room(len(frame)):
+            return "FULL" if self.state is LinkState.RUN else "DOWN"
         at = CONTROL + self.head % self.rings[self.role]
         struct.pack_into("<4I", self.own, at, len(padded), self.sequence & M32, 0, 0)
         body = -(-len(padded) // ALIGN) * ALIGN
@@ -312,12 +321,17 @@ class Model:
             trailer = self._tag(self.role, self.sequence, padded)
             self.own[at + HEADER + body : at + size] = trailer
         self.head = self.head + size & M32
-        self.sequence += 1
+        self.sequence = self.sequence + 1 & M64
         self.sent += 1
         self.sent_bytes += len(padded)
         if publish:
             self.publish()
         return "OK"
+
+    def cancel(self, length: int) -> None:
+        """Gives up a reservation of `length` bytes: what was written in place is wiped."""
+        at = CONTROL + self.head % self.rings[self.role] + HEADER
+        self.own[at : at + max(length, FRAME_MIN)] = bytes(max(length, FRAME_MIN))
 
     def publish(self) -> bool:
         """Shows the peer what was committed. True: ring it."""
@@ -341,21 +355,28 @@ class Model:
 
     # ---- receive
 
-    def receive(self, now: int = 0) -> tuple[str, bytes]:
-        """The next verdict; with OK, its frame."""
+    def peek(self, now: int = 0) -> tuple[str, int]:
+        """The next verdict; with OK, the length of a frame that is now in hand."""
+        if self.hand:
+            return "OK", self.hand.length
         if self.state is not LinkState.RUN:
-            return "DOWN", b""
+            return "DOWN", 0
         if self.peer_head == self.tail:
             if verdict := self._refresh_head():
-                return verdict, b""
+                return verdict, 0
             if self.peer_head == self.tail:
                 self.release()
-                return "EMPTY", b""
+                return "EMPTY", 0
         if self.config.budget_interval and not self._afford(now):
-            return self._count("BUDGET"), b""
-        verdict, record = self._judge()
+            return self._count("BUDGET"), 0
+        verdict, self.hand = self._judge()
+        return (verdict, self.hand.length) if self.hand else (self._count(verdict), 0)
+
+    def take(self) -> tuple[str, bytes]:
+        """Copies the frame in hand, then checks the copy."""
+        record, self.hand = self.hand, None
         if record is None:
-            return self._count(verdict), b""
+            return "MISUSE", b""
         start = record.at + HEADER
         payload = bytes(self.peer[start : start + record.length])
         if self.config.tag:
@@ -365,11 +386,16 @@ class Model:
                 self._refuse(record.size)
                 return self._count("TAG"), b""
         self.lost += record.gap
-        self.expected += record.gap + 1
+        self.expected = self.expected + record.gap + 1 & M64
         self.slack = self._capacity()
         self.received_bytes += record.length
         self._consume(record.size)
         return self._count("OK"), payload
+
+    def receive(self, now: int = 0) -> tuple[str, bytes]:
+        """Both in one: the next verdict; with OK, its frame."""
+        verdict, _ = self.peek(now)
+        return self.take() if verdict == "OK" else (verdict, b"")
 
     def drain(self, now: int = 0) -> Iterator[bytes]:
         """Every frame that is there and good."""

@@ -9,6 +9,8 @@ static enum ist_verdict look(Endpoint *e, uint32_t *length)
 {
     struct ist_endpoint *ep = &e->core->ep;
     struct ist_frame frame;
+    if (e->rx.told != e->ends) /* the caller hears of it before it gets frames of another session */
+        return IST_V_DOWN;
     if (ep->rx.length != 0) { /* it did not fit the last caller's buffer */
         *length = ep->rx.length;
         return IST_V_OK;
