@@ -50,8 +50,8 @@ def become(argv: list[str], parent_alive: int) -> int:
 
 
 def wait(pid: int) -> int:
-    """Waits for the command; a signal that somebody sends us ends it instead. What the terminal sends, it sends
-    to the command too."""
+    """Waits for the command; a signal that somebody sends us ends it instead. What the terminal sends, it
+    sends to the command too."""
     while True:
         info = signal.sigwaitinfo(WATCHED)
         if info.si_signo == signal.SIGCHLD:

@@ -225,13 +225,13 @@ class HostMachine:
 
     @property
     def events(self) -> list[Event]:
-        """The last 1,000 or so events, oldest first (a copy)."""
-        return list(self._live.events)
+        """The last 1,000 or so events, oldest first (a copy). Kept when the machine is closed."""
+        return list(self._supervisor.events) if self._supervisor is not None else []
 
     @property
     def restarts(self) -> list[Restart]:
-        """Every restart that is complete, oldest first (a copy)."""
-        return list(self._live.restarts)
+        """Every restart that is complete, oldest first (a copy). Kept when the machine is closed."""
+        return list(self._supervisor.restarts) if self._supervisor is not None else []
 
     # ---- between the caller's threads and the supervisor's ----------------------------------------------
 
