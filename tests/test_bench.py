@@ -241,30 +241,33 @@ def test_a_pingpong_that_is_off_objects() -> None:
     assert not yardstick.objection(0.33)
 
 
+NOTHING = machine.Taken(0.0, 0.0)
 QUIET = {"wall_s": 0.1, "cpu_s": 0.1, "involuntary": 2, "voluntary": 0}
 
 
 @pytest.mark.parametrize(
-    ("case", "change", "stolen", "objection"),
+    ("case", "change", "taken", "objection"),
     [
-        ("isthmus", {}, 0.0, ""),
-        ("isthmus", {}, 0.02, "hypervisor took 10%"),
-        ("isthmus", {"cpu_s": 0.08}, 0.0, "off its processor for 20%"),
-        ("isthmus", {"involuntary": 90}, 0.0, "900 involuntary"),
-        ("isthmus.sleep", {"cpu_s": 0.01, "voluntary": 5000}, 0.0, ""),
-        ("unix-seqpacket", {"involuntary": 90}, 0.0, "900 involuntary"),
-        ("udp-veth", {"cpu_s": 0.05, "involuntary": 90}, 0.0, ""),  # its kernel threads share the processor
+        ("isthmus", {}, NOTHING, ""),
+        ("isthmus", {}, machine.Taken(0.04, 0.0), "hypervisor took 20%"),
+        ("isthmus.sleep", {}, machine.Taken(0.0, 0.05), "other programs took 25%"),
+        ("isthmus.sleep", {}, machine.Taken(0.02, 0.02), ""),  # two ticks say nothing
+        ("isthmus", {"cpu_s": 0.08}, NOTHING, "off its processor for 20%"),
+        ("isthmus", {"involuntary": 90}, NOTHING, "900 involuntary"),
+        ("isthmus.sleep", {"cpu_s": 0.01, "voluntary": 5000}, NOTHING, ""),
+        ("unix-seqpacket", {"involuntary": 90}, NOTHING, "900 involuntary"),
+        ("udp-veth", {"cpu_s": 0.05, "involuntary": 90}, NOTHING, ""),  # kernel threads share its processor
     ],
 )
 @pytest.mark.parametrize("place", ["rtt_meter", "flood_meter"])
 @pytest.mark.parametrize("end", [0, 1])
 def test_what_disturbs_a_run(
-    case: str, change: dict[str, float], stolen: float, objection: str, place: str, end: int
+    case: str, change: dict[str, float], taken: machine.Taken, objection: str, place: str, end: int
 ) -> None:
     meters: dict[str, Any] = {"rtt_meter": [QUIET, QUIET], "flood_meter": [QUIET, QUIET]}
     meters[place] = [QUIET, QUIET]
     meters[place][end] = {**QUIET, **change}
-    said = runner.disturbance(meters, select(case)[0], stolen, elapsed=0.2)
+    said = runner.disturbance(meters, select(case)[0], taken, elapsed=0.2)
     assert objection in said
     assert bool(said) == bool(objection)
 
@@ -335,11 +338,25 @@ def test_one_core_is_not_enough() -> None:
         machine.pick_processors([0])
 
 
-def test_steal_is_read_for_our_processors_alone() -> None:
-    stolen = {"cpu ": 900, "cpu0": 30, "cpu1": 20, "cpu11": 7, "intr": 5}
-    stat = "".join(f"{name} 1 1 1 1 1 1 1 {ticks} 0 0\n" for name, ticks in stolen.items())
-    tick = 1.0 / os.sysconf("SC_CLK_TCK")
-    assert machine.steal_seconds((0, 1), stat) == pytest.approx(50 * tick)
+def test_processor_time_is_read_for_our_processors_alone() -> None:
+    stat = """cpu  9 9 9 9 9 9 9 900 0 0
+cpu0 10 2 3 1000 50 6 7 30 0 0
+cpu1 20 0 5 1000 50 6 7 20 0 0
+cpu11 1 1 1 1 1 1 1 7 0 0
+intr 5 5 5 5 5 5 5 5
+"""
+    busy, stolen = machine.processor_seconds((0, 1), stat)
+    assert busy == pytest.approx(40 * machine.TICK)
+    assert stolen == pytest.approx(50 * machine.TICK)
+
+
+def test_what_we_use_ourselves_is_not_foreign() -> None:
+    burn = [sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"]
+    taken = machine.watch(os.sched_getaffinity(0))
+    before = machine.processor_seconds(os.sched_getaffinity(0))[0]
+    subprocess.run(burn, check=True)
+    everything = machine.processor_seconds(os.sched_getaffinity(0))[0] - before
+    assert taken().foreign <= everything - 0.3 + 6 * machine.TICK
 
 
 # ---- real runs -----------------------------------------------------------------------------------
