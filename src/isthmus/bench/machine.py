@@ -41,7 +41,7 @@ def pick_processors(allowed: Iterable[int] | None = None) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Processor time in seconds, of some processors together; counted in the kernel's ticks of mostly 10 ms."""
+    foreign: float  # by programs that are neither we nor our children that have ended
 
     stolen: float  # by the hypervisor
     foreign: float  # by programs other than this process and its children that have ended
