@@ -41,7 +41,7 @@ def pick_processors(allowed: Iterable[int] | None = None) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Processor time in seconds, of some processors together. The kernel counts it in ticks, mostly of 10 ms."""
+    """Processor time in seconds, of some processors together. The kernel counts in ticks, mostly of 10 ms."""
 
     stolen: float  # by the hypervisor
     foreign: float  # by programs other than this process and its children that have ended
