@@ -34,9 +34,9 @@ class Defect(NamedTuple):
     becomes: str
 
 
-def compiler(*command: str) -> str:
-    """Runs a compiler or binary tool; its standard output, or a failed test that shows what it said."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def compiler(*command: str, folder: Path | None = None) -> str:
+    """Runs a compiler or binary tool in `folder`; its standard output, or a failed test with what it said."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.fail(f"{' '.join(command)}\n{done.stderr}", pytrace=False)
     return done.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,14 +46,8 @@ def objects(folder: Path, target: str, *flags: str, core: Path = CORE) -> list[P
     """Every file of `core`, compiled into `folder` under the warnings that the project holds itself to."""
     sources = sorted(core.glob("*.c"))
     assert sources
-    built = [folder / f"{source.stem}.o" for source in sources]
-
-    def one(source: Path, built: Path) -> None:
-        compiler(*TARGETS[target], *WARNINGS, *flags, f"-I{core}", "-c", str(source), "-o", str(built))
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(one, sources, built))
-    return built
+    compiler(*TARGETS[target], *WARNINGS, *flags, f"-I{core}", "-c", *map(str, sources), folder=folder)
+    return [folder / f"{source.stem}.o" for source in sources]
 
 
 def symbols(file: Path) -> Iterator[Symbol]:
