@@ -32,11 +32,11 @@ static void check_passes(struct pair *p)
 
 /* ---- the table: own state x the peer's control block ------------------------------------------------------------ */
 
-enum identity { FITS, OTHER_EPOCH_LO, OTHER_EPOCH_HI, OTHER_DIGEST_LO, OTHER_DIGEST_HI, OTHER_MTU, NO_FEATURE, IDENTITIES };
+enum identity { FITS, OTHER_EPOCH_LO, OTHER_EPOCH_HI, OTHER_DIGEST_LO, OTHER_DIGEST_HI, OTHER_MTU, NO_FEATURE, DEMAND, IDENTITIES };
 
 static const enum ist_verdict refusal_of[IDENTITIES] = {
     IST_V_OK,       IST_V_PEER_EPOCH, IST_V_PEER_EPOCH, IST_V_PEER_GEOMETRY, IST_V_PEER_GEOMETRY,
-    IST_V_PEER_MTU, IST_V_PEER_FEATURES,
+    IST_V_PEER_MTU, IST_V_PEER_FEATURES, IST_V_PEER_FEATURES,
 };
 
 /* Brings side ME into `state` with an honest peer. */
@@ -79,7 +79,9 @@ static void set_identity(struct pair *p, enum identity identity)
     static const ist_u32 word[IDENTITIES] = {
         0, IST_CTL_EPOCH_LO, IST_CTL_EPOCH_HI, IST_CTL_DIGEST_LO, IST_CTL_DIGEST_HI, IST_CTL_MTU, IST_CTL_FEATURES,
     };
-    if (identity != FITS)
+    if (identity == DEMAND) /* of a feature that nobody knows */
+        word_set(b, IST_CTL_FEATURES, (IST_FEATURES_ALL + 1) << 16 | IST_FEATURES_ALL);
+    else if (identity != FITS)
         word_set(b, word[identity], word_get(b, word[identity]) ^ 1);
 }
 
@@ -366,27 +368,25 @@ TEST(each_mismatch_is_refused_by_its_name_on_both_sides)
     }
 }
 
-TEST(a_required_feature_that_the_peer_lacks_is_refused)
+/* Whichever side requires it, both say why the link stays down. */
+TEST(a_required_feature_that_one_side_lacks_is_refused_by_both)
 {
-    struct ist_config c[2] = {plain(), plain()};
-    ist_u64 key[2] = {0, 0};
-    struct ist_endpoint e[2];
-    ist_u8 *own[2];
-    c[0].features = c[0].required = IST_FEATURE_OFFLOAD;
-    c[1].role = IST_SECURE;
-    c[1].features = c[1].required = IST_FEATURE_SLEEPER_FENCE;
-    for (int i = 0; i < 2; i++)
-        own[i] = buffer_new(ist_buffer_size(&c[i], (ist_u32)i));
-    for (int i = 0; i < 2; i++) {
-        CHECK_VERDICT(ist_init(&e[i], &c[i], own[i], own[1 - i]), IST_V_OK);
-        ist_begin(&e[i], 1, key, 0);
+    for (ist_u32 who = 0; who < 2; who++) {
+        struct ist_config c = plain();
+        struct pair p;
+        pair_open(&p, &c);
+        p.side[who].e.config.features = IST_FEATURES_ALL;
+        p.side[who].e.config.required = IST_FEATURE_SLEEPER_FENCE;
+        for (ist_u32 role = 0; role < 2; role++)
+            ist_begin(&p.side[role].e, p.epoch, p.key, p.now);
+        for (ist_u32 i = 0; i < 4; i++)
+            CHECK_EQ(ist_poll(&p.side[i % 2].e, ++p.now), IST_INIT);
+        for (ist_u32 role = 0; role < 2; role++) {
+            CHECK_VERDICT(p.side[role].e.reason, IST_V_PEER_FEATURES);
+            CHECK_EQ(p.side[role].e.count[IST_V_PEER_FEATURES], 1);
+        }
+        pair_close(&p);
     }
-    for (int i = 0; i < 4; i++)
-        CHECK_EQ(ist_poll(&e[i % 2], 1), IST_INIT);
-    CHECK_VERDICT(e[0].reason, IST_V_PEER_FEATURES);
-    CHECK_VERDICT(e[1].reason, IST_V_PEER_FEATURES);
-    free(own[0]);
-    free(own[1]);
 }
 
 TEST(features_are_agreed_as_what_both_offer)
@@ -441,7 +441,7 @@ TEST(a_new_epoch_starts_with_cleared_words)
     CHECK_EQ(word_get(own, IST_CTL_EPOCH_LO), (ist_u32)p.epoch);
     CHECK_EQ(word_get(own, IST_CTL_EPOCH_HI), (ist_u32)(p.epoch >> 32));
     CHECK_EQ(word_get(own, IST_CTL_MTU), c.mtu);
-    CHECK_EQ(word_get(own, IST_CTL_FEATURES), c.features);
+    CHECK_EQ(word_get(own, IST_CTL_FEATURES), c.features | c.required << 16);
     CHECK_EQ(word_get(own, IST_CTL_HEAD), c.first_cursor);
     CHECK_EQ(word_get(own, IST_CTL_TAIL), c.first_cursor);
     CHECK_EQ(word_get(own, IST_CTL_WAKE_RX), 0);
