@@ -9,7 +9,7 @@ import pytest
 
 from core_programs import SANITIZED, build, names_of, run
 
-PROGRAMS = ("unit_config", "unit_tag", "unit_limit", "unit_ring", "unit_session")
+PROGRAMS = ("unit_config", "unit_tag", "unit_limit", "unit_ring", "unit_guard", "unit_session")
 CASES = [(program, name) for program in PROGRAMS for name in names_of(program)]
 
 #: Built for size the core has other code (a smaller CRC table, bytes copied out of line): the same tests.
