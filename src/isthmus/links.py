@@ -350,7 +350,7 @@ def _bind(door: socket.socket, address: str) -> None:
     try:
         door.bind(address)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE or address.startswith("\0") or _answers(address):
+        if error.errno != errno.EADDRINUSE or address.startswith("\0") or _in_use(address):
             raise
         os.unlink(address)  # left behind by a process that was killed
         door.bind(address)
@@ -358,7 +358,10 @@ def _bind(door: socket.socket, address: str) -> None:
         os.chmod(address, 0o600)  # nobody can connect before listen()
 
 
-def _answers(address: str) -> bool:
+def _in_use(address: str) -> bool:
+    """Whether something that is not a dead socket lies at a path."""
+    if not stat.S_ISSOCK(os.stat(address).st_mode):
+        return True
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:

@@ -374,6 +374,8 @@ enum outcome wait_tx(Endpoint *e, struct patience *p, uint32_t length)
 {
     struct ist_endpoint *ep = &e->core->ep;
     const int first = !p->spun;
+    if (first && ist_link_state(ep) == IST_RUN)
+        e->tx.told = e->ends; /* a sender hears of an end that it met, not of one that is over */
     if (look_around(e, &e->tx, p, !ist_pending(ep)) == FAILED)
         return FAILED;
     const int up = ist_link_state(ep) == IST_RUN;
