@@ -45,10 +45,14 @@ class Project:
         self.write(
             "main.c", '#include "answer.h"\n#include <stdio.h>\nint main(void) { printf("%d", answer()); }\n'
         )
+        (place / "slow").symlink_to(shutil.which("sleep") or "sleep")
         self.cc = place / "cc"
         self.cc.write_text(
-            f'#!/bin/sh\ncase "$*" in *-c\\ *) sleep {delay}; for a; do case $a in *.c) echo "${{a##*/}}" >> '
-            f'{log};; esac; done;; *" -o "*) echo link >> {log};; esac\nexec cc "$@"\n'
+            "#!/bin/sh\n"
+            f'case "$*" in *-c\\ *) {place}/slow {delay}; work=compile;; *" -o "*) work=link;; esac\n'
+            f'[ "$work" = link ] && echo link >> {log}\n'
+            f'[ "$work" = compile ] && for a; do case $a in *.c) echo "${{a##*/}}" >> {log};; esac; done\n'
+            'exec cc "$@"\n'
         )
         self.cc.chmod(0o755)
 
@@ -187,7 +191,7 @@ def started_by(project: Project) -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             lines.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return [line for line in lines if str(project.cc) in line]
+    return [line for line in lines if f"{project.cc} " in line or f"{project.place}/slow " in line]
 
 
 def test_two_builders_at_once_compile_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
