@@ -7,7 +7,7 @@ import platform
 
 import pytest
 
-from core_programs import COMPILERS, Defect, build, defective, run
+from core_programs import COMPILERS, HOST, Defect, build, defective, run
 
 pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64", reason="core: loads of machine code are traced on x86-64 only"
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize("level", ["-O2", "-O3", "-Os"])
 @pytest.mark.parametrize("cc", COMPILERS)
 def test_each_word_is_loaded_once(cc: str, level: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    run(build(tmp_path_factory, "trace", level, cc=cc))
+    run(build(tmp_path_factory, "trace", level, cc=cc, also=(HOST / "link.c",)))
 
 
 DEFECTS = {
@@ -41,6 +41,6 @@ DEFECTS = {
 
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_defect_is_noticed(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    program = defective(tmp_path_factory, "trace", DEFECTS[name], "-O2")
+    program = defective(tmp_path_factory, "trace", DEFECTS[name], "-O2", also=(HOST / "link.c",))
     with pytest.raises(pytest.fail.Exception, match=r"trace\.c:\d+: "):
         run(program)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "link.h"
 
 #if !defined(__x86_64__)
 #error "single steps are x86-64's here"
@@ -181,7 +182,7 @@ static ist_u8 *map(int fd)
     return p;
 }
 
-static void trace(ist_u32 tag)
+static void trace(ist_u32 tag, ist_copy_crc_fn copy_crc)
 {
     struct ist_config c = config_of(RING, FRAME, tag);
     const ist_u64 key[2] = {1, 2};
@@ -197,6 +198,7 @@ static void trace(ist_u32 tag)
     CALL("init", 0, 0, 0, CHECK_VERDICT(ist_init(&me, &c, own, view), IST_V_OK));
     CHECK(count == 1 && seen[0].offset == IST_CTL_STATE);
     ist_begin(&peer, 9, key, 0);
+    me.copy_crc = copy_crc;
     CALL("begin", 0, 0, 0, ist_begin(&me, 9, key, 0));
     check_begin();
     for (int i = 0; i < 4; i++) {
@@ -228,17 +230,22 @@ static void trace(ist_u32 tag)
 
 TEST(plain_frames)
 {
-    trace(IST_TAG_NONE);
+    trace(IST_TAG_NONE, NULL);
 }
 
 TEST(frames_with_a_crc)
 {
-    trace(IST_TAG_CRC32C);
+    trace(IST_TAG_CRC32C, NULL);
+}
+
+TEST(frames_with_the_processors_crc)
+{
+    trace(IST_TAG_CRC32C, ist_hw_copy_crc());
 }
 
 TEST(frames_with_a_keyed_tag)
 {
-    trace(IST_TAG_SIPHASH);
+    trace(IST_TAG_SIPHASH, NULL);
 }
 
 int main(int argc, char **argv)
