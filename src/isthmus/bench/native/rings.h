@@ -3,6 +3,8 @@
 #ifndef ISTHMUS_BENCH_RINGS_H
 #define ISTHMUS_BENCH_RINGS_H
 
+#include <string.h>
+
 #include "bench.h"
 
 /* Cursors of one lane in shared memory: the sender writes head, the receiver tail. The data follows. */
@@ -14,6 +16,33 @@ struct lane {
 
 static inline uint32_t load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
 static inline void store(uint32_t *word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
+
+/* Sixteen bytes at a time in line: between two processors measured faster than memcpy(), by a twentieth at 64 bytes
+ * and more at 1500. The barrier keeps the compiler from making a call of it. */
+typedef uint64_t chunk __attribute__((vector_size(16), aligned(1), may_alias));
+
+static inline void copy_frame(void *dst, const void *src, uint32_t n)
+{
+    unsigned char *d = dst;
+    const unsigned char *s = src;
+    uint32_t at = 0;
+    for (; n - at >= 64u; at += 64u) {
+        const chunk *from = (const chunk *)(const void *)(s + at);
+        chunk *to = (chunk *)(void *)(d + at);
+        const chunk a = from[0], b = from[1], c = from[2], e = from[3];
+        to[0] = a;
+        to[1] = b;
+        to[2] = c;
+        to[3] = e;
+        __asm__ volatile("" ::: "memory");
+    }
+    for (; n - at >= 16u; at += 16u) {
+        *(chunk *)(void *)(d + at) = *(const chunk *)(const void *)(s + at);
+        __asm__ volatile("" ::: "memory");
+    }
+    if (n != at)
+        memcpy(d + at, s + at, n - at);
+}
 
 static inline struct lane *lane_of(struct run *r, int sender, uint64_t data_bytes)
 {
