@@ -153,6 +153,24 @@ static void receive_one(ist_u32 length, ist_u32 tag)
     CHECK_VERDICT(v, IST_V_EMPTY);
 }
 
+/* A head that was seen once serves for all that it covers. */
+static void receive_batch(void)
+{
+    ist_u8 frame[FRAME] = {0};
+    struct ist_frame f;
+    enum ist_verdict v;
+    for (int i = 0; i < 3; i++)
+        CHECK_VERDICT(ist_send(&peer, frame, 64, NULL), IST_V_OK);
+    ist_publish(&peer);
+    for (int i = 0; i < 3; i++) {
+        CALL("peek", IST_PEEK_LOADS, 0, 0, v = ist_peek(&me, 1, &f));
+        CHECK_VERDICT(v, IST_V_OK);
+        CHECK_EQ(words, i == 0 ? 5 : 4);
+        CHECK_VERDICT(ist_take(&me, frame), IST_V_OK);
+    }
+    CHECK_VERDICT(ist_peek(&me, 1, &f), IST_V_EMPTY);
+}
+
 static void send_some(ist_u32 length)
 {
     ist_u8 frame[FRAME] = {0};
@@ -209,11 +227,16 @@ static void trace(ist_u32 tag, ist_copy_crc_fn copy_crc)
     CHECK_EQ(ist_link_state(&me), IST_RUN);
     for (ist_u32 length = IST_FRAME_MIN; length <= FRAME; length += 7)
         receive_one(length, tag);
+    receive_batch();
     send_some(IST_FRAME_MIN);
     send_some(FRAME);
     CALL("arm", 2, 0, 0, (void)ist_arm(&me, 1));
     CALL("pending", 1, 0, 0, (void)ist_pending(&me));
     CHECK_EQ(words, 1);
+    CALL("idle release", 1, 0, 0, (void)ist_release(&me));
+    CHECK_EQ(count, 0);
+    CALL("idle publish", 1, 0, 0, (void)ist_publish(&me));
+    CHECK_EQ(count, 0);
     CALL("disarm", 0, 0, 0, ist_disarm(&me));
     word_set(theirs, IST_CTL_HEAD, 8);
     struct ist_frame f;
