@@ -11,16 +11,16 @@ a world without its defences                                       the positive 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -348,26 +348,23 @@ def test_periods_fail_when_the_task_does_not_run(machine: HostMachine) -> None:
     assert not row.ok
 
 
-def burn(over: Any) -> None:
-    while not over.is_set():
-        pass
-
-
 def test_lateness_fails_when_the_kernel_prefers_everybody_else() -> None:
-    """The task's thread, and not the bare timer's, runs only when nobody else wants to."""
-    context = multiprocessing.get_context("spawn")
-    over = context.Event()
-    with HostMachine(bare_timer=True) as machine:
-        others = [context.Process(target=burn, args=(over,)) for _ in os.sched_getaffinity(0)]
-        for other in others:
-            other.start()
-        try:
-            os.sched_setscheduler(machine.pid("secure"), os.SCHED_IDLE, os.sched_param(0))
-            row = watched(machine, lambda: time.sleep(1.5))["critical.late_kernel"]
-        finally:
-            over.set()
-            for other in others:
-                other.join()
+    """The task's thread, and not the bare timer's, runs only when nobody else wants its processor."""
+    cpu = min(os.sched_getaffinity(0))
+    busy = f"import os; os.sched_setaffinity(0, [{cpu}]); print(flush=True)\nwhile True: pass"
+    with HostMachine(bare_timer=True) as machine, ExitStack() as stack:
+        for _ in range(8):
+            other = stack.enter_context(
+                subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE)
+            )
+            stack.callback(other.kill)
+            assert other.stdout is not None
+            other.stdout.readline()
+        machine.kill("secure")  # a new life, all of it spent like this
+        machine.wait_up()
+        os.sched_setaffinity(machine.pid("secure"), [cpu])
+        os.sched_setscheduler(machine.pid("secure"), os.SCHED_IDLE, os.sched_param(0))
+        row = watched(machine, lambda: time.sleep(1.5))["critical.late_kernel"]
     assert not row.ok
     assert row.value is not None
 

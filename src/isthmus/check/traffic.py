@@ -23,8 +23,8 @@ TCP_BYTES = 8 << 20
 IP_UDP_HEADERS = 28
 ECHO_PORT, HTTP_PORT = 7, 80
 
-# A round trip takes tens of microseconds. One that takes a period in the median waits for somebody's next look
-# each time. The tail belongs to the scheduler of a machine that has other work.
+# A round trip takes tens of microseconds. One that takes a period in the median waits for somebody's next
+# look. The tail belongs to the scheduler of a machine that has other work.
 RTT_P99_MAX_US = 50_000.0
 
 
