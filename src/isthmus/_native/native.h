@@ -22,8 +22,8 @@
 #include "link.h"
 
 #ifdef Py_GIL_DISABLED
-#define LOCKED(self) Py_BEGIN_CRITICAL_SECTION(self)
-#define UNLOCKED() Py_END_CRITICAL_SECTION()
+#define LOCKED(self) Py_BEGIN_CRITICAL_SECTION(self);
+#define UNLOCKED() Py_END_CRITICAL_SECTION();
 #else
 #define LOCKED(self) {
 #define UNLOCKED() }
@@ -212,7 +212,7 @@ int send_check_length(Endpoint *e, Py_ssize_t length);
 
 typedef struct {
     PyObject_HEAD
-    Endpoint *endpoint; /* NULL once committed or cancelled */
+    Endpoint *endpoint; /* its lock is ours */
     PyObject *own;      /* the Buffer that holds the room: outlives the endpoint */
     PyObject *view;     /* the memoryview handed out */
     uint8_t *place;     /* in our own buffer, or staging */
@@ -220,7 +220,7 @@ typedef struct {
     uint32_t room;      /* bytes reserved */
     uint32_t length;    /* bytes to send */
     Py_ssize_t exports;
-    int cancelled;      /* over, as soon as no view is left */
+    enum { OPEN, CANCELLED, OVER } stage; /* CANCELLED: over as soon as no view is left */
 } Reservation;
 
 extern PyType_Spec ist_reservation_spec;

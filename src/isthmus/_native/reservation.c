@@ -8,31 +8,28 @@
 
 #include <string.h>
 
-static void let_go(Reservation *r)
+/* The frame is sent or dropped, and no view is left: the sending half is free again. */
+static void finish(Reservation *r)
 {
-    Endpoint *e = r->endpoint;
-    r->endpoint = NULL;
-    if (!e)
-        return;
     PyMem_Free(r->staging);
     r->staging = r->place = NULL;
-    e->reserved = 0;
-    ep_leave(e, &e->tx);
-    Py_DECREF(e);
+    r->stage = OVER;
+    r->endpoint->reserved = 0;
+    ep_leave(r->endpoint, &r->endpoint->tx);
 }
 
-/* Abandons the frame, and the sending half as soon as no view is left. */
+/* Drops the frame: at once, or when the last view goes. */
 static void cancel(Reservation *r)
 {
-    Endpoint *e = r->endpoint;
-    if (!e)
+    struct core *core = r->endpoint->core;
+    if (r->stage == OVER)
         return;
-    r->cancelled = 1;
+    r->stage = CANCELLED;
     if (r->exports > 0)
         return;
-    if (!r->staging && e->core && e->core->alive)
-        ist_cancel(&e->core->ep);
-    let_go(r);
+    if (!r->staging && core && core->alive)
+        ist_cancel(&core->ep);
+    finish(r);
 }
 
 /* Ends the view handed out. 0, or -1 with BufferError where others look through it still. */
@@ -62,7 +59,7 @@ static int raise_over(void)
 static int commit(Reservation *r)
 {
     Endpoint *e = r->endpoint;
-    if (!e || r->cancelled)
+    if (r->stage != OPEN)
         return raise_over();
     if (end_view(r) < 0) {
         PyObject *type, *value, *trace;
@@ -71,9 +68,8 @@ static int commit(Reservation *r)
         PyErr_Restore(type, value, trace);
         return -1;
     }
-    if (e->closed || !e->core || !e->core->alive) {
-        ep_raise_closed(e);
-        let_go(r);
+    if (!ep_live(e)) {
+        finish(r);
         return -1;
     }
     struct ist_endpoint *ep = &e->core->ep;
@@ -88,45 +84,44 @@ static int commit(Reservation *r)
         e->tx.told = e->ends;
         ep_raise_down(e);
     }
-    let_go(r);
+    finish(r);
     return v == IST_V_OK ? 0 : -1;
 }
 
-/* ---- methods ----------------------------------------------------------------------------------------------------------- */
-
-static PyObject *view_of(Reservation *r)
+static int drop(Reservation *r)
 {
-    if (!r->endpoint || r->cancelled) {
-        raise_over();
-        return NULL;
-    }
-    if (!r->view)
-        r->view = PyMemoryView_FromObject((PyObject *)r);
-    return Py_XNewRef(r->view);
-}
-
-/* `action` in the endpoint's lock; the reference keeps it alive while the reservation lets go of it. */
-static PyObject *locked(PyObject *self, int (*action)(Reservation *))
-{
-    PyObject *e = Py_XNewRef((PyObject *)((Reservation *)self)->endpoint);
-    int failed;
-    if (!e) {
-        failed = action((Reservation *)self);
-    } else {
-        LOCKED(e)
-        failed = action((Reservation *)self);
-        UNLOCKED()
-        Py_DECREF(e);
-    }
-    return failed ? NULL : Py_NewRef(Py_None);
-}
-
-static int cancel_action(Reservation *r)
-{
-    if (r->endpoint && !r->cancelled && end_view(r) < 0)
+    if (r->stage == OPEN && end_view(r) < 0)
         PyErr_Clear(); /* the half is freed when the last view goes */
     cancel(r);
     return 0;
+}
+
+/* ---- methods: all of them in the endpoint's lock --------------------------------------------------------------------- */
+
+static PyObject *locked(PyObject *self, int (*action)(Reservation *))
+{
+    Reservation *r = (Reservation *)self;
+    int failed;
+    LOCKED((PyObject *)r->endpoint)
+    failed = action(r);
+    UNLOCKED()
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *view_of(PyObject *self)
+{
+    Reservation *r = (Reservation *)self;
+    PyObject *view = NULL;
+    LOCKED((PyObject *)r->endpoint)
+    if (r->stage != OPEN) {
+        raise_over();
+    } else {
+        if (!r->view)
+            r->view = PyMemoryView_FromObject(self);
+        view = Py_XNewRef(r->view);
+    }
+    UNLOCKED()
+    return view;
 }
 
 static PyObject *reservation_commit(PyObject *self, PyObject *unused)
@@ -138,13 +133,13 @@ static PyObject *reservation_commit(PyObject *self, PyObject *unused)
 static PyObject *reservation_cancel(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return locked(self, cancel_action);
+    return locked(self, drop);
 }
 
 static PyObject *reservation_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return view_of((Reservation *)self);
+    return view_of(self);
 }
 
 static PyObject *reservation_exit(PyObject *self, PyObject *args)
@@ -152,15 +147,15 @@ static PyObject *reservation_exit(PyObject *self, PyObject *args)
     PyObject *type, *value, *trace;
     if (!PyArg_ParseTuple(args, "OOO:__exit__", &type, &value, &trace))
         return NULL;
-    if (type != Py_None || !((Reservation *)self)->endpoint)
-        return locked(self, cancel_action);
+    if (type != Py_None || ((Reservation *)self)->stage != OPEN)
+        return locked(self, drop);
     return locked(self, commit);
 }
 
 static PyObject *get_view(PyObject *self, void *unused)
 {
     (void)unused;
-    return view_of((Reservation *)self);
+    return view_of(self);
 }
 
 static PyObject *get_length(PyObject *self, void *unused)
@@ -190,22 +185,25 @@ static int set_length(PyObject *self, PyObject *value, void *unused)
 
 static int reservation_export(Reservation *r, Py_buffer *view, int flags)
 {
-    if (!r->endpoint || r->cancelled) {
-        view->obj = NULL;
+    int failed = -1;
+    view->obj = NULL;
+    LOCKED((PyObject *)r->endpoint)
+    if (r->stage != OPEN)
         PyErr_SetString(PyExc_BufferError, "the reservation was sent or cancelled before");
-        return -1;
-    }
-    if (PyBuffer_FillInfo(view, (PyObject *)r, r->place, (Py_ssize_t)r->room, 0, flags) < 0)
-        return -1;
-    r->exports++;
-    return 0;
+    else
+        failed = PyBuffer_FillInfo(view, (PyObject *)r, r->place, (Py_ssize_t)r->room, 0, flags);
+    r->exports += !failed;
+    UNLOCKED()
+    return failed;
 }
 
 static void reservation_unexport(Reservation *r, Py_buffer *view)
 {
     (void)view;
-    if (--r->exports == 0 && r->cancelled)
+    LOCKED((PyObject *)r->endpoint)
+    if (--r->exports == 0 && r->stage == CANCELLED)
         cancel(r);
+    UNLOCKED()
 }
 
 static int reservation_traverse(Reservation *r, visitproc visit, void *arg)
@@ -229,7 +227,12 @@ static void reservation_dealloc(Reservation *r)
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     PyObject_GC_UnTrack(r);
     Py_CLEAR(r->view);
-    cancel(r);
+    if (r->endpoint) {
+        LOCKED((PyObject *)r->endpoint)
+        cancel(r);
+        UNLOCKED()
+        Py_DECREF(r->endpoint);
+    }
     Py_CLEAR(r->own);
     release(r);
     Py_DECREF(type);
@@ -288,6 +291,7 @@ PyObject *ep_reserve(PyObject *self, PyObject *const *args, Py_ssize_t nargs, Py
             r->endpoint = (Endpoint *)Py_NewRef(self);
             r->own = Py_XNewRef(e->own);
             r->room = r->length = (uint32_t)length;
+            r->stage = OPEN;
             e->reserved = 1;
         } else {
             if (o == GIVE_UP)
