@@ -30,7 +30,7 @@
 #endif
 
 #define FOREVER UINT64_MAX
-#define TICK_NS 10000000u     /* a call that sleeps looks around this often, whatever its peer omits */
+#define TICK_NS 10000000u     /* a call that waits looks around this often, whatever its peer omits */
 #define HELD_SPIN_NS 3000u    /* how long a spin may keep the interpreter's lock */
 #define SLICE_NS 20000u       /* how long a wait without a descriptor lets others run */
 #define BATCH_MAX 256         /* frames in one batch call */
@@ -155,7 +155,8 @@ enum outcome {
 
 struct patience {
     uint64_t deadline; /* FOREVER, or ns of ist_now(); 0 = do not wait */
-    int spun;          /* the spin is over: sleep now */
+    uint64_t spin_end; /* when to stop spinning and sleep; 0 = not spun yet */
+    int looked;        /* looked around at least once */
     uint32_t refused;  /* bad frames since the last look at anything else */
 };
 
@@ -194,7 +195,7 @@ uint64_t wait_coarse_now(void);
 #define METHOD(name) PyObject *name(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 
 /* Spent once per call; see wait_timeout. */
-#define NO_HURRY {.deadline = FOREVER, .spun = 0, .refused = 0}
+#define NO_HURRY {.deadline = FOREVER}
 
 METHOD(ep_send);
 METHOD(ep_send_batch);
