@@ -4,7 +4,8 @@
  * (single step). x86-64 Linux.
  *
  * So a compiler that read a control word again, or read back what was written, would be seen, and so would any access
- * that does not go through shared.h; and the order in which words are written is what the peer can observe. */
+ * that does not go through shared.h; and the order in which words are written is what the peer can observe. The full
+ * barriers that are executed are counted by stepping through a call from its first instruction to its last. */
 #include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -59,11 +60,23 @@ static void on_fault(int number, siginfo_t *info, void *context)
     c->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
 }
 
+static volatile int stepping, barriers;
+
+/* mfence, or an instruction with a lock prefix. */
+static int is_barrier(const ist_u8 *code)
+{
+    return code[0] == 0xf0 || (code[0] == 0x0f && code[1] == 0xae && code[2] == 0xf0);
+}
+
 static void on_step(int number, siginfo_t *info, void *context)
 {
     (void)number;
     (void)info;
     ucontext_t *c = context;
+    if (stepping) {
+        barriers += is_barrier((const ist_u8 *)(size_t)c->uc_mcontext.gregs[REG_RIP]);
+        return;
+    }
     c->uc_mcontext.gregs[REG_EFL] &= ~(long long)TRAP_FLAG;
     close_buffers();
 }
@@ -269,6 +282,54 @@ TEST(frames_with_the_processors_crc)
 TEST(frames_with_a_keyed_tag)
 {
     trace(IST_TAG_SIPHASH, NULL);
+}
+
+/* Below the red zone, which is the compiler's. */
+#define CHANGE_FLAGS(change) \
+    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\tpushfq\n\t" change "\n\tpopfq\n\tleaq 128(%%rsp), %%rsp" ::: "memory", "cc")
+
+static void set_trap_flag(int on)
+{
+    stepping = on;
+    if (on)
+        CHANGE_FLAGS("orq $0x100, (%%rsp)");
+    else
+        CHANGE_FLAGS("andq $~0x100, (%%rsp)");
+}
+
+#define BARRIERS(...)          \
+    (barriers = 0,             \
+     set_trap_flag(1),         \
+     (void)(__VA_ARGS__),      \
+     set_trap_flag(0),         \
+     barriers)
+
+/* One barrier between telling and looking; none where the sleeper makes its peers pass one. */
+TEST(barriers_are_passed_where_they_are_needed)
+{
+    for (ist_u32 features = 0; features <= IST_FEATURE_SLEEPER_FENCE; features++) {
+        const int each = !features;
+        struct ist_config c = config_of(RING, FRAME, IST_TAG_NONE);
+        c.features = features;
+        struct pair p;
+        ist_u8 frame[FRAME] = {0};
+        pair_up(&p, &c);
+        for (int i = 0; i < 3; i++) {
+            CHECK_EQ(BARRIERS(ist_send(&p.side[PEER].e, frame, 64, NULL)), 0);
+            CHECK_EQ(BARRIERS(ist_publish(&p.side[PEER].e)), each);
+            struct ist_frame f;
+            CHECK_EQ(BARRIERS(ist_peek(&p.side[ME].e, 1, &f)), 0);
+            CHECK_EQ(BARRIERS(ist_take(&p.side[ME].e, frame)), 0);
+            CHECK_EQ(BARRIERS(ist_release(&p.side[ME].e)), each);
+            CHECK_EQ(BARRIERS(ist_arm(&p.side[ME].e, 1)), 1);
+            CHECK_EQ(BARRIERS(ist_arm(&p.side[ME].e, 0)), 0);
+            ist_disarm(&p.side[ME].e);
+        }
+        while (ist_send(&p.side[PEER].e, frame, 64, NULL) == IST_V_OK)
+            ;
+        CHECK_EQ(BARRIERS(ist_arm_tx(&p.side[PEER].e, 64)), 1);
+        pair_close(&p);
+    }
 }
 
 int main(int argc, char **argv)

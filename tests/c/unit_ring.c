@@ -91,6 +91,72 @@ TEST(a_frame_may_be_written_in_place_where_no_tag_is_carried)
     }
 }
 
+/* What ist_room promises is what ist_reserve keeps, to the byte, however full the ring is. */
+static void room_is_exact(struct pair *p)
+{
+    ist_u8 frame[FRAME] = {0};
+    for (ist_u32 step = 60; step <= FRAME; step += 41) {
+        ist_u32 room, sent = 0;
+        while ((room = ist_room(tx(p))) != 0) {
+            CHECK(room >= IST_FRAME_MIN && room <= FRAME);
+            CHECK_VERDICT(ist_reserve(tx(p), room, NULL), IST_V_OK);
+            ist_cancel(tx(p));
+            CHECK_VERDICT(ist_reserve(tx(p), room + 1, NULL), room == FRAME ? IST_V_TOO_LONG : IST_V_FULL);
+            CHECK_VERDICT(ist_send(tx(p), frame, room < step ? room : step, NULL), IST_V_OK);
+            ist_publish(tx(p));
+            sent++;
+        }
+        CHECK_VERDICT(ist_reserve(tx(p), 1, NULL), IST_V_FULL); /* not even the smallest */
+        for (; sent; sent--) {
+            CHECK_VERDICT(peek(p), IST_V_OK);
+            CHECK_VERDICT(ist_take(rx(p), frame), IST_V_OK);
+        }
+        CHECK_VERDICT(peek(p), IST_V_EMPTY);
+        memset(frame, 0, sizeof frame);
+    }
+}
+
+TEST(room_is_exact_at_every_fill)
+{
+    everywhere(room_is_exact);
+}
+
+/* What was committed before the link went down is not published any more. */
+TEST(nothing_is_published_on_a_link_that_is_down)
+{
+    struct ist_config c = config_of(RING, FRAME, IST_TAG_NONE);
+    struct pair p;
+    pair_up(&p, &c);
+    send_one(&p, 100, 1);
+    ist_end(tx(&p), IST_V_PEER_LEFT);
+    CHECK_EQ(ist_publish(tx(&p)), 0);
+    CHECK_EQ(word_get(tx_buffer(&p), IST_CTL_HEAD), c.first_cursor);
+    CHECK_VERDICT(ist_send(tx(&p), "", 1, NULL), IST_V_DOWN);
+    CHECK_EQ(tx(&p)->count[IST_V_DOWN], 1);
+    pair_close(&p);
+}
+
+/* Offload fields of a reserved frame, and none left over for the next. */
+TEST(reserved_frames_carry_their_own_fields)
+{
+    struct ist_config c = config_of(RING, FRAME, IST_TAG_CRC32C);
+    struct pair p;
+    pair_up(&p, &c);
+    const struct ist_meta m = {IST_FLAG_CSUM_PARTIAL, 0, 34, 16}, none = {0, 0, 0, 0};
+    ist_u8 frame[FRAME] = {0};
+    for (int i = 0; i < 4; i++) {
+        struct ist_frame f;
+        CHECK_VERDICT(ist_reserve(tx(&p), 100, i % 2 ? NULL : &m), IST_V_OK);
+        CHECK_VERDICT(ist_append(tx(&p), frame, 100), IST_V_OK);
+        CHECK_VERDICT(ist_commit(tx(&p), 100), IST_V_OK);
+        ist_publish(tx(&p));
+        CHECK_VERDICT(ist_peek(rx(&p), 1, &f), IST_V_OK);
+        CHECK(!memcmp(&f.meta, i % 2 ? &none : &m, sizeof m));
+        CHECK_VERDICT(ist_take(rx(&p), frame), IST_V_OK);
+    }
+    pair_close(&p);
+}
+
 /* ---- misuse ------------------------------------------------------------------------------------------------ */
 
 static void misuse(struct pair *p)
@@ -114,8 +180,11 @@ static void misuse(struct pair *p)
         CHECK_VERDICT(ist_reserve(e, 0x7fffffff, NULL), IST_V_TOO_LONG);
         CHECK_VERDICT(ist_reserve(e, 0xffffffff, NULL), IST_V_TOO_LONG);
 
+        CHECK_EQ(e->count[IST_V_TOO_LONG], 3 * (ist_u64)(round + 1));
+
         CHECK_VERDICT(ist_reserve(e, 100, NULL), IST_V_OK);
         CHECK_VERDICT(ist_reserve(e, 100, NULL), IST_V_MISUSE); /* one at a time */
+        CHECK_VERDICT(ist_commit(e, 0), IST_V_MISUSE); /* nothing written yet: neither appended nor in place */
         CHECK_VERDICT(ist_send(e, frame, 100, NULL), IST_V_MISUSE);
         CHECK_VERDICT(ist_append(e, frame, 101), IST_V_MISUSE);
         CHECK_VERDICT(ist_append(e, frame, 60), IST_V_OK);
