@@ -169,6 +169,9 @@ def test_a_view_that_is_still_held_stops_the_frame(ends: Ends) -> None:
 
 def test_a_forgotten_reservation_frees_the_half(ends: Ends) -> None:
     ends[0].reserve(100)
+    ends[0].reserve(100).view[:] = bytes(100)
+    view = ends[0].reserve(100).view
+    del view
     ends[0].send(b"frame")
     assert ends[1].receive(0).startswith(b"frame")
 

@@ -215,7 +215,7 @@ typedef struct {
     PyObject_HEAD
     Endpoint *endpoint; /* its lock is ours */
     PyObject *own;      /* the Buffer that holds the room: outlives the endpoint */
-    PyObject *view;     /* the memoryview handed out */
+    PyObject *view;     /* weak reference to the memoryview handed out; NULL before */
     uint8_t *place;     /* in our own buffer, or staging */
     uint8_t *staging;   /* private, where a tag is carried */
     uint32_t room;      /* bytes reserved */

@@ -32,18 +32,24 @@ static void cancel(Reservation *r)
     finish(r);
 }
 
+/* The view handed out, if somebody still has it: None or a new reference. Only a weak one is kept, since the view
+ * refers to its reservation. */
+static PyObject *living_view(Reservation *r)
+{
+    return r->view ? PyObject_CallNoArgs(r->view) : Py_NewRef(Py_None);
+}
+
 /* Ends the view handed out. 0, or -1 with BufferError where others look through it still. */
 static int end_view(Reservation *r)
 {
-    PyObject *view = r->view;
-    r->view = NULL;
-    if (view) {
-        PyObject *done = PyObject_CallMethod(view, "release", NULL);
-        Py_DECREF(view);
-        if (!done)
-            return -1;
-        Py_DECREF(done);
-    }
+    PyObject *view = living_view(r);
+    if (!view)
+        return -1;
+    PyObject *done = view == Py_None ? Py_NewRef(Py_None) : PyObject_CallMethod(view, "release", NULL);
+    Py_DECREF(view);
+    if (!done)
+        return -1;
+    Py_DECREF(done);
     if (r->exports == 0)
         return 0;
     PyErr_SetString(PyExc_BufferError, "a view of the reservation is still held; the frame is not sent");
@@ -113,12 +119,18 @@ static PyObject *view_of(PyObject *self)
     Reservation *r = (Reservation *)self;
     PyObject *view = NULL;
     LOCKED((PyObject *)r->endpoint)
-    if (r->stage != OPEN) {
+    if (r->stage != OPEN)
         raise_over();
-    } else {
-        if (!r->view)
-            r->view = PyMemoryView_FromObject(self);
-        view = Py_XNewRef(r->view);
+    else
+        view = living_view(r);
+    if (view == Py_None) {
+        Py_DECREF(view);
+        view = PyMemoryView_FromObject(self);
+        Py_CLEAR(r->view);
+        if (view)
+            r->view = PyWeakref_NewRef(view, NULL);
+        if (view && !r->view)
+            Py_CLEAR(view);
     }
     UNLOCKED()
     return view;
@@ -206,26 +218,10 @@ static void reservation_unexport(Reservation *r, Py_buffer *view)
     UNLOCKED()
 }
 
-static int reservation_traverse(Reservation *r, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE((PyObject *)r));
-    Py_VISIT(r->view);
-    Py_VISIT(r->own);
-    Py_VISIT((PyObject *)r->endpoint);
-    return 0;
-}
-
-static int reservation_clear(Reservation *r)
-{
-    Py_CLEAR(r->view);
-    return 0;
-}
-
 static void reservation_dealloc(Reservation *r)
 {
     PyTypeObject *type = Py_TYPE((PyObject *)r);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    PyObject_GC_UnTrack(r);
     Py_CLEAR(r->view);
     if (r->endpoint) {
         LOCKED((PyObject *)r->endpoint)
@@ -323,8 +319,6 @@ static PyGetSetDef reservation_properties[] = {
 static PyType_Slot reservation_slots[] = {
     {Py_tp_doc, "Room for one frame, to be written in place. A context manager: commits, or cancels after an exception."},
     {Py_tp_dealloc, (void *)reservation_dealloc},
-    {Py_tp_traverse, (void *)reservation_traverse},
-    {Py_tp_clear, (void *)reservation_clear},
     {Py_tp_methods, reservation_methods},
     {Py_tp_getset, reservation_properties},
     {Py_bf_getbuffer, (void *)reservation_export},
@@ -335,6 +329,6 @@ static PyType_Slot reservation_slots[] = {
 PyType_Spec ist_reservation_spec = {
     .name = "isthmus._native.Reservation",
     .basicsize = sizeof(Reservation),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = reservation_slots,
 };
