@@ -130,13 +130,12 @@ static void flag_words(struct pair *p)
             ist_publish(tx(p));
             ist_u32 at = next_record(p) + (csum ? IST_REC_CSUM : IST_REC_FLAGS);
             word_set(tx_buffer(p), at, 1u << bit);
-            enum ist_verdict v = peek(p);
-            if (v == IST_V_OK) { /* a flag that may stand alone: then the tag, where there is one, sees it */
+            if (!csum && 1u << bit == IST_FLAG_CSUM_VALID) { /* may stand alone; but a tag, where there is one, sees it */
                 ist_u8 got[FRAME];
-                CHECK(!csum && 1u << bit == IST_FLAG_CSUM_VALID);
+                CHECK_VERDICT(peek(p), IST_V_OK);
                 CHECK_VERDICT(ist_take(rx(p), got), p->config.tag == IST_TAG_NONE ? IST_V_OK : IST_V_TAG);
             } else {
-                CHECK_VERDICT(v, !csum && bit >= 4 && bit < 16 ? IST_V_FLAGS : IST_V_OFFLOAD);
+                CHECK_VERDICT(peek(p), !csum && bit >= 4 && bit < 16 ? IST_V_FLAGS : IST_V_OFFLOAD);
             }
             receive_one(p, 64, 99);
         }
@@ -156,6 +155,11 @@ TEST(offload_fields_need_the_agreement)
     struct ist_meta m = {IST_FLAG_CSUM_VALID, 0, 0, 0};
     ist_u8 frame[FRAME] = {0};
     CHECK_VERDICT(ist_send(tx(&p), frame, 100, &m), IST_V_OFFLOAD); /* nor does an honest sender offer them */
+    m.flags = 0;
+    CHECK_VERDICT(ist_send(tx(&p), frame, 100, &m), IST_V_OK); /* fields that say nothing need none */
+    ist_publish(tx(&p));
+    CHECK_VERDICT(peek(&p), IST_V_OK);
+    CHECK_VERDICT(ist_take(rx(&p), frame), IST_V_OK);
     send_one(&p, 100, 1);
     ist_publish(tx(&p));
     word_set(tx_buffer(&p), next_record(&p) + IST_REC_FLAGS, IST_FLAG_CSUM_VALID);
@@ -176,6 +180,14 @@ TEST(offload_fields_travel)
     CHECK_VERDICT(ist_peek(rx(&p), 1, &f), IST_V_OK);
     CHECK(!memcmp(&f.meta, &m, sizeof m));
     CHECK_VERDICT(ist_take(rx(&p), frame), IST_V_OK);
+    struct ist_meta good[] = {
+        {IST_FLAG_CSUM_PARTIAL, 0, 14, 0},   /* right behind the Ethernet header */
+        {IST_FLAG_CSUM_PARTIAL, 0, 290, 8},  /* the sum is the frame's last two bytes */
+        {IST_FLAG_CSUM_VALID, 0, 0, 0},
+        {IST_FLAG_CSUM_PARTIAL | IST_FLAG_GSO_TCP6, 299, 34, 16},
+    };
+    for (unsigned i = 0; i < sizeof good / sizeof *good; i++)
+        CHECK_VERDICT(ist_send(tx(&p), frame, 300, &good[i]), IST_V_OK);
     struct ist_meta bad[] = {
         {IST_FLAG_CSUM_PARTIAL, 0, 13, 0},  /* checksum inside the Ethernet header */
         {IST_FLAG_CSUM_PARTIAL, 0, 290, 9}, /* last byte of the sum behind the frame */
@@ -225,7 +237,7 @@ TEST(any_flipped_bit_of_a_tagged_record_is_found)
 /* The tag binds a frame to its epoch, key and direction: a record from elsewhere with a fitting header is refused. */
 TEST(a_record_from_another_epoch_key_or_direction_is_refused)
 {
-    enum { EPOCH, KEY, DIRECTION };
+    enum { EPOCH, KEY_LOW, KEY_HIGH, DIRECTION };
     for (int other = EPOCH; other <= DIRECTION; other++) {
         struct ist_config c = config_of(RING, FRAME, IST_TAG_SIPHASH);
         struct pair p, q;
@@ -233,8 +245,8 @@ TEST(a_record_from_another_epoch_key_or_direction_is_refused)
         pair_open(&q, &c);
         if (other == EPOCH)
             q.epoch++;
-        if (other == KEY)
-            q.key[1] ^= 1;
+        if (other == KEY_LOW || other == KEY_HIGH)
+            q.key[other == KEY_HIGH] ^= 1;
         pair_run(&q);
         ist_u8 frame[FRAME];
         pattern_fill(frame, 100, 1);
