@@ -23,6 +23,7 @@ static void port_open(struct port *p, struct run *r, int end)
 {
     p->tx = lane_of(r, end, data_bytes(r));
     p->rx = lane_of(r, !end, data_bytes(r));
+    lanes_touch(r, end, data_bytes(r));
     p->size = r->opt.ring_bytes;
     p->quarter = p->size / 4u;
 }

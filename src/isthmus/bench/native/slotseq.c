@@ -26,6 +26,7 @@ static void port_open(struct port *p, struct run *r, int end)
 {
     p->tx = lane_of(r, end, data_bytes(r));
     p->rx = lane_of(r, !end, data_bytes(r));
+    lanes_touch(r, end, data_bytes(r));
     p->slots = r->opt.slots;
     p->stride = stride(r);
 }
