@@ -124,7 +124,7 @@ def test_tcp_echo_is_exact(machine: HostMachine, seed: int) -> None:
 
 
 def test_fragments_are_dropped_and_cost_no_buffer(channel: HostMachine) -> None:
-    """An echo of 3,000 bytes comes in three fragments: nobody puts them together, nothing waits for the rest."""
+    """An echo of 3,000 bytes comes in three fragments: nobody joins them, nothing waits for the rest."""
     before = status(channel)["buffers"]["available"]
     fragmented = ["ping", "-q", "-c20", "-i0.01", "-W1", "-s3000", IP]
     with channel.popen(fragmented, stdout=subprocess.PIPE, text=True) as ping:
