@@ -433,10 +433,10 @@ def test_a_new_epoch_on_a_memory_link(ends: Ends) -> None:
     old = ends[0].epoch
     isthmus.links.begin_epoch(*ends)
     assert ends[0].epoch != old
-    for end in ends:
-        with pytest.raises(LinkDown):
-            end.receive(0)
     ends[0].send(b"of the new one")
+    for end in ends:
+        with pytest.raises(LinkDown):  # before any frame of the new one
+            end.receive(0)
     assert ends[1].receive().startswith(b"of the new one")
     with pytest.raises(BlockingIOError):
         ends[1].receive(0)

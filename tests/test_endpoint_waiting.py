@@ -153,6 +153,14 @@ def test_both_halves_wait_and_neither_loses_its_bell(ends: Ends, threads: Thread
         assert result.result(60) == list(range(rounds))
 
 
+def test_a_batch_longer_than_the_ring(ends: Ends, threads: ThreadPoolExecutor) -> None:
+    """What is committed is shown before the call waits: else nobody could make room."""
+    future = threads.submit(ends[0].send_batch, [n.to_bytes(2, "big") * 700 for n in range(100)], SOON)
+    received = [int.from_bytes(ends[1].receive(SOON)[:2], "big") for _ in range(100)]
+    assert received == list(range(100))
+    assert future.result(SOON) == 100
+
+
 def test_others_run_while_a_call_waits(ends: Ends, threads: ThreadPoolExecutor) -> None:
     future = threads.submit(ends[0].receive, SOON)
     counted = 0
@@ -363,6 +371,27 @@ def test_readable_exactly_while_frames_are_there(ends: Ends) -> None:
         assert not readable(ends[1])
 
 
+def test_readable_for_frames_that_came_before_anybody_asked(ends: Ends) -> None:
+    ends[0].send_batch([bytes(60)] * 2)
+    assert readable(ends[1])
+    ends[1].receive(0)
+    assert readable(ends[1])
+    ends[1].receive(0)
+    assert not readable(ends[1])
+
+
+def test_readable_after_a_call_that_slept_took_the_ring(ends: Ends, threads: ThreadPoolExecutor) -> None:
+    """It emptied the bell for three frames and returned with one."""
+    ends[1].fileno()
+    future = threads.submit(ends[1].receive)
+    waiting(ends[1], future)
+    ends[0].send_batch([bytes(60)] * 3)
+    future.result(SOON)
+    assert readable(ends[1])
+    assert len(ends[1].receive_batch(256, 0)) == 2
+    assert not readable(ends[1])
+
+
 def test_readable_however_calls_are_mixed(ends: Ends) -> None:
     sender, receiver = ends
     receiver.fileno()
@@ -495,9 +524,9 @@ def test_an_idle_loop_sleeps(ends: Ends) -> None:
         task = asyncio.create_task(ends[1].aio.receive())
         before = time.process_time()
         await asyncio.sleep(0.3)
-        used = time.process_time() - before
-        ends[0].send(bytes(60))
+        ends[0].send_batch([bytes(60)] * 3)
         await asyncio.wait_for(task, SOON)
-        return used
+        await asyncio.sleep(0.3)  # with frames that nobody waits for
+        return time.process_time() - before
 
-    assert asyncio.run(main()) < 0.15
+    assert asyncio.run(main()) < 0.1

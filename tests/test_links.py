@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 
+import isthmus
 from isthmus import (
     ChannelConfig,
     ClosedError,
@@ -427,6 +428,35 @@ def test_a_hostile_caller_at_the_door_is_turned_away(name: str, caplog: pytest.L
         peer = start("connect", name, Role.NORMAL)
         assert endpoint.receive(SOON) == b"ready".ljust(60)
         kill(peer)
+
+
+def test_another_users_process_is_turned_away(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listen(name, Role.SECURE, CONFIG) as endpoint:
+        monkeypatch.setattr(os, "getuid", lambda: 1 << 20)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+            caller.connect(name)
+            with pytest.raises(TimeoutError):
+                endpoint.receive(0.1)
+            assert caller.recv(1) == b""  # not even a HELLO
+        monkeypatch.undo()
+        peer = start("connect", name, Role.NORMAL)
+        assert endpoint.receive(SOON) == b"ready".ljust(60)
+        kill(peer)
+
+
+def test_the_next_peer_sees_nothing_of_what_the_last_one_got(name: str) -> None:
+    with listen(name, Role.SECURE, CONFIG) as endpoint:
+        assert isinstance(endpoint, isthmus.links._MeetingEndpoint)
+        buffer, seen = endpoint._own.view, []
+        for _ in range(2):
+            peer = start("connect", name, Role.NORMAL)
+            assert endpoint.receive(SOON) == b"ready".ljust(60)
+            seen.append(b"canary" in bytes(buffer))
+            endpoint.send(b"canary")
+            assert b"canary" in bytes(buffer)
+            kill(peer)
+            until_dead(endpoint)
+        assert seen == [False, False]
 
 
 def test_a_caller_that_says_nothing_does_not_keep_the_door(name: str) -> None:

@@ -355,7 +355,7 @@ static PyMethodDef endpoint_methods[] = {
     {"receive", FASTCALL(ep_receive),
      "receive($self, timeout=None)\n--\n\nThe next frame, as bytes.\n\nWaits `timeout` seconds (None: for ever; 0: "
      "BlockingIOError at once; else TimeoutError). Frames that the guard\nrefuses are counted and skipped. Raises "
-     "LinkDown once per end of a session, PeerDead once nothing is left to read."},
+     "LinkDown where a session ended, PeerDead where nobody is there and nothing is left to read."},
     {"receive_into", FASTCALL(ep_receive_into),
      "receive_into($self, buffer, /, timeout=None)\n--\n\nThe next frame into a writable buffer; returns its length in "
      "bytes.\n\nA frame that does not fit raises ValueError and stays next."},
