@@ -173,6 +173,16 @@ def build(target: Path, include: str, *options: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_it_compiles_for_free_threads(tmp_path: Path) -> None:
+    """Where there is no such Python, at least its headers have a say: those of 3.13 serve both builds."""
+    found = pythons("python3.13", "python3.14")
+    if not found:
+        pytest.skip("interpreter: there is no Python 3.13 here")
+    query = "import sysconfig; print(sysconfig.get_path('include'))"
+    include = subprocess.check_output([found[0], "-c", query], text=True).strip()
+    build(tmp_path / "native.so", include, "-DPy_GIL_DISABLED=1")
+
+
 @pytest.mark.parametrize("options", [(), ("-DPy_LIMITED_API=0x030b0000",)], ids=["full-api", "limited-api"])
 def test_it_compiles_without_a_warning(tmp_path: Path, options: tuple[str, ...]) -> None:
     build(tmp_path / "native.so", sysconfig.get_path("include"), *options)

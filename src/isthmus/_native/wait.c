@@ -209,7 +209,7 @@ static void doze(Endpoint *e, struct half *h, uint64_t ns, int with_bell)
     struct pollfd fds[3] = {
         {.fd = h->wake_fd, .events = POLLIN},
         {.fd = with_bell && !e->hung_up ? e->bell_fd : -1, .events = POLLIN},
-        {.fd = e->hung_up && e->renewable ? e->watch_fd : -1, .events = POLLIN},
+        {.fd = e->hung_up && e->renewable && !e->reserved && !e->renewing ? e->watch_fd : -1, .events = POLLIN},
     };
     if (ns > TICK_NS)
         ns = TICK_NS;
