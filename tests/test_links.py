@@ -86,6 +86,18 @@ def test_each_link_has_an_epoch_of_its_own() -> None:
     assert len(epochs) == 3
 
 
+def test_descriptors_are_close_on_exec_and_given_back(name: str) -> None:
+    before = descriptors()
+    normal, secure = joined()
+    with normal, secure, listen(name, Role.SECURE, CONFIG) as listener:
+        listener.fileno()
+        opened = descriptors() - before
+        assert len(opened) == 3 * 4 + 2  # per end memfd, bell and two eventfds; a door and an epoll
+        assert not any(os.get_inheritable(fd) for fd in opened)
+    del normal, secure, listener
+    assert descriptors() == before
+
+
 @pytest.mark.parametrize(
     ("theirs", "reason"),
     [
