@@ -96,7 +96,13 @@ static void room_is_exact(struct pair *p)
 {
     ist_u8 frame[FRAME] = {0};
     for (ist_u32 step = 60; step <= FRAME; step += 41) {
-        ist_u32 room, sent = 0;
+        ist_u32 room, sent = 0, first = 60;
+        if (step == 60) { /* then the smallest frame fits exactly in the end */
+            while ((RING - record_of(p, first)) % record_of(p, 60))
+                first++;
+            CHECK_VERDICT(ist_send(tx(p), frame, first, NULL), IST_V_OK);
+            sent++;
+        }
         while ((room = ist_room(tx(p))) != 0) {
             CHECK(room >= IST_FRAME_MIN && room <= FRAME);
             CHECK_VERDICT(ist_reserve(tx(p), room, NULL), IST_V_OK);

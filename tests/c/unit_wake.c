@@ -147,6 +147,35 @@ TEST(room_rings_when_half_is_consumed)
     everywhere(room_rings);
 }
 
+/* A frame that needs more than half of what is in flight to go: rung when it fits, not before. */
+TEST(room_for_a_large_frame_rings_when_it_fits)
+{
+    enum { LARGE = 3000 };
+    struct ist_config c = config_of(RING, LARGE, IST_TAG_NONE);
+    c.first_cursor = 0xfffff800u;
+    struct pair p;
+    pair_up(&p, &c);
+    for (int lap = 0; lap < 10; lap++) {
+        static const ist_u8 frame[LARGE];
+        ist_u32 n = 0, rung = 0, room = 0;
+        while (ist_send(tx(&p), frame, lap % 2 ? 1100 : 60, NULL) == IST_V_OK) /* 1100: a good part stays free */
+            n++;
+        ist_publish(tx(&p));
+        CHECK_EQ(ist_arm_tx(tx(&p), LARGE), 0);
+        for (; !rung; n--) {
+            CHECK(n && room < LARGE);
+            CHECK_VERDICT(peek(&p), IST_V_OK);
+            ist_drop(rx(&p), IST_V_FILTER);
+            rung = (ist_u32)(ist_release(rx(&p)) | ist_rx_bell(rx(&p)));
+            room = ist_room(tx(&p));
+        }
+        CHECK(room >= LARGE);
+        while (peek(&p) == IST_V_OK)
+            ist_drop(rx(&p), IST_V_FILTER);
+    }
+    pair_close(&p);
+}
+
 static void bell_is_kept(struct pair *p)
 {
     const ist_u32 n = fill(p, 200);
@@ -260,6 +289,10 @@ static void no_lost_room(struct pair *p)
             take_half(p);
         at_load = NULL;
         CHECK(!slept || rang);
+
+        fill(p, 200);
+        take_half(p); /* before anybody asked: room that arming has to find by itself */
+        CHECK_EQ(ist_arm_tx(tx(p), 200), 1);
 
         fill(p, 200);
         slept = 0;
