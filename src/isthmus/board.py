@@ -38,7 +38,7 @@ RING_MIN, RING_MAX = 4096, 1 << 30
 MTU_MIN, ETHER_ROOM = 46, 18
 HEADER, TRAILER, CONTROL = 16, 16, 512
 TAGS = ("none", "crc32c", "siphash")
-FEATURE_SLEEPER_FENCE, FEATURE_OFFLOAD = 1, 2
+FEATURE_SLEEPER_FENCE = 1  # offered by both worlds; one whose kernel lacks it withdraws its offer
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _INTERFACE = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,14}")
@@ -74,7 +74,6 @@ class Channel(_Table, frozen=True):
     mtu: int = 1500
     tag: Literal["none", "crc32c", "siphash"] = "none"
     silence_ms: int = 1000
-    offload: bool = False
     first_cursor: int = (
         0  # where cursors and sequence start in each epoch: tests let them start just below wrap
     )
@@ -147,7 +146,7 @@ class Board(_Table, frozen=True):
             "first_cursor": c.first_cursor,
             "first_sequence": c.first_sequence,
             "mtu": c.mtu,
-            "features": FEATURE_SLEEPER_FENCE | (FEATURE_OFFLOAD if c.offload else 0),
+            "features": FEATURE_SLEEPER_FENCE,
             "required": 0,
             "silence": c.silence_ms * 1_000_000,
             "budget_interval": interval,

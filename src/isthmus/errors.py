@@ -2,15 +2,15 @@
 """What this package raises.
 
     IsthmusError
-    ├── ConfigError (also ValueError)         geometry, MTU, tag, board value or file that cannot be
-    ├── EnvironmentProblem                    a tool, a permission or a kernel feature that is not there
-    ├── LinkDown (also ConnectionError)       the session ended, or the peer was refused; `reason` names the verdict
-    │   └── PeerDead                          the peer itself is gone
-    ├── ClosedError                           this endpoint was closed, or belongs to the parent of a fork
-    └── ConcurrentUseError                    a second sender or a second receiver at the same time
+    ├── ConfigError (also ValueError)     geometry, MTU, tag, board value or file that cannot be
+    ├── EnvironmentProblem                a tool, a permission or a kernel feature that is not there
+    ├── LinkDown (also ConnectionError)   the session ended, or the peer was refused: see `reason`
+    │   └── PeerDead                      the peer itself is gone
+    ├── ClosedError                       this endpoint was closed, or belongs to the parent of a fork
+    └── ConcurrentUseError                a second sender or a second receiver at the same time
 
-Besides these, calls that may not wait raise the built-in BlockingIOError, calls whose time is up TimeoutError, and
-a frame that could never be sent ValueError.
+Besides these, calls that may not wait raise the built-in BlockingIOError, calls whose time is up
+TimeoutError, and a frame that could never be sent ValueError.
 
 A peer's bad frame never raises: it is a verdict and a counter (`Endpoint.statistics`).
 
@@ -44,7 +44,7 @@ class EnvironmentProblem(IsthmusError):
 
 
 class LinkDown(IsthmusError, ConnectionError):
-    """The session ended or the peer was refused. Each end of a session is told once to either half of an endpoint.
+    """The session ended or the peer was refused.
 
     `reason` is the verdict's name as in core/abi.h, for example "PEER_MTU"; empty where no verdict applies.
     """

@@ -23,7 +23,7 @@ from isthmus.bench.rounds import Job, Plan, Sample, Series, measure
 from isthmus.bench.runner import Durations, Runner
 from isthmus.bench.verdict import Goal, Row, judge, rows_of
 
-__all__ = ["Document", "Goal", "Options", "Row", "document_of", "jobs_of", "run"]
+__all__ = ["Goal", "Machine", "Options", "Result", "Row", "jobs_of", "result_of", "run"]
 
 QUICK_ROUNDS, FULL_ROUNDS = 9, 15
 QUICK_SECONDS = (
@@ -32,14 +32,10 @@ QUICK_SECONDS = (
 FULL = Durations(warm=100_000, rtt=200_000, rewarm=50_000, flood=200_000)
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """What `isthmus bench --json` prints."""
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What `isthmus bench --json` prints, beside what every command's document says."""
 
-    schema: str = "isthmus.bench/1"
-    version: str
-    commit: str | None
     machine: str
-    stack: str | None = None  # no IP stack is involved in these cases
     seed: int
     rounds: int
     seconds: float
@@ -51,13 +47,16 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     goals: list[Goal]
 
 
+Machine = Literal["host", "memory"]
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """`machine` memory: both ends in one process, over plain memory; only the bound and the channel run
     there.
     """
 
-    machine: Literal["host", "memory"] = "host"
+    machine: Machine = "host"
     cases: tuple[Case, ...] = CASES
     frames: tuple[int, ...] = FRAMES  # bytes
     quick: bool = False
@@ -65,27 +64,27 @@ class Options:
     durations: Durations | None = None
     seed: int = 0
 
+    @property
+    def most_rounds(self) -> int:
+        return self.rounds or (QUICK_ROUNDS if self.quick else FULL_ROUNDS)
+
 
 def jobs_of(options: Options) -> list[Job]:
     cases = [c for c in options.cases if options.machine == "host" or c.threads]
     return [Job(c, frame) for c in cases for frame in (options.frames if c.sized else (0,))]
 
 
-def document_of(
+def result_of(
     options: Options,
     series: dict[Job, Series],
     *,
-    version: str,
-    commit: str | None,
     seconds: float,
     processors: tuple[int, int],
-) -> Document:
+) -> Result:
     rows = [
         row for job, s in series.items() for row in rows_of(job.case, job.frame, s.rounds, s.missing, s.why)
     ]
-    return Document(
-        version=version,
-        commit=commit,
+    return Result(
         machine=options.machine,
         seed=options.seed,
         rounds=max((len(s.rounds) for s in series.values()), default=0),
@@ -100,12 +99,10 @@ def document_of(
 def run(
     options: Options,
     *,
-    version: str,
-    commit: str | None = None,
     began: Callable[[int, Job], None] = lambda number, job: None,
     program: Path | None = None,
     sample: Callable[[Job], Sample] | None = None,
-) -> Document:
+) -> Result:
     """Measures. `began` hears of each job before it runs, and nothing while it does.
 
     `program` and `sample` replace the C runner and the way one job is run; tests use them.
@@ -116,7 +113,7 @@ def run(
     jobs = jobs_of(options)
     durations = options.durations or (Durations() if options.quick else FULL)
     plan = Plan(
-        rounds=options.rounds or (QUICK_ROUNDS if options.quick else FULL_ROUNDS),
+        rounds=options.most_rounds,
         deadline=start + QUICK_SECONDS if options.quick else None,
     )
     count = 0
@@ -136,11 +133,9 @@ def run(
     finally:
         if runner is not None:
             runner.close()
-    return document_of(
+    return result_of(
         options,
         series,
-        version=version,
-        commit=commit,
         seconds=time.monotonic() - start,
         processors=processors,
     )

@@ -10,21 +10,23 @@ with the one that must come next: a frame lost, repeated, reordered or damaged e
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
 SET = 1024  # frames that are all different; one turn of the flood
+SPIN_SECONDS = 1.0  # the most that an endpoint takes; no wait here is that long
 TURN = 64  # round trips between two looks at the wall clock
 GO_ON, WARM, LAST = (bytes([n]) * 60 for n in (1, 2, 3))  # between two turns: how it goes on
 
@@ -33,26 +35,14 @@ class Broken(Exception):
     """The run went wrong; the message says how."""
 
 
-class Port(Protocol):
-    """One end. A batch is what one call moves; `receive` waits for at least one frame."""
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One end: calls that move one frame, and for batches calls that move several. All wait."""
 
-    def send(self, frames: Sequence[bytes]) -> None: ...
-
-    def receive(self) -> Sequence[bytes]: ...
-
-
-class PipePort:
-    """multiprocessing.Pipe: one frame a call, sleeping."""
-
-    def __init__(self, connection: Connection[bytes, bytes]) -> None:
-        self.connection = connection
-
-    def send(self, frames: Sequence[bytes]) -> None:
-        for frame in frames:
-            self.connection.send_bytes(frame)
-
-    def receive(self) -> Sequence[bytes]:
-        return (self.connection.recv_bytes(),)
+    send: Callable[[bytes], object]
+    receive: Callable[[], bytes]
+    send_batch: Callable[[Sequence[bytes]], object] | None = None
+    receive_batch: Callable[[], Sequence[bytes]] | None = None
 
 
 @dataclass(slots=True)
@@ -76,21 +66,44 @@ class Meter:
         return self.wall, self.cpu, self.involuntary, self.voluntary
 
 
-class Inbox:
-    """Frames one by one from a port that delivers batches."""
+def sender(port: Port, frames: list[bytes], batch: int) -> Callable[[], None]:
+    """What sends the whole set once."""
+    send, send_batch = port.send, port.send_batch
+    if batch == 1 or send_batch is None:
 
-    def __init__(self, port: Port) -> None:
-        self.frames = self._frames(port)
+        def one_by_one() -> None:
+            for frame in frames:
+                send(frame)
 
-    @staticmethod
-    def _frames(port: Port) -> Iterator[bytes]:
-        while True:
-            yield from port.receive()
+        return one_by_one
+    batches = [frames[i : i + batch] for i in range(0, len(frames), batch)]
 
-    def expect(self, frames: Sequence[bytes]) -> None:
-        for wanted, got in zip(frames, self.frames):  # noqa: B905 - one side never ends
-            if got != wanted:
-                raise Broken(f"frame {frames.index(wanted)}: another one arrived ({len(got)} bytes)")
+    def in_batches() -> None:
+        for some in batches:
+            send_batch(some)
+
+    return in_batches
+
+
+def receiver(port: Port, batch: int) -> tuple[Callable[[list[bytes]], None], Callable[[], bytes]]:
+    """What receives and compares the whole set once, and what receives the word behind it."""
+    receive, receive_batch = port.receive, port.receive_batch
+    if batch == 1 or receive_batch is None:
+
+        def one_by_one(frames: list[bytes]) -> None:
+            for frame in frames:
+                if receive() != frame:
+                    raise Broken(f"another frame than number {frames.index(frame)} arrived")
+
+        return one_by_one, receive
+    arriving: Iterator[bytes] = itertools.chain.from_iterable(iter(receive_batch, None))
+
+    def in_batches(frames: list[bytes]) -> None:
+        for frame, got in zip(frames, arriving):  # noqa: B905 - the second never ends
+            if got != frame:
+                raise Broken(f"another frame than number {frames.index(frame)} arrived")
+
+    return in_batches, lambda: next(arriving)
 
 
 def frames_of(size: int) -> list[bytes]:
@@ -110,23 +123,23 @@ def phases(warm_us: int, measured_us: int) -> Iterator[tuple[bool, Callable[[], 
 
 def rtt_lead(port: Port, frames: list[bytes], warm_us: int, rtt_us: int) -> dict[str, Any]:
     samples: list[int] = []
-    meter, clock, single = Meter(), time.perf_counter_ns, [(f,) for f in frames[:TURN]]
+    meter, clock, send, receive = Meter(), time.perf_counter_ns, port.send, port.receive
     for measured, told in phases(warm_us, rtt_us):
         meter.read()
         word = GO_ON
         while word == GO_ON:
             before = clock()
-            for frame in single:
-                port.send(frame)
-                if port.receive()[0] != frame[0]:
+            for frame in frames[:TURN]:
+                send(frame)
+                if receive() != frame:
                     raise Broken("another frame came back")
                 after = clock()
                 if measured:
                     samples.append(after - before)
                 before = after
             word = told()
-            port.send((word,))
-            port.receive()
+            send(word)
+            receive()
     samples.sort()
     part = {
         name: samples[int((len(samples) - 1) * p)] / 1000.0
@@ -136,35 +149,34 @@ def rtt_lead(port: Port, frames: list[bytes], warm_us: int, rtt_us: int) -> dict
 
 
 def rtt_follow(port: Port) -> dict[str, Any]:
-    meter = Meter()
+    meter, send, receive = Meter(), port.send, port.receive
     while True:
-        got = port.receive()
-        port.send(got)
-        if got[0] == WARM:
+        got = receive()
+        send(got)
+        if got == WARM:
             meter.read()
-        elif got[0] == LAST:
+        elif got == LAST:
             return {"rtt_meter": meter.read()}
 
 
 def flood_lead(port: Port, frames: list[bytes], batch: int, warm_us: int, flood_us: int) -> dict[str, Any]:
-    meter, batches = Meter(), [frames[i : i + batch] for i in range(0, SET, batch)]
+    meter, send_all = Meter(), sender(port, frames, batch)
     for _, told in phases(warm_us, flood_us):
         meter.read()
         word = GO_ON
         while word == GO_ON:
-            for some in batches:
-                port.send(some)
+            send_all()
             word = told()
-            port.send((word,))
+            port.send(word)
     return {"flood_meter": meter.read()}
 
 
-def flood_follow(port: Port, frames: list[bytes]) -> dict[str, Any]:
-    meter, inbox, count, word = Meter(), Inbox(port), 0, GO_ON
+def flood_follow(port: Port, frames: list[bytes], batch: int) -> dict[str, Any]:
+    meter, (receive_all, receive_word), count, word = Meter(), receiver(port, batch), 0, GO_ON
     while word != LAST:
-        inbox.expect(frames)
+        receive_all(frames)
         count += SET
-        word = next(inbox.frames)
+        word = receive_word()
         if word == WARM:
             meter.read()
             count = 0
@@ -187,7 +199,7 @@ def play(end: int, port: Port, settings: dict[str, int]) -> dict[str, Any]:
             port, frames, settings["batch"], settings["rewarm_us"], settings["flood_us"]
         )
     result |= rtt_follow(port)
-    return result | flood_follow(port, frames)
+    return result | flood_follow(port, frames, settings["batch"])
 
 
 MakePort = Callable[[int, dict[str, int]], Port]
@@ -195,11 +207,32 @@ MakePort = Callable[[int, dict[str, int]], Port]
 
 @contextmanager
 def pipe_ends() -> Iterator[MakePort]:
+    """multiprocessing.Pipe, which has no batch calls."""
     ends = Pipe()
-    yield lambda end, settings: PipePort(ends[end])
+    yield lambda end, settings: Port(ends[end].send_bytes, ends[end].recv_bytes)
 
 
-CASES: dict[str, Callable[[], AbstractContextManager[MakePort]]] = {"mp-pipe": pipe_ends}
+@contextmanager
+def channel_ends() -> Iterator[MakePort]:
+    """Endpoints of the channel over sealed memfds, which never sleep."""
+    import isthmus
+
+    ends = socket.socketpair()
+
+    def make(end: int, settings: dict[str, int]) -> Port:
+        config = isthmus.ChannelConfig(ring_normal=settings["ring"], ring_secure=settings["ring"])
+        endpoint = isthmus.join(ends[end], isthmus.Role(end), config, spin=SPIN_SECONDS)
+        return Port(endpoint.send, endpoint.receive, endpoint.send_batch, endpoint.receive_batch)
+
+    yield make
+    for s in ends:
+        s.close()
+
+
+CASES: dict[str, Callable[[], AbstractContextManager[MakePort]]] = {
+    "mp-pipe": pipe_ends,
+    "isthmus": channel_ends,
+}
 
 
 def die_with(parent: int) -> None:

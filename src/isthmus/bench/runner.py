@@ -35,7 +35,7 @@ GRACE_SECONDS = 12.0  # beyond the run itself, before it counts as stuck
 PINGPONG_US = 20_000  # of the ping-pong beside a run whose ends are in Python
 
 # What a run may lose and still count.
-LOST_MOST = 0.02  # part of a spinning end's time on the processor
+LOST_MOST = 0.05  # part of a spinning end's time on the processor
 STEAL_MOST = 0.02  # part of the run's time on both processors, and never less than one tick of the kernel's
 SWITCHES_MOST = 200.0  # involuntary context switches per second and end
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A document as tables for people."""
+"""A result as tables for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from isthmus.bench import Document, Row
+from isthmus.bench import Result, Row
 from isthmus.bench.verdict import Goal
 
 __all__ = ["render"]
@@ -25,7 +25,7 @@ COLUMNS = (  # heading, metric, factor to the shown unit, digits
 
 
 def grouped(rows: list[Row]) -> Iterator[dict[str, Row]]:
-    """The metrics of each case and size, sizes apart, in the document's order."""
+    """The metrics of each case and size, sizes apart, in the result's order."""
     for frame in sorted({r.frame_bytes for r in rows}):
         groups: dict[str, dict[str, Row]] = {}
         for row in rows:
@@ -64,23 +64,27 @@ def reasons(rows: list[Row]) -> list[RenderableType]:
 
 def judged(goals: list[Goal]) -> Table:
     table = Table(box=SIMPLE, header_style="bold", pad_edge=False)
-    for heading in ("goal", "ratio", "median", "95 %", "limit", "rounds", ""):
-        table.add_column(heading)
+    for heading in ("goal", "median ratio", "95 %", "limit", "rounds", ""):
+        table.add_column(heading, no_wrap=True)
     for g in goals:
-        verdict = Text("ok", style="green") if g.ok else Text("SHORT", style="bold red")
-        found = "invalid" if g.measured is None else f"{g.measured:.2f}"
-        spread = "" if g.low is None or g.high is None else f"{g.low:.2f}-{g.high:.2f}"
-        limit = f"{g.sense} {g.limit:g}"
-        table.add_row(g.id, f"{g.over} / {g.under}", found, spread, limit, str(g.rounds), verdict)
+        if g.measured is None or g.low is None or g.high is None:
+            cells, verdict = ("", ""), Text("invalid", style="bold yellow")
+        else:
+            cells = (f"{g.measured:.2f}", f"{g.low:.2f}-{g.high:.2f}")
+            verdict = Text("ok", style="green") if g.ok else Text("fell short", style="bold red")
+        table.add_row(g.id, *cells, f"{g.sense} {g.limit:g}", str(g.rounds), verdict)
     return table
 
 
-def render(document: Document) -> Group:
-    first, second = document.processors
+def render(result: Result) -> Group:
+    first, second = result.processors
     head = Text(
-        f"isthmus bench {document.version}, machine {document.machine}: {document.rounds} rounds in "
-        f"{document.seconds:.0f} s, seed {document.seed}\n"
-        f"processors {first} and {second} of {document.processor}, Linux {document.kernel}"
+        f"machine {result.machine}: {result.rounds} rounds in "
+        f"{result.seconds:.0f} s, seed {result.seed}\n"
+        f"processors {first} and {second} of {result.processor}, Linux {result.kernel}"
     )
-    parts: list[RenderableType] = [head, measured(document.rows), *reasons(document.rows)]
-    return Group(*parts, judged(document.goals)) if document.goals else Group(*parts)
+    parts: list[RenderableType] = [head, measured(result.rows), *reasons(result.rows)]
+    if result.goals:
+        pairs = sorted({f"{g.over} / {g.under}" for g in result.goals})
+        parts += [Text(f"\n{', '.join(pairs)}, round by round:"), judged(result.goals)]
+    return Group(*parts)

@@ -2,8 +2,7 @@
 """Builds the C programs that the worlds run, into the user's cache, keyed by the hash of all that went in.
 
     build_program(name, sources, ...)   any program
-    frame_pump()                        the Normal world's process on the host
-    secure_world()                      the Secure world's: lwIP behind the channel; fetches lwIP first
+    secure_world()                      the Secure world of the host machine; fetches lwIP first
 
 A second call with the same inputs runs no compiler. Two processes may build the same program at once. Nothing
 is ever written beside the sources. Every failure is an EnvironmentProblem whose one line says what to do.
@@ -13,6 +12,6 @@ from __future__ import annotations
 
 from isthmus.build.cache import folder
 from isthmus.build.program import Unit, build_program
-from isthmus.build.worlds import frame_pump, secure_world
+from isthmus.build.secure import secure_world
 
-__all__ = ["Unit", "build_program", "folder", "frame_pump", "secure_world"]
+__all__ = ["Unit", "build_program", "folder", "secure_world"]

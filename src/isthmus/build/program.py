@@ -7,6 +7,7 @@ import functools
 import hashlib
 import logging
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ __all__ = ["Unit", "build_program"]
 
 _log = logging.getLogger("isthmus.build")
 _FORMAT = "1"  # of the cache's keys
+_ERROR = re.compile(r": (?:fatal )?error: |: undefined reference |: multiple definition |: cannot find ")
 _INCLUDED = {".h", ".c", ".inc"}  # what #include may reach in an include folder
 
 
@@ -156,7 +158,7 @@ def _compile(objects: Sequence[_Object], cc: _Compiler, staging: Path) -> None:
             made = staging / f"{number}.o"
             command = [*cc.command, *o.arguments, "-c", str(o.source), "-o", str(made)]
             with made.with_suffix(".log").open("w") as log:
-                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env=_env())
             running.append((o, made, process))
         while running:
             _finish(*running.popleft())
@@ -187,10 +189,23 @@ def _link(objects: Sequence[_Object], cc: _Compiler, ldflags: Sequence[str], mad
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return subprocess.run(
+        command,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=_env(),
+    )
+
+
+def _env() -> dict[str, str]:
+    """The caller's, in English: what the compiler says is read here, and enters the keys."""
+    return {**os.environ, "LC_ALL": "C"}
 
 
 def _first_error(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line or "undefined" in line]
+    errors = [line for line in lines if _ERROR.search(line)]
     return (errors or lines or ["the compiler said nothing"])[0]

@@ -112,7 +112,7 @@ def _fetch(pin: Pin, staging: Path) -> Path:
         said += _apt(apt, "source", "--download-only", wanted)
         if (apt / pin.archive).is_file():
             return apt / pin.archive
-    why = next((line for line in reversed(said) if line.startswith(("E:", "W:"))), "apt-get gave no reason")
+    why = next((line for line in said if line.startswith(("E:", "W: Failed"))), "apt-get gave no reason")
     raise EnvironmentProblem(
         f"cannot fetch Debian's source package {pin.package} {pin.version}: {why[2:].strip()}; "
         f"mend this machine's apt sources, or set {SOURCES} to a folder with {pin.archive}"

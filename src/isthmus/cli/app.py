@@ -67,9 +67,13 @@ def run_command_line(argv: list[str] | None = None) -> int:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _end_on_signal)
     try:
-        result: Any = group.main(args=argv, prog_name="isthmus", standalone_mode=False)
+        # Not group.main(): it answers Ctrl-C with an empty line.
+        with group.make_context("isthmus", list(sys.argv[1:] if argv is None else argv)) as context:
+            result: Any = group.invoke(context)
         sys.stdout.flush()
         return result if isinstance(result, int) else HELD
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.UsageError as problem:
         where = problem.ctx.command_path if problem.ctx is not None else "isthmus"
         return complain(f"{problem.format_message().rstrip('.')} (see {where} --help)")

@@ -41,6 +41,7 @@ class HostMachine:
               /dev/net/tun may be opened
     plain     no channel and no pump: the Secure world's stack sits directly on the interface (the baseline
               that `check` and `bench` compare with). There is no pump to ask or kill then.
+    bare_timer  the Secure world measures a bare timer beside its critical task (status: "bare_timer_us")
     programs  other programs than the package's own for a world (tests)
 
     Raises ConfigError for a board that cannot work and EnvironmentProblem where this machine lacks something.
@@ -53,11 +54,13 @@ class HostMachine:
         *,
         packet: Literal["auto", "tap", "packet"] = "auto",
         plain: bool = False,
+        bare_timer: bool = False,
         programs: Mapping[World, Path] | None = None,
     ) -> None:
         self.board = board if board is not None else load()
         self._packet: Literal["auto", "tap", "packet"] = packet
         self._plain = plain
+        self._bare_timer = bare_timer
         self._programs = dict(programs or {})
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -247,7 +250,7 @@ class HostMachine:
             raise
 
     async def _make(self) -> Supervisor:
-        return Supervisor(self.board, self._programs, self._packet, self._plain)
+        return Supervisor(self.board, self._programs, self._packet, self._plain, self._bare_timer)
 
     async def _buffer(self, world: World) -> int:
         return os.dup(self._live.process(world).buffer)

@@ -159,9 +159,10 @@ class Namespaces:
             return
         except OSError:
             data, fds = b"", []
-        if data:
-            self._packet(data.decode(errors="replace").split("\0"), fds)
-            return
+        with contextlib.suppress(ValueError, IndexError):  # never said by our init.py: as good as gone
+            if data:
+                self._packet(data.decode(errors="replace").split("\0"), fds)
+                return
         asyncio.get_running_loop().remove_reader(self._link)
         ready = self._waiting.get("ready")
         if ready is not None and not ready.done():

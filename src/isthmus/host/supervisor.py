@@ -41,10 +41,12 @@ log = logging.getLogger("isthmus.host")
 
 WORLDS: tuple[World, World] = ("normal", "secure")
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.01, 1.0
-ATTACH_LIMIT_S = 2.0  # a world that has not confirmed an epoch by then hangs
+HELLO_LIMIT_S = 10.0  # a world that has not offered its buffer by then hangs
+ATTACH_LIMIT_S = 2.0  # ... nor confirmed an epoch
+KILL_LIMIT_S = 5.0
 FAILURES_AT_START = 3  # deaths before the first session that make a start hopeless
 INTERFACE_LIMIT_S = 20.0
-EVENTS_KEPT = 1000
+EVENTS_KEPT, RESTARTS_KEPT = 1000, 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +143,18 @@ class Supervisor:
         programs: Mapping[World, Path],
         packet: Literal["auto", "tap", "packet"],
         plain: bool,
+        bare_timer: bool,
     ) -> None:
         self.board = board
         self.plain = plain
+        self.bare_timer = bare_timer
         self.packet_wanted = packet
         self.packet_kind: Literal["tap", "packet"] = "tap"
         self.sides = {world: Side(world, programs[world]) for world in WORLDS}
         self.epoch = 0
         self.up = asyncio.Event()
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        self.restarts: list[Restart] = []
+        self.restarts: deque[Restart] = deque(maxlen=RESTARTS_KEPT)
         self.trouble = ""  # the last thing that kept the link down
         self._falls: list[_Fall] = []
         self._hopeless = asyncio.Event()
@@ -234,7 +238,10 @@ class Supervisor:
     async def kill(self, world: World) -> None:
         process = self.process(world)
         process.kill()
+        end = time.monotonic() + KILL_LIMIT_S
         while self.sides[world].process is process:
+            if time.monotonic() > end:
+                raise PeerDead(f"the {world} world's exit was not reported within {KILL_LIMIT_S:g} s")
             await asyncio.sleep(0.0005)
 
     async def status(self, world: World, timeout: float) -> dict[str, Any]:
@@ -300,6 +307,8 @@ class Supervisor:
             self._exited(side, process.inner_pid, side.early_exits.pop(process.inner_pid))
         elif self.plain:
             self.up.set()
+        else:
+            asyncio.get_running_loop().call_later(HELLO_LIMIT_S, self._hello_overdue, side, process)
 
     def _environment(self, role: World, packet: bool) -> dict[str, str]:
         b = self.board
@@ -316,6 +325,8 @@ class Supervisor:
             env["ISTHMUS_MAC"] = b.secure.mac
             env["ISTHMUS_TASK"] = f"{task.period_us} {task.cost_us} {task.deadline_us}"
             env["ISTHMUS_RX_BUDGET"] = f"{b.secure.budget.step_frames} {b.secure.budget.step_bytes}"
+            if self.bare_timer:
+                env["ISTHMUS_BARE_TIMER"] = "1"
         return env
 
     # ---- death and restart ------------------------------------------------------------------------------
@@ -420,6 +431,11 @@ class Supervisor:
         self._watchdog = asyncio.get_running_loop().call_later(
             ATTACH_LIMIT_S, self._attach_overdue, self.epoch
         )
+
+    def _hello_overdue(self, side: Side, process: WorldProcess) -> None:
+        if side.process is process and not process.ready:
+            process.died_of = "did not offer its buffer"
+            process.kill()
 
     def _attach_overdue(self, epoch: int) -> None:
         self._watchdog = None

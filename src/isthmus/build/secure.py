@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The two world processes of the host machine, as programs."""
+"""The Secure world of the host machine as a program: lwIP, its port, the applications and the loop."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from isthmus.build.program import Unit, build_program
 from isthmus.build.source import debian_source, read_pin
 from isthmus.resources import tree
 
-__all__ = ["frame_pump", "secure_units", "secure_world"]
+__all__ = ["secure_units", "secure_world"]
 
-# Nothing is tuned to this processor. Both worlds read what the other one writes: what hardens them stays on.
+# Nothing is tuned to this processor. The program reads what its peer writes: what hardens it stays on.
 _C = ("-std=c11", "-O2", "-fno-strict-aliasing", "-fstack-protector-strong", "-fPIE")
 _WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
 _LINK = ("-pie", "-Wl,-z,relro,-z,now", "-pthread")
@@ -28,16 +28,8 @@ _LWIP = (
 )
 
 
-def frame_pump() -> Path:
-    """The program `isthmus-normal`: carries frames between the kernel's interface and the channel."""
-    core, host, world = tree() / "core", tree() / "host", tree() / "worlds" / "normal" / "host"
-    sources = [*_all(core, world), host / "link.c", host / "world.c"]
-    return build_program("isthmus-normal", sources, [core, host, world], [*_C, *_WARNINGS], _LINK)
-
-
 def secure_world() -> Path:
-    """The program `isthmus-secure`: lwIP, its port, the applications and the loop. What it wants in its
-    environment is written at the top of its main.c.
+    """The program `isthmus-secure`. What it wants in its environment is written at the top of its main.c.
 
     Fetches lwIP at the first call. Raises EnvironmentProblem, one line.
     """

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/* reservation.c - Reservation: one frame written in place.
+ *
+ * Without a tag the view lies in our own buffer, where the record will be. A tag covers bytes as they are copied, never
+ * as they are read back, so with one the view is a private staging area. Either way the view ends with the commit: as
+ * long as anybody holds another view of it, the record could still be written to, and the sending half stays taken. */
+#include "native.h"
+
+#include <string.h>
+
+static void let_go(Reservation *r)
+{
+    Endpoint *e = r->endpoint;
+    r->endpoint = NULL;
+    if (!e)
+        return;
+    PyMem_Free(r->staging);
+    r->staging = r->place = NULL;
+    e->reserved = 0;
+    ep_leave(e, &e->tx);
+    Py_DECREF(e);
+}
+
+/* Abandons the frame, and the sending half as soon as no view is left. */
+static void cancel(Reservation *r)
+{
+    Endpoint *e = r->endpoint;
+    if (!e)
+        return;
+    r->cancelled = 1;
+    if (r->exports > 0)
+        return;
+    if (!r->staging && e->core && e->core->alive)
+        ist_cancel(&e->core->ep);
+    let_go(r);
+}
+
+/* Ends the view handed out. 0, or -1 with BufferError where others look through it still. */
+static int end_view(Reservation *r)
+{
+    PyObject *view = r->view;
+    r->view = NULL;
+    if (view) {
+        PyObject *done = PyObject_CallMethod(view, "release", NULL);
+        Py_DECREF(view);
+        if (!done)
+            return -1;
+        Py_DECREF(done);
+    }
+    if (r->exports == 0)
+        return 0;
+    PyErr_SetString(PyExc_BufferError, "a view of the reservation is still held; the frame is not sent");
+    return -1;
+}
+
+static int raise_over(void)
+{
+    PyErr_SetString(PyExc_ValueError, "the reservation was sent or cancelled before");
+    return -1;
+}
+
+static int commit(Reservation *r)
+{
+    Endpoint *e = r->endpoint;
+    if (!e || r->cancelled)
+        return raise_over();
+    if (end_view(r) < 0) {
+        PyObject *type, *value, *trace;
+        PyErr_Fetch(&type, &value, &trace);
+        cancel(r);
+        PyErr_Restore(type, value, trace);
+        return -1;
+    }
+    if (e->closed || !e->core || !e->core->alive) {
+        ep_raise_closed(e);
+        let_go(r);
+        return -1;
+    }
+    struct ist_endpoint *ep = &e->core->ep;
+    enum ist_verdict v = IST_V_DOWN;
+    if (ist_link_state(ep) == IST_RUN)
+        v = r->staging ? ist_send(ep, r->staging, r->length, NULL) : ist_commit(ep, r->length);
+    if (v == IST_V_OK) {
+        send_publish(e);
+    } else {
+        ist_cancel(ep);
+        ep_note(e);
+        e->tx.told = e->ends;
+        ep_raise_down(e);
+    }
+    let_go(r);
+    return v == IST_V_OK ? 0 : -1;
+}
+
+/* ---- methods ----------------------------------------------------------------------------------------------------------- */
+
+static PyObject *view_of(Reservation *r)
+{
+    if (!r->endpoint || r->cancelled) {
+        raise_over();
+        return NULL;
+    }
+    if (!r->view)
+        r->view = PyMemoryView_FromObject((PyObject *)r);
+    return Py_XNewRef(r->view);
+}
+
+/* `action` in the endpoint's lock; the reference keeps it alive while the reservation lets go of it. */
+static PyObject *locked(PyObject *self, int (*action)(Reservation *))
+{
+    PyObject *e = Py_XNewRef((PyObject *)((Reservation *)self)->endpoint);
+    int failed;
+    if (!e) {
+        failed = action((Reservation *)self);
+    } else {
+        LOCKED(e)
+        failed = action((Reservation *)self);
+        UNLOCKED()
+        Py_DECREF(e);
+    }
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+static int cancel_action(Reservation *r)
+{
+    if (r->endpoint && !r->cancelled && end_view(r) < 0)
+        PyErr_Clear(); /* the half is freed when the last view goes */
+    cancel(r);
+    return 0;
+}
+
+static PyObject *reservation_commit(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return locked(self, commit);
+}
+
+static PyObject *reservation_cancel(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return locked(self, cancel_action);
+}
+
+static PyObject *reservation_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return view_of((Reservation *)self);
+}
+
+static PyObject *reservation_exit(PyObject *self, PyObject *args)
+{
+    PyObject *type, *value, *trace;
+    if (!PyArg_ParseTuple(args, "OOO:__exit__", &type, &value, &trace))
+        return NULL;
+    if (type != Py_None || !((Reservation *)self)->endpoint)
+        return locked(self, cancel_action);
+    return locked(self, commit);
+}
+
+static PyObject *get_view(PyObject *self, void *unused)
+{
+    (void)unused;
+    return view_of((Reservation *)self);
+}
+
+static PyObject *get_length(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLong(((Reservation *)self)->length);
+}
+
+static int set_length(PyObject *self, PyObject *value, void *unused)
+{
+    Reservation *r = (Reservation *)self;
+    (void)unused;
+    if (!value) {
+        PyErr_SetString(PyExc_AttributeError, "length cannot be deleted");
+        return -1;
+    }
+    const long length = PyLong_AsLong(value);
+    if (length == -1 && PyErr_Occurred())
+        return -1;
+    if (length < 1 || (unsigned long)length > r->room) {
+        PyErr_Format(PyExc_ValueError, "length is not between 1 and the %u bytes reserved", r->room);
+        return -1;
+    }
+    r->length = (uint32_t)length;
+    return 0;
+}
+
+static int reservation_export(Reservation *r, Py_buffer *view, int flags)
+{
+    if (!r->endpoint || r->cancelled) {
+        view->obj = NULL;
+        PyErr_SetString(PyExc_BufferError, "the reservation was sent or cancelled before");
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, (PyObject *)r, r->place, (Py_ssize_t)r->room, 0, flags) < 0)
+        return -1;
+    r->exports++;
+    return 0;
+}
+
+static void reservation_unexport(Reservation *r, Py_buffer *view)
+{
+    (void)view;
+    if (--r->exports == 0 && r->cancelled)
+        cancel(r);
+}
+
+static int reservation_traverse(Reservation *r, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE((PyObject *)r));
+    Py_VISIT(r->view);
+    Py_VISIT(r->own);
+    Py_VISIT((PyObject *)r->endpoint);
+    return 0;
+}
+
+static int reservation_clear(Reservation *r)
+{
+    Py_CLEAR(r->view);
+    return 0;
+}
+
+static void reservation_dealloc(Reservation *r)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)r);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    PyObject_GC_UnTrack(r);
+    Py_CLEAR(r->view);
+    cancel(r);
+    Py_CLEAR(r->own);
+    release(r);
+    Py_DECREF(type);
+}
+
+/* ---- making one --------------------------------------------------------------------------------------------------------- */
+
+/* Takes room for `length` bytes, waiting as told. */
+static enum outcome take_room(Reservation *r, Endpoint *e, uint32_t length, struct patience *p)
+{
+    struct ist_endpoint *ep = &e->core->ep;
+    for (;;) {
+        enum ist_verdict v = e->hung_up ? IST_V_DOWN : ist_reserve(ep, length, NULL);
+        if (v == IST_V_OK)
+            break;
+        const int counted = !e->hung_up;
+        const enum outcome o = wait_tx(e, p, length);
+        if (o != AGAIN)
+            return o;
+        if (counted && ep->count[v] != 0)
+            ep->count[v]--; /* waited for, not dropped */
+    }
+    r->place = ist_place(ep);
+    if (r->place)
+        return DONE;
+    ist_cancel(ep); /* one sender: the room stays until the copy is made */
+    r->staging = r->place = PyMem_Calloc(1, length);
+    if (r->staging)
+        return DONE;
+    PyErr_NoMemory();
+    return FAILED;
+}
+
+PyObject *ep_reserve(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    static const char *const keywords[] = {"", "timeout"};
+    Endpoint *e = (Endpoint *)self;
+    struct patience p = NO_HURRY;
+    PyObject *slots[2] = {NULL, NULL};
+    enum outcome o = FAILED;
+    if (ist_arguments("reserve", keywords, 2, 1, args, nargs, names, slots) < 0 || wait_timeout(slots[1], &p) < 0)
+        return NULL;
+    const Py_ssize_t length = PyLong_AsSsize_t(slots[0]);
+    if (length == -1 && PyErr_Occurred())
+        return NULL;
+    PyTypeObject *type = e->state->reservation_type;
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Reservation *r = (Reservation *)alloc(type, 0);
+    if (!r)
+        return NULL;
+    LOCKED(self)
+    if (ep_enter(e, &e->tx) == 0) {
+        if (send_check_length(e, length) == 0)
+            o = take_room(r, e, (uint32_t)length, &p);
+        if (o == DONE) {
+            r->endpoint = (Endpoint *)Py_NewRef(self);
+            r->own = Py_XNewRef(e->own);
+            r->room = r->length = (uint32_t)length;
+            e->reserved = 1;
+        } else {
+            if (o == GIVE_UP)
+                (void)wait_gave_up(&p, "room to send");
+            ep_leave(e, &e->tx);
+        }
+    }
+    UNLOCKED()
+    if (o == DONE)
+        return (PyObject *)r;
+    Py_DECREF(r);
+    return NULL;
+}
+
+static PyMethodDef reservation_methods[] = {
+    {"commit", reservation_commit, METH_NOARGS, "commit($self, /)\n--\n\nSends the frame and ends the view."},
+    {"cancel", reservation_cancel, METH_NOARGS, "cancel($self, /)\n--\n\nDrops the frame and ends the view. Idempotent."},
+    {"__enter__", reservation_enter, METH_NOARGS, "__enter__($self, /)\n--\n\n"},
+    {"__exit__", reservation_exit, METH_VARARGS, "__exit__($self, type, value, traceback, /)\n--\n\n"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef reservation_properties[] = {
+    {"view", get_view, NULL, "The writable memoryview, as the with statement gives it.", NULL},
+    {"length", get_length, set_length, "Bytes to send: what was reserved, or less.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot reservation_slots[] = {
+    {Py_tp_doc, "Room for one frame, to be written in place. A context manager: commits, or cancels after an exception."},
+    {Py_tp_dealloc, (void *)reservation_dealloc},
+    {Py_tp_traverse, (void *)reservation_traverse},
+    {Py_tp_clear, (void *)reservation_clear},
+    {Py_tp_methods, reservation_methods},
+    {Py_tp_getset, reservation_properties},
+    {Py_bf_getbuffer, (void *)reservation_export},
+    {Py_bf_releasebuffer, (void *)reservation_unexport},
+    {0, NULL},
+};
+
+PyType_Spec ist_reservation_spec = {
+    .name = "isthmus._native.Reservation",
+    .basicsize = sizeof(Reservation),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = reservation_slots,
+};

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""Proves that a machine works: brings everything up, measures every row once, takes everything down.
+
+report = check.run(board, seed=1)
+report.ok, report.rows
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from isthmus.board import Board
+from isthmus.check.host import TOPICS, check_host
+from isthmus.check.rows import CATALOGUE, Report, Row
+
+__all__ = ["CATALOGUE", "TOPICS", "Report", "Row", "run"]
+
+
+def run(board: Board, *, seed: int, began: Callable[[str], None] = lambda topic: None) -> Report:
+    """Checks the host machine of `board`. `began` hears each of TOPICS as it begins, once the machines stand.
+
+    Raises EnvironmentProblem where the machine cannot be brought up; what falls short is a row, never an
+    exception.
+    """
+    at = time.monotonic()
+    interface, rows = check_host(board, seed, began)
+    return Report(board.kind, "lwip", interface, seed, round(time.monotonic() - at, 2), rows)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""Every frame that a world has handed to the channel is delivered, refused by name, or still in the ring.
+
+Both worlds' counters run on through sessions, so an account covers one session: between two looks at rest.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.check.rows import Row, missing, row
+from isthmus.errors import LinkDown
+from isthmus.host import HostMachine, World
+
+__all__ = ["Ledger", "Rest", "account", "at_rest", "frames_between"]
+
+# core/abi.h: verdicts on a received frame that consume it.
+REFUSALS = (
+    "LENGTH_SHORT", "LENGTH_LONG", "LENGTH_OVERRUN", "FLAGS", "OFFLOAD", "REPLAY", "GAP", "TAG", "FILTER",
+    "NO_BUFFER",
+)  # fmt: skip
+CTL_HEAD, CTL_TAIL, CONTROL = 0x080, 0x100, 0x200
+RECORD_HEADER, ALIGN, TRAILER = 16, 16, 16
+REST_LIMIT_S = 3.0
+REST_LOOK_S = 0.02
+
+DIRECTIONS: tuple[tuple[World, World], ...] = (("normal", "secure"), ("secure", "normal"))
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Both worlds' reports while nothing moved, and the frames that lay in each world's ring."""
+
+    epoch: int
+    reports: Mapping[World, Mapping[str, Any]]
+    in_flight: Mapping[World, int]
+
+    def accepted(self, sender: World) -> int:
+        return int(self.reports[sender]["sent"])
+
+    def delivered(self, receiver: World) -> int:
+        return int(self.reports[receiver]["counters"]["OK"])
+
+    def refused(self, receiver: World) -> dict[str, int]:
+        return {name: int(self.reports[receiver]["counters"][name]) for name in REFUSALS}
+
+
+def frames_between(buffer: bytes, ring_bytes: int, tail: int, head: int, trailer: int) -> int:
+    """Records from `tail` up to `head` in a world's buffer. ValueError if they do not end there."""
+    frames = 0
+    while tail != head:
+        (length,) = struct.unpack_from("<I", buffer, CONTROL + (tail & (ring_bytes - 1)))
+        record = (RECORD_HEADER + length + ALIGN - 1) // ALIGN * ALIGN + trailer
+        if record > (head - tail) & 0xFFFFFFFF:
+            raise ValueError("the ring's records do not end at its head")
+        tail = (tail + record) & 0xFFFFFFFF
+        frames += 1
+    return frames
+
+
+def snapshot(machine: HostMachine, world: World) -> bytes:
+    fd = machine.buffer(world)
+    try:
+        with mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ) as view:
+            return bytes(view)
+    finally:
+        os.close(fd)
+
+
+def in_flight(machine: HostMachine, sender: World, receiver: World) -> int:
+    """Frames in the sender's ring that the receiver has not consumed, read from both control blocks."""
+    buffer = snapshot(machine, sender)
+    (head,) = struct.unpack_from("<I", buffer, CTL_HEAD)
+    (tail,) = struct.unpack_from("<I", snapshot(machine, receiver), CTL_TAIL)
+    board = machine.board
+    return frames_between(
+        buffer, board.side(sender).ring_bytes, tail, head, TRAILER if board.channel.tag != "none" else 0
+    )
+
+
+def look(machine: HostMachine) -> dict[World, dict[str, Any]]:
+    return {"normal": machine.status("normal"), "secure": machine.status("secure")}
+
+
+def moving(report: Mapping[str, Any]) -> tuple[object, ...]:
+    return report["epoch"], report["sent"], report["counters"]
+
+
+def at_rest(machine: HostMachine) -> Rest:
+    """Waits until no counter moves. Raises LinkDown if that does not happen."""
+    deadline = time.monotonic() + REST_LIMIT_S
+    reports = look(machine)
+    while time.monotonic() < deadline:
+        time.sleep(REST_LOOK_S)
+        again = look(machine)
+        if all(moving(again[world]) == moving(reports[world]) for world in reports):
+            lying = {sender: in_flight(machine, sender, receiver) for sender, receiver in DIRECTIONS}
+            return Rest(machine.epoch, again, lying)
+        reports = again
+    raise LinkDown(f"the link did not come to rest within {REST_LIMIT_S:g} s")
+
+
+def account(since: Rest | None, until: Rest) -> dict[World, tuple[int, str]]:
+    """By receiver: frames unexplained, and the account in words. `since` None: since both worlds' start."""
+    if since is not None and since.epoch != until.epoch:
+        raise LinkDown("the session ended between two looks at the counters")
+    found = {}
+    for sender, receiver in DIRECTIONS:
+        accepted = until.accepted(sender) - (since.accepted(sender) if since else 0)
+        delivered = until.delivered(receiver) - (since.delivered(receiver) if since else 0)
+        before = since.refused(receiver) if since else dict.fromkeys(REFUSALS, 0)
+        refused = {name: n - before[name] for name, n in until.refused(receiver).items() if n != before[name]}
+        lying = until.in_flight[sender] - (since.in_flight[sender] if since else 0)
+        left = abs(accepted - delivered - sum(refused.values()) - lying)
+        named = "".join(f", {n:,} {name}" for name, n in refused.items())
+        found[receiver] = left, f"{accepted:,} sent, {delivered:,} delivered{named}"
+    return found
+
+
+@dataclass
+class Ledger:
+    """Watches sessions from rest to rest. The first begins with both worlds' start, when every counter
+    is 0.
+    """
+
+    entries: list[tuple[Rest | None, Rest]] = field(default_factory=list)
+    since: Rest | None = None
+    trouble: str = ""
+
+    def open(self, machine: HostMachine) -> None:
+        try:
+            self.since = at_rest(machine)
+        except LinkDown as problem:
+            self.trouble = str(problem)
+
+    def close(self, machine: HostMachine) -> None:
+        try:
+            self.entries.append((self.since, at_rest(machine)))
+        except LinkDown as problem:
+            self.trouble = str(problem)
+
+    def row(self) -> Row:
+        if self.trouble:
+            return missing("counters.unexplained", self.trouble)
+        total = 0
+        words: dict[World, list[str]] = {}
+        try:
+            for since, until in self.entries:
+                for receiver, (left, said) in account(since, until).items():
+                    total += left
+                    words.setdefault(receiver, []).append(said)
+        except LinkDown as problem:
+            return missing("counters.unexplained", str(problem))
+        detail = "; ".join(
+            f"to the {world.capitalize()} world: {' + '.join(said)}" for world, said in words.items()
+        )
+        return row("counters.unexplained", bool(words) and total == 0, total, detail)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The critical task's account over a whole run, through every restart of the Secure world."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.check.rows import Row, missing, row
+from isthmus.errors import LinkDown
+from isthmus.host import HostMachine
+
+__all__ = ["Account"]
+
+RUN_SHARE_MIN = 0.5  # of the periods; the others were kept from the task by the platform
+CLOCK_TOLERANCE = 0.02  # between the periods that passed and the time that passed
+CLOCK_SLACK_PERIODS = 20  # how far apart a report and its time stamp may lie
+
+
+def three(lateness: dict[str, int]) -> str:
+    return ", ".join(f"{lateness[name]:,}" for name in ("p50", "p99", "max"))
+
+
+@dataclass
+class Life:
+    """One process of the Secure world: its first and last report, each with its time."""
+
+    pid: int
+    first_s: float
+    first: dict[str, Any]
+    last_s: float
+    last: dict[str, Any]
+
+    def moved(self, name: str) -> int:
+        return int(self.last[name] - self.first[name])
+
+
+@dataclass
+class Account:
+    """Collects the critical task's reports. Of a life that was ended, its last report counts."""
+
+    lives: list[Life] = field(default_factory=list)
+    trouble: str = ""
+
+    def look(self, machine: HostMachine) -> None:
+        """Takes a report. Call it at the start, before and after each kill of the Secure world, and at
+        the end.
+        """
+        before = time.monotonic()
+        try:
+            pid = machine.pid("secure")
+            report = machine.status("secure")["critical"]
+        except LinkDown as problem:
+            self.trouble = str(problem)
+            return
+        now = (before + time.monotonic()) / 2
+        life = self.lives[-1] if self.lives else None
+        if life is None or life.pid != pid:
+            self.lives.append(Life(pid, now, report, now, report))
+        else:
+            life.last_s, life.last = now, report
+
+    def rows(self) -> Iterator[Row]:
+        if not self.lives or self.trouble:
+            for ident in ("critical.missed", "critical.late_kernel", "critical.periods"):
+                yield missing(ident, self.trouble or "no report")
+            return
+        yield self.missed()
+        yield self.late_kernel()
+        yield self.periods()
+
+    def missed(self) -> Row:
+        missed = sum(life.last["missed"] for life in self.lives)
+        task = self.lives[-1].last
+        worst = {name: max(life.last[name] for life in self.lives) for name in ("cost_us_max", "wait_us_max")}
+        detail = (
+            f"every {task['period_us']:,} us, deadline {task['deadline_us']:,}, cost {task['cost_us']:,}; "
+            f"at worst cost {worst['cost_us_max']:,}, waited for us {worst['wait_us_max']:,}"
+        )
+        return row("critical.missed", missed == 0, missed, detail)
+
+    def late_kernel(self) -> Row:
+        """Judged by the median of the longest life: the tail belongs to whatever else the machine does."""
+        report = max(self.lives, key=lambda life: life.moved("periods")).last
+        task, bare = report["late_kernel_us"], report["bare_timer_us"]
+        if not bare["max"]:
+            return missing("critical.late_kernel", "no bare timer was measured beside it")
+        ok = task["p50"] <= bare["p50"] + report["period_us"]
+        detail = f"p50, p99, max: {three(task)}; a bare timer beside it: {three(bare)}"
+        return row("critical.late_kernel", ok, task["p50"], detail)
+
+    def periods(self) -> Row:
+        """No period may be missing from the account, and most must have been run."""
+        passed = sum(life.moved("periods") for life in self.lives)
+        skipped = sum(life.moved("skipped") for life in self.lives)
+        due = sum((life.last_s - life.first_s) * 1e6 / life.first["period_us"] for life in self.lives)
+        whole = abs(passed - due) <= CLOCK_TOLERANCE * due + CLOCK_SLACK_PERIODS * len(self.lives)
+        ok = whole and passed > 0 and passed - skipped >= RUN_SHARE_MIN * due
+        detail = f"{due:,.0f} by the clock; {skipped:,} of them kept from the task by the kernel"
+        return row("critical.periods", ok, passed, detail)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""A report as a table for people."""
+
+from __future__ import annotations
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from isthmus.check.rows import CATALOGUE, Report, Row
+
+__all__ = ["render", "value"]
+
+
+def value(row: Row) -> str:
+    """The measured value with its unit: 0.014 s, 2,650 Mbit/s, 0 pings."""
+    if row.value is None:
+        return "-"
+    digits = 0 if isinstance(row.value, int) or row.value >= 100 else 3 if row.unit == "s" else 1
+    return f"{row.value:,.{digits}f} {row.unit}" if row.unit != "status" else f"{row.value}"
+
+
+def rows_by_topic(report: Report) -> Table:
+    table = Table(header_style="bold", expand=False, padding=(0, 1))
+    table.add_column("", style="bold", no_wrap=True)
+    table.add_column("what")
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("how", style="dim", ratio=1)
+    topic = ""
+    for row in report.rows:
+        now = CATALOGUE[row.id].topic
+        if topic and now != topic:
+            table.add_section()
+        verdict = Text("ok", style="green") if row.ok else Text("FAILED", style="bold red")
+        table.add_row(now if now != topic else "", row.what, value(row), verdict, Text(row.detail))
+        topic = now
+    return table
+
+
+def summary(report: Report) -> Text:
+    failed = [row.id for row in report.rows if not row.ok]
+    held = f"{len(report.rows) - len(failed)} of {len(report.rows)} hold"
+    if failed:
+        return Text(f"{held}; fell short: {', '.join(failed)}", style="bold red")
+    return Text(f"{held}, in {report.seconds:.0f} s", style="bold green")
+
+
+def render(report: Report) -> Group:
+    head = (
+        f"Linux's IP stack on one side, {report.stack} in a process of its own on "
+        f"the other, two shared buffers between them (machine {report.machine}, {report.interface})"
+    )
+    return Group(Text(head), rows_by_topic(report), summary(report))

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""Board files: the one that ships says what the code's defaults say; every mistake is one line with file and
+key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus import board
+from isthmus.config import ChannelConfig
+from isthmus.errors import ConfigError
+
+BAD = {
+    "ring not a power of two": (
+        "normal.ring_bytes = 200000",
+        "normal.ring_bytes: 200000 is not a power of two",
+    ),
+    "ring too small": ("secure.ring_bytes = 2048", "secure.ring_bytes: 2048 is not within 4096..1073741824"),
+    "ring too large": ("secure.ring_bytes = 2147483648", "secure.ring_bytes: 2147483648 is not within"),
+    "frame limit beyond the ring": (
+        "channel.frame_max = 9018\nnormal.ring_bytes = 8192",
+        "channel.frame_max: 9018 is beyond the ring: a record of 9040 bytes, normal.ring_bytes = 8192",
+    ),
+    "frame limit beyond every frame": (
+        "channel.frame_max = 70000",
+        "channel.frame_max: 70000 is not within 60..65552",
+    ),
+    "frame limit below every frame": ("channel.frame_max = 59", "channel.frame_max: 59 is not within"),
+    "mtu above the frame limit": (
+        "channel.mtu = 9000",
+        "channel.mtu: 9000 + 18 bytes of Ethernet exceed channel.frame_max = 1536",
+    ),
+    "mtu too small": ("channel.mtu = 45", "channel.mtu: 45 is not within 46.."),
+    "unknown tag": ('channel.tag = "md5"', "channel.tag: invalid enum value 'md5'"),
+    "silence negative": ("channel.silence_ms = -1", "channel.silence_ms: -1 is not within"),
+    "cursor not aligned": ("channel.first_cursor = 8", "channel.first_cursor: 8 is not a multiple of 16"),
+    "unknown key": ("channel.mtv = 1500", "channel.mtv: unknown key"),
+    "unknown table": ("[chanel]\nmtu = 1500", "chanel: unknown key"),
+    "wrong type": ('channel.mtu = "1500"', "channel.mtu: expected int, got str"),
+    "a float for an integer": ("channel.mtu = 1500.5", "channel.mtu: expected int, got float"),
+    "a table for a value": ("[normal.mac]\nx = 1", "normal.mac: expected str, got object"),
+    "wrong kind": ('kind = "toaster"', "kind: invalid enum value 'toaster'"),
+    "no prefix": ('normal.ip = "10.77.0.1"', "normal.ip: prefix /32 is not within /1../30"),
+    "no address": ('secure.ip = "ten"', "secure.ip: 'ten' is not an IPv4 address"),
+    "same address": ('secure.ip = "10.77.0.1/24"', "secure.ip: 10.77.0.1 is also normal.ip"),
+    "other network": ('secure.ip = "10.78.0.2/24"', "secure.ip: 10.78.0.2/24 is not in normal.ip's network"),
+    "other prefix": ('secure.ip = "10.77.0.2/16"', "secure.ip: 10.77.0.2/16 is not in normal.ip's network"),
+    "network address": ('secure.ip = "10.77.0.0/24"', "secure.ip: 10.77.0.0 is the network's own"),
+    "multicast address": ('normal.ip = "224.0.0.1/24"', "normal.ip: 224.0.0.1 is not an address for a host"),
+    "bad mac": ('normal.mac = "02:49:53:00:00"', "normal.mac: '02:49:53:00:00' is not a MAC address"),
+    "multicast mac": (
+        'normal.mac = "01:00:5e:00:00:01"',
+        "normal.mac: 01:00:5e:00:00:01 is not a unicast address",
+    ),
+    "zero mac": (
+        'secure.mac = "00:00:00:00:00:00"',
+        "secure.mac: 00:00:00:00:00:00 is not a unicast address",
+    ),
+    "same mac": ('secure.mac = "02:49:53:00:00:01"', "secure.mac: 02:49:53:00:00:01 is also normal.mac"),
+    "bad interface": ('normal.interface = "a b"', "normal.interface: 'a b' is not a name for an interface"),
+    "loopback": ('normal.interface = "lo"', "normal.interface: 'lo' is not a name for an interface"),
+    "no budget": ("secure.budget.step_frames = 0", "secure.budget.step_frames: 0 is not within"),
+    "budget below a frame": (
+        "secure.budget.step_bytes = 100",
+        "secure.budget.step_bytes: 100 is not within 1536..",
+    ),
+    "deadline beyond period": (
+        "[[secure.task]]\ndeadline_us = 2000",
+        "secure.task[0].deadline_us: 2000 is not within 1..period_us = 1000",
+    ),
+    "cost beyond deadline": (
+        "[[secure.task]]\ncost_us = 900\ndeadline_us = 500",
+        "secure.task[0].cost_us: 900 is not within 0..deadline_us = 500",
+    ),
+    "period too short": ("[[secure.task]]\nperiod_us = 1", "secure.task[0].period_us: 1 is not within 100.."),
+    "two tasks": (
+        '[[secure.task]]\nname = "a"\n[[secure.task]]\nname = "b"',
+        "secure.task: the host machine runs",
+    ),
+    "no task": ("secure.task = []", "secure.task: the host machine runs exactly one periodic task, not 0"),
+    "not toml": ("channel = [", "not TOML: "),
+}
+
+
+def test_the_board_that_ships_says_what_the_defaults_say() -> None:
+    assert board.load() == board.Board()
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_mistake_is_one_line_with_file_and_key(name: str, tmp_path: Path) -> None:
+    text, expected = BAD[name]
+    file = tmp_path / "my.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        board.load(file)
+    line = str(caught.value)
+    assert line.startswith(f"{file}: {expected}"), line
+    assert "\n" not in line
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        board.load(tmp_path / "missing.toml")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        board.load(tmp_path)
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        board.load(tmp_path / "binary.toml")
+
+
+NEAR = st.sampled_from(
+    [0, 45, 46, 59, 60, 64, 1500, 1518, 1536, 4060, 4064, 4080, 4081, 8176, 9018, 65534, 65552]
+)
+NEAR_VALUE = st.builds(lambda base, off: max(0, base + off), NEAR, st.integers(-2, 2))
+RING = st.sampled_from([0, 1024, 2048, 4095, 4096, 4097, 8192, 12288, 65536, 131072, 1 << 30, 1 << 31])
+
+
+@given(
+    normal=RING,
+    secure=RING,
+    frame_max=NEAR_VALUE,
+    mtu=NEAR_VALUE,
+    tag=st.sampled_from(board.TAGS),
+    cursor=st.sampled_from([0, 8, 16, 0xFFFFFFF0]),
+)
+def test_it_accepts_what_the_core_accepts(
+    normal: int, secure: int, frame_max: int, mtu: int, tag: str, cursor: int
+) -> None:
+    """board.py names the key; ist_config_check() decides. They must never disagree."""
+    try:
+        ChannelConfig(
+            ring_normal=normal,
+            ring_secure=secure,
+            frame_max=frame_max,
+            mtu=mtu,
+            tag=board.TAGS.index(tag),  # type: ignore[arg-type]
+            first_cursor=cursor,
+        )
+        core = True
+    except ConfigError:
+        core = False
+    text = (
+        f'channel = {{frame_max = {frame_max}, mtu = {mtu}, tag = "{tag}", first_cursor = {cursor}}}\n'
+        f"normal.ring_bytes = {normal}\nsecure.ring_bytes = {secure}\nsecure.budget.step_bytes = 98304\n"
+    )
+    try:
+        b = board.decode(text)
+        ours = True
+    except ConfigError:
+        ours = False
+    assert ours == core
+    if ours:
+        page = 4096
+        for role, number in (("normal", 0), ("secure", 1)):
+            config = ChannelConfig(normal, secure, frame_max, board.TAGS.index(tag), mtu, cursor)  # type: ignore[arg-type]
+            size = config.buffer_size(number)  # type: ignore[arg-type]
+            assert -(-b.buffer_bytes(role) // page) * page == size  # type: ignore[arg-type]
