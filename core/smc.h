@@ -82,6 +82,7 @@
 
 #define IST_YIELD_IDLE 0 /* nothing left to do */
 #define IST_YIELD_MORE 1 /* budget spent: more waits for the next period */
+#define IST_YIELD_STOP 2 /* after a fault: never enter it again. Ends the session. */
 
 #define IST_LANE_BULK 0x1
 #define IST_LANES_ALL 0x1

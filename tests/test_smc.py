@@ -50,7 +50,9 @@ def test_an_assembler_reads_the_same_numbers(tmp_path: Path) -> None:
     source = tmp_path / "all.S"
     source.write_text(f'#include "{SMC}"\n' + "".join(f".quad {name}\n" for name in numbers))
     subprocess.run(["cc", "-c", "-o", tmp_path / "all.o", source], check=True)
-    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", tmp_path / "all.o", tmp_path / "all"], check=True)
+    subprocess.run(
+        ["objcopy", "-O", "binary", "-j", ".text", tmp_path / "all.o", tmp_path / "all"], check=True
+    )
     data = (tmp_path / "all").read_bytes()
     words = [int.from_bytes(data[at : at + 8], "little", signed=True) for at in range(0, len(numbers) * 8, 8)]
     assert words == list(numbers.values())
