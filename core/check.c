@@ -1,36 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* check.c - every judgement on a value that came from the peer. Values only: nothing here can read a thing twice. */
-#include "inner.h"
-
-#define UNALIGNED(cursor) (((cursor) & (IST_ALIGN - 1u)) != 0)
-
-enum ist_verdict ist_check_head(ist_u32 head, ist_u32 seen, ist_u32 tail, ist_u32 ring)
-{
-    if (UNALIGNED(head))
-        return IST_V_HEAD_ALIGN;
-    if (head - seen > ring - (seen - tail)) /* further than the free part, or backwards (wraps to a huge distance) */
-        return IST_V_HEAD_RANGE;
-    return IST_V_OK;
-}
-
-enum ist_verdict ist_check_tail(ist_u32 tail, ist_u32 seen, ist_u32 head)
-{
-    if (UNALIGNED(tail))
-        return IST_V_TAIL_ALIGN;
-    if (tail - seen > head - seen)
-        return IST_V_TAIL_RANGE;
-    return IST_V_OK;
-}
-
-enum ist_verdict ist_check_length(ist_u32 length, ist_u32 frame_max, ist_u32 tag, ist_u32 available, ist_u32 *size)
-{
-    if (length < IST_FRAME_MIN)
-        return IST_V_LENGTH_SHORT;
-    if (length > frame_max)
-        return IST_V_LENGTH_LONG;
-    *size = ist_record_size(length, tag);
-    return *size > available ? IST_V_LENGTH_OVERRUN : IST_V_OK;
-}
+/* check.c - the judgements of check.h that are not made on every frame. */
+#include "check.h"
 
 enum ist_verdict ist_check_meta(const struct ist_meta *m, ist_u32 length, ist_u32 agreed, ist_u32 tag)
 {
@@ -54,14 +24,6 @@ enum ist_verdict ist_check_meta(const struct ist_meta *m, ist_u32 length, ist_u3
     if (gso == (IST_FLAG_GSO_TCP4 | IST_FLAG_GSO_TCP6) || (gso != 0) != (m->segment != 0) || m->segment >= length)
         return IST_V_OFFLOAD;
     return IST_V_OK;
-}
-
-enum ist_verdict ist_check_sequence(ist_u32 low, ist_u64 expected, ist_u32 slack, ist_u32 *gap)
-{
-    *gap = low - (ist_u32)expected;
-    if (*gap <= slack)
-        return IST_V_OK;
-    return *gap >> 31 ? IST_V_REPLAY : IST_V_GAP;
 }
 
 enum ist_verdict ist_check_state_word(ist_u32 word, ist_u32 own_role)

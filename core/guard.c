@@ -3,6 +3,7 @@
  *
  * Bounds: one call loads at most IST_PEEK_LOADS control words, copies at most one frame, and never loops. Each load is
  * a value in a register before it is judged. The offset of every access is derived from our own private cursor. */
+#include "check.h"
 #include "inner.h"
 #include "shared.h"
 
@@ -11,7 +12,7 @@ static enum ist_verdict refresh_head(struct ist_endpoint *e)
 {
     struct ist_rx *rx = &e->rx;
     ist_u32 head = ist_load_acquire(rx->peer, IST_CTL_HEAD);
-    enum ist_verdict v = ist_check_head(head, rx->head, rx->tail, ist_rx_ring(e));
+    enum ist_verdict v = ist_check_head(head, rx->head, rx->tail, rx->ring);
     if (v != IST_V_OK)
         ist_violation(e, v);
     else
@@ -20,16 +21,16 @@ static enum ist_verdict refresh_head(struct ist_endpoint *e)
 }
 
 /* Moves our cursor past `size` bytes; the peer is told a quarter of the ring at a time. */
-static void consume(struct ist_endpoint *e, ist_u32 size)
+IST_HOT void consume(struct ist_endpoint *e, ist_u32 size)
 {
     struct ist_rx *rx = &e->rx;
     rx->tail += size;
     rx->length = 0;
-    if (rx->tail - rx->published >= ist_rx_ring(e) / 4u)
+    if (rx->tail - rx->published >= rx->ring / 4u)
         rx->bell |= (ist_u32)ist_release(e);
 }
 
-static enum ist_verdict refuse(struct ist_endpoint *e, enum ist_verdict why, ist_u32 size)
+static IST_COLD enum ist_verdict refuse(struct ist_endpoint *e, enum ist_verdict why, ist_u32 size)
 {
     struct ist_rx *rx = &e->rx;
     e->count[why]++;
@@ -40,7 +41,7 @@ static enum ist_verdict refuse(struct ist_endpoint *e, enum ist_verdict why, ist
 
 /* A record whose length lies cannot be stepped over: everything published so far is skipped. The next frame that the
  * peer publishes starts at its head, so a peer that means well recovers by itself. */
-static enum ist_verdict resync(struct ist_endpoint *e, enum ist_verdict why)
+static IST_COLD enum ist_verdict resync(struct ist_endpoint *e, enum ist_verdict why)
 {
     struct ist_rx *rx = &e->rx;
     ist_u32 skipped = rx->head - rx->tail;
@@ -73,7 +74,7 @@ enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame 
         return IST_V_BUDGET;
     }
 
-    const ist_u32 at = ist_record_at(rx->tail, ist_rx_ring(e));
+    const ist_u32 at = ist_record_at(rx->tail, rx->ring);
     const ist_u32 length = ist_load(rx->peer, at + IST_REC_LENGTH);
     ist_u32 size, gap;
     enum ist_verdict v = ist_check_length(length, c->frame_max, c->tag, rx->head - rx->tail, &size);
@@ -84,7 +85,7 @@ enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame 
     const ist_u32 flags = ist_load(rx->peer, at + IST_REC_FLAGS);
     const ist_u32 csum = ist_load(rx->peer, at + IST_REC_CSUM);
     const struct ist_meta m = {(ist_u16)flags, (ist_u16)(flags >> 16), (ist_u16)csum, (ist_u16)(csum >> 16)};
-    v = ist_check_meta(&m, length, e->agreed, c->tag);
+    v = (flags | csum) == 0 ? IST_V_OK : ist_check_meta(&m, length, e->agreed, c->tag);
     if (v == IST_V_OK)
         v = ist_check_sequence(low, rx->expected, rx->slack, &gap);
     if (v != IST_V_OK)
@@ -99,7 +100,7 @@ enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame 
 }
 
 /* Copies and tags in one pass, then compares with the trailer, whose words are each loaded once. */
-static enum ist_verdict take_tagged(struct ist_endpoint *e, void *dst, ist_u32 at)
+static __attribute__((noinline)) enum ist_verdict take_tagged(struct ist_endpoint *e, void *dst, ist_u32 at)
 {
     struct ist_rx *rx = &e->rx;
     struct ist_tagger t;
@@ -120,7 +121,7 @@ enum ist_verdict ist_take(struct ist_endpoint *e, void *dst)
     const ist_u32 length = rx->length;
     if (length == 0)
         return IST_V_MISUSE;
-    const ist_u32 at = ist_record_at(rx->tail, ist_rx_ring(e));
+    const ist_u32 at = ist_record_at(rx->tail, rx->ring);
     const ist_u32 size = ist_record_size(length, e->config.tag);
     if (e->config.tag == IST_TAG_NONE)
         ist_copy_in(dst, rx->peer + at + IST_REC_PAYLOAD, length);
@@ -129,7 +130,7 @@ enum ist_verdict ist_take(struct ist_endpoint *e, void *dst)
 
     rx->lost += rx->sequence - rx->expected;
     rx->expected = rx->sequence + 1;
-    rx->slack = ist_rx_ring(e) / IST_ROUND(IST_REC_PAYLOAD + IST_FRAME_MIN);
+    rx->slack = ist_rx_slack(rx->ring);
     rx->bytes += length;
     e->count[IST_V_OK]++;
     consume(e, size);

@@ -66,6 +66,7 @@ typedef ist_u32 (*ist_copy_crc_fn)(void *dst, const void *src, ist_size n, ist_u
 struct ist_tx {
     ist_u8 *own;           /* our buffer; we alone write it */
     const ist_u8 *peer;    /* the peer's; read through shared.h only */
+    ist_u32 ring;          /* bytes of our ring, from the configuration */
     ist_u32 head;          /* behind the last committed record */
     ist_u32 published;     /* what the peer has been told */
     ist_u32 tail;          /* the peer's cursor as last seen and checked */
@@ -81,6 +82,7 @@ struct ist_tx {
 struct ist_rx {
     ist_u8 *own;
     const ist_u8 *peer;
+    ist_u32 ring;      /* bytes of the peer's ring */
     ist_u32 tail;      /* behind the last record we are done with */
     ist_u32 published; /* what the peer has been told */
     ist_u32 head;      /* the peer's cursor as last seen and checked */
@@ -136,7 +138,8 @@ enum ist_state ist_poll(struct ist_endpoint *e, ist_u64 now);
 enum ist_state ist_link_state(const struct ist_endpoint *e);
 
 #define IST_POLL_LOADS 8u /* state, epoch 2, digest 2, mtu, features, beat */
-#define IST_PEEK_LOADS 6u /* head, 4 record words; on a violation the state word */
+#define IST_PEEK_LOADS 6u /* head, 4 record words, wake where it tells the peer; on a violation head, state */
+#define IST_TAKE_LOADS 5u /* 4 trailer words, wake */
 #define IST_SEND_LOADS 3u /* tail at reserve, wake at publish; on a violation the state word */
 
 /* ---- send ------------------------------------------------------------------------------------------------- */

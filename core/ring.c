@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /* ring.c - the sending half: reserve room, write, commit, publish. Everything written here lies in our own buffer. */
+#include "check.h"
 #include "inner.h"
 #include "shared.h"
 
 static ist_u8 *payload_of(struct ist_endpoint *e)
 {
-    return e->tx.own + ist_record_at(e->tx.head, ist_tx_ring(e)) + IST_REC_PAYLOAD;
+    return e->tx.own + ist_record_at(e->tx.head, e->tx.ring) + IST_REC_PAYLOAD;
 }
 
-static ist_u32 free_bytes(const struct ist_endpoint *e)
+static ist_u32 free_bytes(const struct ist_tx *tx)
 {
-    return ist_tx_ring(e) - (e->tx.head - e->tx.tail);
+    return tx->ring - (tx->head - tx->tail);
+}
+
+static inline ist_u32 padded(ist_u32 length)
+{
+    return length < IST_FRAME_MIN ? IST_FRAME_MIN : length;
 }
 
 /* Loads the peer's tail once and takes it over if it is possible. */
@@ -26,7 +32,8 @@ static enum ist_verdict refresh_tail(struct ist_endpoint *e)
     return v;
 }
 
-enum ist_verdict ist_reserve(struct ist_endpoint *e, ist_u32 length, const struct ist_meta *meta)
+/* May a frame of `length` bytes be sent now? OK leaves its record's size in *size. */
+IST_HOT enum ist_verdict admit(struct ist_endpoint *e, ist_u32 length, const struct ist_meta *meta, ist_u32 *size)
 {
     struct ist_tx *tx = &e->tx;
     const struct ist_config *c = &e->config;
@@ -40,27 +47,30 @@ enum ist_verdict ist_reserve(struct ist_endpoint *e, ist_u32 length, const struc
         e->count[IST_V_TOO_LONG]++;
         return IST_V_TOO_LONG;
     }
-    if (length < IST_FRAME_MIN)
-        length = IST_FRAME_MIN;
-    ist_u32 need = ist_record_size(length, c->tag);
-    if (need > free_bytes(e)) {
+    *size = ist_record_size(padded(length), c->tag);
+    if (*size > free_bytes(tx)) {
         if (refresh_tail(e) != IST_V_OK)
             return IST_V_DOWN;
-        if (need > free_bytes(e)) {
+        if (*size > free_bytes(tx)) {
             e->count[IST_V_FULL]++;
             return IST_V_FULL;
         }
     }
+    return meta ? ist_check_meta(meta, padded(length), e->agreed, c->tag) : IST_V_OK;
+}
+
+enum ist_verdict ist_reserve(struct ist_endpoint *e, ist_u32 length, const struct ist_meta *meta)
+{
+    struct ist_tx *tx = &e->tx;
+    ist_u32 size;
+    enum ist_verdict v = admit(e, length, meta, &size);
+    if (v != IST_V_OK)
+        return v;
     tx->meta = meta ? *meta : (struct ist_meta){0, 0, 0, 0};
-    if (meta) {
-        enum ist_verdict v = ist_check_meta(meta, length, e->agreed, c->tag);
-        if (v != IST_V_OK)
-            return v;
-    }
-    tx->open = length;
+    tx->open = padded(length);
     tx->filled = 0;
-    if (c->tag != IST_TAG_NONE)
-        ist_tag_start(&tx->tagger, c->tag, e->key);
+    if (e->config.tag != IST_TAG_NONE)
+        ist_tag_start(&tx->tagger, e->config.tag, e->key);
     return IST_V_OK;
 }
 
@@ -83,51 +93,48 @@ enum ist_verdict ist_append(struct ist_endpoint *e, const void *src, ist_u32 n)
     return IST_V_OK;
 }
 
-/* Zeros from the end of the frame to the end of its record: neither padding nor slack ever carries old contents. */
-static ist_u32 pad(struct ist_endpoint *e, ist_u32 length)
-{
-    ist_u8 *payload = payload_of(e);
-    ist_u32 padded = length < IST_FRAME_MIN ? IST_FRAME_MIN : length;
-    ist_zero(payload + length, IST_ROUND(padded) - length);
-    if (e->config.tag != IST_TAG_NONE)
-        for (; length < padded; length++)
-            ist_tag_feed(&e->tx.tagger, "", 1);
-    return padded;
-}
-
-static void write_trailer(struct ist_endpoint *e, ist_u32 length)
+static __attribute__((noinline)) void write_trailer(struct ist_endpoint *e, ist_u8 *record, ist_u32 length, ist_u32 full,
+                                                    const struct ist_meta *m)
 {
     struct ist_tx *tx = &e->tx;
     ist_u64 tag[2];
-    ist_u32 at = ist_record_at(tx->head, ist_tx_ring(e)) + IST_ROUND(IST_REC_PAYLOAD + length);
-    ist_tag_seal(&tx->tagger, e->epoch, e->config.role, tx->sequence, length, &tx->meta, tag);
+    for (; length < full; length++)
+        ist_tag_feed(&tx->tagger, "", 1);
+    ist_tag_seal(&tx->tagger, e->epoch, e->config.role, tx->sequence, full, m, tag);
     for (ist_u32 i = 0; i < 4; i++)
-        ist_store(tx->own, at + 4 * i, (ist_u32)(tag[i / 2] >> (32 * (i % 2))));
+        ist_store(record, IST_ROUND(IST_REC_PAYLOAD + full) + 4 * i, (ist_u32)(tag[i / 2] >> (32 * (i % 2))));
+}
+
+/* Writes what surrounds `length` bytes of payload that are in place, and moves the cursor behind the record.
+ * Zeros from the end of the frame to the end of its record: neither padding nor slack ever carries old contents. */
+IST_HOT void finish(struct ist_endpoint *e, ist_u32 length, const struct ist_meta *m)
+{
+    struct ist_tx *tx = &e->tx;
+    const ist_u32 tag = e->config.tag, full = padded(length);
+    ist_u8 *record = tx->own + ist_record_at(tx->head, tx->ring);
+    const ist_u64 sequence = tx->sequence;
+    ist_zero(record + IST_REC_PAYLOAD + length, IST_ROUND(full) - length);
+    ist_store(record, IST_REC_LENGTH, full);
+    ist_store(record, IST_REC_SEQUENCE, (ist_u32)sequence);
+    ist_store(record, IST_REC_FLAGS, (ist_u32)m->flags | (ist_u32)m->segment << 16);
+    ist_store(record, IST_REC_CSUM, (ist_u32)m->csum_start | (ist_u32)m->csum_offset << 16);
+    if (tag != IST_TAG_NONE)
+        write_trailer(e, record, length, full, m);
+    tx->head += ist_record_size(full, tag);
+    tx->sequence = sequence + 1;
+    tx->bytes += full;
+    e->sent++;
 }
 
 enum ist_verdict ist_commit(struct ist_endpoint *e, ist_u32 length)
 {
     struct ist_tx *tx = &e->tx;
-    const ist_u32 tag = e->config.tag;
     /* Appended frames end where they were filled; where a tag is carried there is no other way to fill one. */
     if (tx->open == 0 || length == 0 || length > tx->open ||
-        ((tag != IST_TAG_NONE || tx->filled != 0) && length != tx->filled))
+        ((e->config.tag != IST_TAG_NONE || tx->filled != 0) && length != tx->filled))
         return IST_V_MISUSE;
-    length = pad(e, length);
-
-    ist_u32 at = ist_record_at(tx->head, ist_tx_ring(e));
-    const struct ist_meta *m = &tx->meta;
-    ist_store(tx->own, at + IST_REC_LENGTH, length);
-    ist_store(tx->own, at + IST_REC_SEQUENCE, (ist_u32)tx->sequence);
-    ist_store(tx->own, at + IST_REC_FLAGS, (ist_u32)m->flags | (ist_u32)m->segment << 16);
-    ist_store(tx->own, at + IST_REC_CSUM, (ist_u32)m->csum_start | (ist_u32)m->csum_offset << 16);
-    if (tag != IST_TAG_NONE)
-        write_trailer(e, length);
-    tx->head += ist_record_size(length, tag);
-    tx->sequence++;
-    tx->bytes += length;
+    finish(e, length, &tx->meta);
     tx->open = tx->filled = 0; /* both: ist_append has open - filled bytes of room */
-    e->sent++;
     return IST_V_OK;
 }
 
@@ -156,11 +163,20 @@ int ist_publish(struct ist_endpoint *e)
 
 enum ist_verdict ist_send(struct ist_endpoint *e, const void *frame, ist_u32 length, const struct ist_meta *meta)
 {
-    enum ist_verdict v = ist_reserve(e, length, meta);
+    static const struct ist_meta plain = {0, 0, 0, 0};
+    struct ist_tx *tx = &e->tx;
+    ist_u32 size;
+    enum ist_verdict v = admit(e, length, meta, &size);
     if (v != IST_V_OK)
         return v;
-    (void)ist_append(e, frame, length);
-    return ist_commit(e, length);
+    if (e->config.tag == IST_TAG_NONE) {
+        ist_copy_out(payload_of(e), frame, length);
+    } else {
+        ist_tag_start(&tx->tagger, e->config.tag, e->key);
+        ist_tag_copy(&tx->tagger, payload_of(e), frame, length, e->copy_crc);
+    }
+    finish(e, length, meta ? meta : &plain);
+    return IST_V_OK;
 }
 
 ist_u32 ist_room(struct ist_endpoint *e)
@@ -169,7 +185,7 @@ ist_u32 ist_room(struct ist_endpoint *e)
     const ist_u32 overhead = ist_record_size(0, c->tag);
     if (ist_state_get(e) != IST_RUN || refresh_tail(e) != IST_V_OK)
         return 0;
-    ist_u32 bytes = free_bytes(e);
+    ist_u32 bytes = free_bytes(&e->tx);
     if (bytes < ist_record_size(IST_FRAME_MIN, c->tag))
         return 0;
     return bytes - overhead < c->frame_max ? bytes - overhead : c->frame_max;
@@ -180,9 +196,9 @@ int ist_arm_tx(struct ist_endpoint *e, ist_u32 length)
     struct ist_tx *tx = &e->tx;
     const ist_u32 need = ist_record_size(length < IST_FRAME_MIN ? IST_FRAME_MIN : length, e->config.tag);
     /* Room for `length` comes when the peer's tail reaches `enough`; half of what is in flight saves doorbells. */
-    const ist_u32 enough = need - free_bytes(e);
+    const ist_u32 enough = need - free_bytes(&e->tx);
     const ist_u32 half = (tx->head - tx->tail) / 2u & ~(IST_ALIGN - 1u);
-    if (need <= free_bytes(e))
+    if (need <= free_bytes(&e->tx))
         return 1;
     ist_u32 event = tx->tail + (half > enough ? half : enough) - IST_ALIGN;
     ist_store(tx->own, IST_CTL_WAKE_TX, event | IST_WAKE_ARMED);

@@ -5,6 +5,7 @@
  *     ^------------- peer left, went silent or died, ist_end ------'     any state --violation--> DEAD
  *
  * RESET and DEAD are left by ist_begin alone, that is, with a new epoch from the monitor. */
+#include "check.h"
 #include "inner.h"
 #include "shared.h"
 
@@ -170,6 +171,8 @@ enum ist_verdict ist_init(struct ist_endpoint *e, const struct ist_config *c, vo
     ist_zero((ist_u8 *)e, sizeof *e);
     ist_copy_bytes((ist_u8 *)&e->config, (const ist_u8 *)c, sizeof *c);
     e->tx.own = e->rx.own = (ist_u8 *)own;
+    e->tx.ring = c->ring_bytes[c->role];
+    e->rx.ring = c->ring_bytes[c->role ^ 1u];
     ist_attach(e, peer);
     e->rx.budget.interval = c->budget_interval;
     e->rx.budget.tolerance = c->budget_tolerance;
@@ -196,7 +199,7 @@ void ist_begin(struct ist_endpoint *e, ist_u64 epoch, const ist_u64 key[2], ist_
     tx->open = tx->filled = tx->bell = 0;
     rx->tail = rx->published = rx->head = c->first_cursor;
     rx->expected = rx->sequence = c->first_sequence;
-    rx->slack = ist_rx_ring(e) / IST_ROUND(IST_REC_PAYLOAD + IST_FRAME_MIN);
+    rx->slack = ist_rx_slack(rx->ring);
     rx->length = rx->bell = 0;
     rx->budget.due = now;
     ist_store_release(tx->own, IST_CTL_HEAD, c->first_cursor);

@@ -20,6 +20,14 @@ typedef ist_u64 ist_w64 __attribute__((aligned(1), may_alias));
 typedef ist_u32 ist_w32 __attribute__((aligned(1), may_alias));
 typedef ist_u16 ist_w16 __attribute__((aligned(1), may_alias));
 
+/* What runs once in a while stays out of the way of what runs once per frame. */
+#define IST_COLD __attribute__((noinline, cold))
+#ifdef __OPTIMIZE_SIZE__
+#define IST_HOT static
+#else
+#define IST_HOT static inline __attribute__((always_inline))
+#endif
+
 #define IST_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
 
 #ifdef IST_TEST_HOOKS
@@ -92,10 +100,11 @@ void ist_zero(ist_u8 *dst, ist_size n);
 
 IST_BYTES_FN void ist_copy_bytes(ist_u8 *dst, const ist_u8 *src, ist_size n)
 {
+    ist_size at = 0;
 #ifndef __OPTIMIZE_SIZE__
-    for (; n >= 64; n -= 64, dst += 64, src += 64) {
-        const ist_chunk *s = (const ist_chunk *)(const void *)src;
-        ist_chunk *d = (ist_chunk *)(void *)dst;
+    for (; n - at >= 64; at += 64) {
+        const ist_chunk *s = (const ist_chunk *)(const void *)(src + at);
+        ist_chunk *d = (ist_chunk *)(void *)(dst + at);
         ist_chunk a = s[0], b = s[1], c = s[2], f = s[3];
         d[0] = a;
         d[1] = b;
@@ -104,27 +113,26 @@ IST_BYTES_FN void ist_copy_bytes(ist_u8 *dst, const ist_u8 *src, ist_size n)
         IST_COMPILER_BARRIER();
     }
 #endif
-    for (; n >= 16; n -= 16, dst += 16, src += 16) {
-        *(ist_chunk *)(void *)dst = *(const ist_chunk *)(const void *)src;
+    for (; n - at >= 16; at += 16) {
+        *(ist_chunk *)(void *)(dst + at) = *(const ist_chunk *)(const void *)(src + at);
         IST_COMPILER_BARRIER();
     }
-    if (n & 8) {
-        *(ist_w64 *)(void *)dst = *(const ist_w64 *)(const void *)src;
-        dst += 8;
-        src += 8;
+    if (n != at) {
+        if (n & 8) {
+            *(ist_w64 *)(void *)(dst + at) = *(const ist_w64 *)(const void *)(src + at);
+            at += 8;
+        }
+        if (n & 4) {
+            *(ist_w32 *)(void *)(dst + at) = *(const ist_w32 *)(const void *)(src + at);
+            at += 4;
+        }
+        if (n & 2) {
+            *(ist_w16 *)(void *)(dst + at) = *(const ist_w16 *)(const void *)(src + at);
+            at += 2;
+        }
+        if (n & 1)
+            dst[at] = src[at];
     }
-    if (n & 4) {
-        *(ist_w32 *)(void *)dst = *(const ist_w32 *)(const void *)src;
-        dst += 4;
-        src += 4;
-    }
-    if (n & 2) {
-        *(ist_w16 *)(void *)dst = *(const ist_w16 *)(const void *)src;
-        dst += 2;
-        src += 2;
-    }
-    if (n & 1)
-        *dst = *src;
     IST_COMPILER_BARRIER();
 }
 

@@ -37,28 +37,36 @@ def build(
     program: str | Path,
     *flags: str,
     cc: str = "gcc",
-    link: tuple[str, ...] = (),
+    instead: Path | None = None,
 ) -> Path:
     """Links tests/c/`program`.c, or the file given, with the core; the executable.
 
     Objects lie in a folder of this test session by compiler and flags: the core is compiled once for each.
+    `instead` stands in for the core's file of the same name; where it is a header, in each file that includes
+    it (its guard keeps the original out). The executable then lies beside it.
     """
     source = program if isinstance(program, Path) else SOURCES / f"{program}.c"
     command = (cc, "-D_GNU_SOURCE", *WARNINGS, *flags, f"-I{CORE}", f"-I{SOURCES}")
     folder = factory.getbasetemp() / f"core-{hashlib.sha256(repr(command).encode()).hexdigest()[:12]}"
     folder.mkdir(exist_ok=True)
 
-    def objects(path: Path) -> Path:
-        target = folder / f"{path.stem}.o"
+    def compiled(path: Path) -> Path:
+        place: Path = folder
+        extra: tuple[str, ...] = ()
+        if instead and path.name == instead.name:
+            place, path = instead.parent, instead
+        elif instead and f'#include "{instead.name}"' in path.read_text():
+            place, extra = instead.parent, ("-include", str(instead))
+        target = place / f"{path.stem}.o"
         if not target.exists():
-            compiler(*command, "-c", str(path), "-o", str(target))
+            compiler(*command, *extra, "-c", str(path), "-o", str(target))
         return target
 
-    executable = folder / source.stem
+    executable = (instead.parent if instead else folder) / source.stem
     if not executable.exists():
         with ThreadPoolExecutor(2) as pool:
-            linked = [*pool.map(objects, [source, *sorted(CORE.glob("*.c"))])]
-        compiler(*command, *map(str, linked), "-o", str(executable), *link)
+            objects = [*pool.map(compiled, [source, *sorted(CORE.glob("*.c"))])]
+        compiler(*command, *map(str, objects), "-o", str(executable))
     return executable
 
 

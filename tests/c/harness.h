@@ -189,12 +189,13 @@ __attribute__((unused)) static void pair_up(struct pair *p, const struct ist_con
 /* Bytes that depend on seed and position, so that a frame from elsewhere is never taken for the right one. */
 __attribute__((unused)) static void pattern_fill(ist_u8 *p, ist_u32 n, ist_u64 seed)
 {
-    ist_u64 s = seed * 0x9e3779b97f4a7c15u + 1, word = 0;
-    for (ist_u32 i = 0; i < n; i++) {
-        if (i % 8 == 0)
-            word = random_next(&s);
-        p[i] = (ist_u8)(word >> 8 * (i % 8));
+    ist_u64 s = seed * 0x9e3779b97f4a7c15u + 1;
+    for (; n >= 8; n -= 8, p += 8) {
+        ist_u64 word = random_next(&s);
+        memcpy(p, &word, 8);
     }
+    ist_u64 word = random_next(&s);
+    memcpy(p, &word, n);
 }
 
 /* A word of a shared buffer as the tests' own eyes and hands see it: little-endian, like every world so far. */

@@ -10,6 +10,7 @@ import mmap
 import os
 import struct
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from isthmus.check.rows import Row, missing, row
 from isthmus.errors import LinkDown
 from isthmus.host import HostMachine, World
 
-__all__ = ["Ledger", "Rest", "account", "at_rest", "frames_between"]
+__all__ = ["Balance", "Ledger", "Rest", "at_rest", "balance", "frames_between"]
 
 # core/abi.h: verdicts on a received frame that consume it.
 REFUSALS = (
@@ -47,8 +48,8 @@ class Rest:
     def delivered(self, receiver: World) -> int:
         return int(self.reports[receiver]["counters"]["OK"])
 
-    def refused(self, receiver: World) -> dict[str, int]:
-        return {name: int(self.reports[receiver]["counters"][name]) for name in REFUSALS}
+    def refused(self, receiver: World) -> Counter[str]:
+        return Counter({name: int(self.reports[receiver]["counters"][name]) for name in REFUSALS})
 
 
 def frames_between(buffer: bytes, ring_bytes: int, tail: int, head: int, trailer: int) -> int:
@@ -106,28 +107,43 @@ def at_rest(machine: HostMachine) -> Rest:
     raise LinkDown(f"the link did not come to rest within {REST_LIMIT_S:g} s")
 
 
-def account(since: Rest | None, until: Rest) -> dict[World, tuple[int, str]]:
-    """By receiver: frames unexplained, and the account in words. `since` None: since both worlds' start."""
+@dataclass
+class Balance:
+    """One direction's account in frames."""
+
+    accepted: int = 0
+    delivered: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    in_flight: int = 0
+
+    @property
+    def unexplained(self) -> int:
+        return abs(self.accepted - self.delivered - self.refused.total() - self.in_flight)
+
+    def __str__(self) -> str:
+        named = "".join(f", {n:,} {name}" for name, n in self.refused.items())
+        lying = f", {self.in_flight:,} in flight" if self.in_flight else ""
+        return f"{self.delivered:,} of {self.accepted:,} delivered{named}{lying}"
+
+
+def balance(since: Rest | None, until: Rest) -> dict[World, Balance]:
+    """By receiver. `since` None: from both worlds' start, when every counter was 0."""
     if since is not None and since.epoch != until.epoch:
         raise LinkDown("the session ended between two looks at the counters")
     found = {}
     for sender, receiver in DIRECTIONS:
-        accepted = until.accepted(sender) - (since.accepted(sender) if since else 0)
-        delivered = until.delivered(receiver) - (since.delivered(receiver) if since else 0)
-        before = since.refused(receiver) if since else dict.fromkeys(REFUSALS, 0)
-        refused = {name: n - before[name] for name, n in until.refused(receiver).items() if n != before[name]}
-        lying = until.in_flight[sender] - (since.in_flight[sender] if since else 0)
-        left = abs(accepted - delivered - sum(refused.values()) - lying)
-        named = "".join(f", {n:,} {name}" for name, n in refused.items())
-        found[receiver] = left, f"{accepted:,} sent, {delivered:,} delivered{named}"
+        found[receiver] = Balance(
+            until.accepted(sender) - (since.accepted(sender) if since else 0),
+            until.delivered(receiver) - (since.delivered(receiver) if since else 0),
+            until.refused(receiver) - (since.refused(receiver) if since else Counter()),
+            until.in_flight[sender] - (since.in_flight[sender] if since else 0),
+        )
     return found
 
 
 @dataclass
 class Ledger:
-    """Watches sessions from rest to rest. The first begins with both worlds' start, when every counter
-    is 0.
-    """
+    """Watches sessions from rest to rest. The first begins with both worlds' start."""
 
     entries: list[tuple[Rest | None, Rest]] = field(default_factory=list)
     since: Rest | None = None
@@ -146,18 +162,13 @@ class Ledger:
             self.trouble = str(problem)
 
     def row(self) -> Row:
-        if self.trouble:
-            return missing("counters.unexplained", self.trouble)
-        total = 0
-        words: dict[World, list[str]] = {}
         try:
-            for since, until in self.entries:
-                for receiver, (left, said) in account(since, until).items():
-                    total += left
-                    words.setdefault(receiver, []).append(said)
+            if self.trouble or not self.entries:
+                raise LinkDown(self.trouble or "no session was watched")
+            balances = [b for since, until in self.entries for b in balance(since, until).items()]
         except LinkDown as problem:
             return missing("counters.unexplained", str(problem))
-        detail = "; ".join(
-            f"to the {world.capitalize()} world: {' + '.join(said)}" for world, said in words.items()
-        )
-        return row("counters.unexplained", bool(words) and total == 0, total, detail)
+        total = sum(b.unexplained for _, b in balances)
+        words = {world: [str(b) for w, b in balances if w == world] for _, world in DIRECTIONS}
+        detail = "; ".join(f"to the {w.capitalize()} world {', '.join(said)}" for w, said in words.items())
+        return row("counters.unexplained", total == 0, total, detail)

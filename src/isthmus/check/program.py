@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import msgspec
 
+from isthmus.errors import LinkDown
 from isthmus.host import HostMachine
 
 __all__ = ["Failed", "Program", "answer", "argv"]
@@ -29,20 +30,25 @@ def argv(name: str, *arguments: object) -> list[str]:
 
 
 class Program:
-    """A running program. Leaving the context kills it if it still runs."""
+    """A running program. Raises Failed if it cannot be started; leaving the context kills it if it still
+    runs.
+    """
 
     def __init__(
         self, machine: HostMachine, name: str, *arguments: object, pass_fds: Sequence[int] = ()
     ) -> None:
         self.name = name
-        self.process = machine.popen(
-            argv(name, *arguments),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            pass_fds=pass_fds,
-        )
+        try:
+            self.process = machine.popen(
+                argv(name, *arguments),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd="/",
+                pass_fds=pass_fds,
+            )
+        except LinkDown as problem:
+            raise Failed(f"{name}: {problem}") from None
 
     def __enter__(self) -> Self:
         return self

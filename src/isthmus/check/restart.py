@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.check.critical import Account
-from isthmus.check.program import Failed, Program
+from isthmus.check.program import Failed, Program, answer
 from isthmus.check.rows import Row, missing, row
 from isthmus.errors import LinkDown
 from isthmus.host import HostMachine, World
@@ -24,7 +24,7 @@ __all__ = ["KILLS", "RECOVERY_MAX_S", "Campaign", "campaign", "rows"]
 KILLS = 3  # of each world
 SETTLE_S = 0.25  # of traffic before the first kill and after each
 RECOVERY_MAX_S = 1.0
-ECHO_PORT, FLOOD_PORT = 7, 5001
+ECHO_PORT, HTTP_PORT, FLOOD_PORT = 7, 80, 5001
 
 
 @dataclass
@@ -40,6 +40,7 @@ class Campaign:
     secure_stale: int = 0
     flood: dict[str, Any] = field(default_factory=dict)
     held: dict[str, Any] = field(default_factory=dict)
+    page: int = 0  # HTTP status of the last incarnation of the Secure world
     trouble: str = ""
 
     def recoveries(self, world: World) -> list[float]:
@@ -90,6 +91,8 @@ def campaign(machine: HostMachine, account: Account, seed: int, kills: int = KIL
             sent = raw.answer(limit=10.0)
             count_raw(machine, found)
             found.flood = flood.answer(limit=10.0)
+            pages = answer(machine, "web", address, HTTP_PORT, "/status.json", limit=10.0)["pages"]
+            found.page = pages[0]["status"] if pages else 0
     except (LinkDown, Failed) as problem:
         found.trouble = str(problem)
         return found
@@ -108,7 +111,8 @@ def rows(found: Campaign) -> Iterator[Row]:
     if not held["exact"]:
         lives_on = f"the TCP connection did not survive: {held['error'] or 'its bytes differ or are missing'}"
     yield restarted("restart.normal", found.recoveries("normal"), held["exact"], lives_on)
-    yield restarted("restart.secure", found.recoveries("secure"), True, "kill -9; TCP connects anew")
+    answers = "the status page answers again" if found.page == 200 else "the status page does not answer"
+    yield restarted("restart.secure", found.recoveries("secure"), found.page == 200, answers)
     yield torn(found)
 
 
@@ -122,8 +126,8 @@ def restarted(ident: str, recoveries: list[float], ok: bool, detail: str) -> Row
 def torn(found: Campaign) -> Row:
     bad = found.torn + found.stale + found.secure_torn + found.secure_stale
     detail = (
-        f"{len(found.passed):,} of {found.sent:,} raw frames came back through {len(found.kills)} kills, beside "
-        f"{found.flood['bytes'] / 1e6:,.0f} MB of TCP in {found.flood['connections']} connections"
+        f"{len(found.passed):,} of {found.sent:,} raw frames came back through {len(found.kills)} kills, "
+        f"beside {found.flood['bytes'] / 1e6:,.0f} MB of TCP in {found.flood['connections']} connections"
     )
     if bad:
         detail += (

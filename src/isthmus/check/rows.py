@@ -67,7 +67,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def row(ident: str, ok: bool, value: float | int | None, detail: str = "") -> Row:
-    """A row of the catalogue. Values are rounded to what was measured: four significant digits of a fraction."""
+    """A row of the catalogue. A fraction is rounded to the four digits that were measured."""
     kind = CATALOGUE[ident]
     if isinstance(value, float):
         value = float(f"{value:.4g}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -21,19 +22,20 @@ def value(row: Row) -> str:
 
 
 def rows_by_topic(report: Report) -> Table:
-    table = Table(header_style="bold", expand=False, padding=(0, 1))
-    table.add_column("", style="bold", no_wrap=True)
-    table.add_column("what")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("")
     table.add_column("measured", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column("how", style="dim", ratio=1)
+    table.add_column("how", style="dim")
     topic = ""
     for row in report.rows:
         now = CATALOGUE[row.id].topic
-        if topic and now != topic:
-            table.add_section()
+        if now != topic:
+            if topic:
+                table.add_section()
+            table.add_row(Text(now, style="bold"))
         verdict = Text("ok", style="green") if row.ok else Text("FAILED", style="bold red")
-        table.add_row(now if now != topic else "", row.what, value(row), verdict, Text(row.detail))
+        table.add_row(f"  {row.what}", value(row), verdict, Text(row.detail))
         topic = now
     return table
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TCP throughput over the channel, beside the same lwIP without a channel, in interleaved rounds of one run."""
+"""TCP throughput over the channel, beside the same lwIP without one, in interleaved rounds of one run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isthmus.check.program import Failed, answer
 from isthmus.check.rows import Row, missing, row
 from isthmus.host import HostMachine
 
-__all__ = ["throughput"]
+__all__ = ["DIRECTIONS", "compared", "throughput"]
 
 ROUNDS = 3
 MILLISECONDS = 300

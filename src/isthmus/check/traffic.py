@@ -23,8 +23,8 @@ TCP_BYTES = 8 << 20
 IP_UDP_HEADERS = 28
 ECHO_PORT, HTTP_PORT = 7, 80
 
-# A round trip takes tens of microseconds. One whose doorbell is lost waits for the next look, once per period: half of
-# it in the median. The tail belongs to the scheduler of a machine that has other work; 50 ms is no round trip any more.
+# A round trip takes tens of microseconds. One whose doorbell is lost waits for the next look, once per
+# period: half of it in the median. The tail belongs to the scheduler of a machine that has other work.
 RTT_P99_MAX_US = 50_000.0
 
 
@@ -43,7 +43,8 @@ def link(machine: HostMachine, started_s: float) -> Row:
     except (LinkDown, Failed) as problem:
         return missing("link.up", str(problem))
     agree = all(r["state"] == "RUN" and r["epoch"] == epoch for r in reports)
-    detail = f"interface {machine.board.normal.interface} by {machine.interface_kind}, MTU {machine.board.channel.mtu}"
+    board = machine.board
+    detail = f"interface {board.normal.interface} by {machine.interface_kind}, MTU {board.channel.mtu}"
     if not agree:
         detail = "; ".join(f"{r['state']} ({r['reason']}) in epoch {r['epoch']:016x}" for r in reports)
     elif not pinged["received"]:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Runs one command in a world's namespaces: `python -I -S enter.py USER,MNT,NET,PID DIRECTORY COMMAND...`.
+"""Runs one command in a world's namespaces: `python -I -S enter.py NAMESPACES DIRECTORY COMMAND...`.
 
-A program of its own, never imported. It joins the namespaces by the descriptors it inherits and forks,
-because only a child is in the joined PID namespace; the child becomes the command, with the caller's standard
-streams, session and controlling terminal. The exit status is env(1)'s: 126 cannot be executed, 127 not found,
-128+n ended by signal n. 125: the namespaces are gone.
+A program of its own, never imported. It joins namespaces by inherited descriptors (user,mnt,net,ipc,pid) and
+forks, because only a child is in the joined PID namespace; the child becomes the command, with the caller's
+standard streams, session and controlling terminal. The exit status is env(1)'s: 126 cannot be executed, 127 not
+found, 128+n ended by signal n. 125: the namespaces are gone.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-NEWUSER, NEWNS, NEWNET, NEWPID = 0x10000000, 0x20000, 0x40000000, 0x20000000
+KINDS = {"USER": 0x10000000, "MNT": 0x20000, "NET": 0x40000000, "IPC": 0x8000000, "PID": 0x20000000}
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 def join(fds: list[int]) -> None:
-    for fd, kind in zip(fds, (NEWUSER, NEWNS, NEWNET, NEWPID), strict=True):  # user permits the rest
+    for fd, kind in zip(fds, KINDS.values(), strict=True):  # user first: it permits the rest
         if libc.setns(fd, kind) < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         os.close(fd)

@@ -18,7 +18,7 @@ Messages are packets of fields that are separated by NUL.
     supervisor -> init   spawn  ID ARGC ARG... NAME=VALUE...   + descriptors, which become 0, 1, 2, ...
                          kill   PID SIGNAL                     one of the spawned that has not been reaped
                          socket ID FAMILY KIND PROTOCOL
-    init -> supervisor   ready                                 + descriptors: namespaces user, mnt, net, pid
+    init -> supervisor   ready                                 + its namespaces, in the order of NAMESPACES
                          failed STEP ERRNO                     the namespaces cannot be had
                          done   ID VALUE                       spawn: PID; socket: 0, + the descriptor
                          error  ID ERRNO
@@ -28,6 +28,7 @@ Messages are packets of fields that are separated by NUL.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import select
 import signal
@@ -38,7 +39,7 @@ from array import array
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
-NAMESPACES = ("user", "mnt", "net", "pid")
+NAMESPACES = ("user", "mnt", "net", "ipc", "pid")
 PACKET_MAX, DESCRIPTORS_MAX = 65536, 16
 FIRST_FREE = 64  # received descriptors are moved above it, so that 0, 1, 2, ... are free to be filled
 
@@ -98,7 +99,7 @@ class Init:
 
     def spawn(self, ident: str, count: str, *rest: str, fds: list[int]) -> None:
         argv, env = list(rest[: int(count)]), rest[int(count) :]
-        high = [os.dup2(fd, FIRST_FREE + i, inheritable=False) for i, fd in enumerate(fds)]
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for fd in fds]
         try:
             pid = os.posix_spawn(
                 argv[0],
@@ -172,7 +173,7 @@ class Init:
                 woken.recv(4096)
                 self.reap()
             if self.link.fileno() in ready and not self.request():
-                return
+                os._exit(0)  # at once, and the kernel ends everybody else here
 
 
 def launcher(link: socket.socket, parent: int, world: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes the Normal world's interface: `python -P interface.py SOCKET USER,NET JSON`.
+"""Makes the Normal world's interface: `python -P interface.py SOCKET`.
 
 A program of its own, never imported: it joins the Normal world's network namespace, makes the interface
 there, sends the packet descriptor back over SOCKET and exits. It configures nothing outside that namespace.
@@ -8,8 +8,9 @@ there, sends the packet descriptor back over SOCKET and exits. It configures not
     packet   where /dev/net/tun cannot be opened: a veth pair, whose far end lies in a network namespace
              without a name and without a process, held by the AF_PACKET socket that reads and writes it
 
-JSON: {"name", "mac", "ip", "mtu", "kind": "auto"|"tap"|"packet", "vnet": also on packet}.
-Answer: {"kind"} with the descriptor, or {"error"}.
+It waits on SOCKET for one packet of JSON, {"name", "mac", "ip", "mtu", "kind": "auto"|"tap"|"packet", "vnet":
+also on packet}, with the descriptors of the user and the network namespace. Its answer is {"kind"} with the
+packet descriptor, or {"error"}.
 """
 
 from __future__ import annotations
@@ -104,8 +105,7 @@ def configure(netlink: IPRoute, name: str, wanted: dict[str, Any]) -> None:
     netlink.link("set", index=netlink.link_lookup(ifname="lo")[0], state="up")
 
 
-def main(link: socket.socket, namespaces: str, wanted: dict[str, Any]) -> None:
-    user, home = (int(fd) for fd in namespaces.split(","))
+def main(link: socket.socket, user: int, home: int, wanted: dict[str, Any]) -> None:
     name, kind = wanted["name"], wanted["kind"]
     check(libc.setns(user, NEWUSER))
     check(libc.setns(home, NEWNET))
@@ -132,7 +132,10 @@ def main(link: socket.socket, namespaces: str, wanted: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as answer:
+        request, fds, _, _ = socket.recv_fds(answer, 4096, 2, socket.MSG_CMSG_CLOEXEC)
+        if not request:
+            sys.exit(0)  # the supervisor is gone
         try:
-            main(answer, sys.argv[2], json.loads(sys.argv[3]))
+            main(answer, fds[0], fds[1], json.loads(request))
         except Exception as problem:  # whatever netlink raises: the supervisor says it to the user
             answer.send(json.dumps({"error": str(problem) or type(problem).__name__}).encode())

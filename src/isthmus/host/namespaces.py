@@ -24,6 +24,7 @@ from isthmus.errors import EnvironmentProblem
 World = Literal["normal", "secure"]
 
 HERE = Path(__file__).parent
+NAMESPACES = ("user", "mnt", "net", "ipc", "pid")  # as init.py hands them over and enter.py joins them
 INTERPRETER = (sys.executable, "-I", "-S")  # nothing but the standard library, whatever the environment says
 _PACKET_MAX = 65536
 _START_S = 20.0  # an interpreter on a machine under load
@@ -43,7 +44,7 @@ class Namespaces:
     def __init__(self, world: World, exited: Callable[[int, int], None], lost: Callable[[], None]) -> None:
         """`exited(pid, wait status)` per spawned process; `lost()` once if PID 1 goes away by itself."""
         self.world = world
-        self.fds: dict[str, int] = {}  # user, mnt, net, pid
+        self.fds: dict[str, int] = {}  # by the names in NAMESPACES
         self._exited = exited
         self._lost = lost
         self._link: socket.socket | None = None
@@ -74,7 +75,7 @@ class Namespaces:
         except TimeoutError:
             message = f"the {self.world} world's namespaces did not come up in {_START_S:.0f} s"
             raise EnvironmentProblem(message) from None
-        self.fds = dict(zip(("user", "mnt", "net", "pid"), fds, strict=True))
+        self.fds = dict(zip(NAMESPACES, fds, strict=True))
 
     async def spawn(self, argv: Sequence[str], env: Mapping[str, str], fds: Sequence[int]) -> int:
         """Starts a program; `fds` become its descriptors 0, 1, 2, ... Returns its process id inside."""

@@ -26,6 +26,7 @@ from isthmus.host.namespaces import Namespaces
 
 # SEAL, SHRINK, GROW, FUTURE_WRITE: IST_SEALS of host/link.h.
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | 0x0010
+EXIT_S = 0.05  # between the end of the control socket and the end of the process
 CONTROL_FD = 3  # behind standard input, output and error
 
 
@@ -132,9 +133,10 @@ class WorldProcess:
         except OSError:
             data, fds, pid = b"", [], 0
         try:
-            if not data:  # it exited, or closed the socket to be rid of us: either way this process is done
-                asyncio.get_running_loop().remove_reader(self._link)
-                self.kill()
+            if not data:  # it is exiting, or closed the socket to be rid of us: either way it is done
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(self._link)
+                loop.call_later(EXIT_S, self.kill)  # its PID 1 reports the exit, and how it came about
                 return
             self._message(Message.decode(data), fds, pid)
         except ValueError as problem:

@@ -16,14 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import secrets
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Coroutine, Mapping
@@ -34,7 +31,8 @@ from typing import Any, Literal
 from isthmus.board import Board
 from isthmus.errors import EnvironmentProblem, IsthmusError, LinkDown, PeerDead
 from isthmus.host.control import Message, State, Type
-from isthmus.host.namespaces import HERE, Namespaces, World
+from isthmus.host.maker import InterfaceMaker
+from isthmus.host.namespaces import NAMESPACES, Namespaces, World
 from isthmus.host.process import CONTROL_FD, WorldProcess
 
 log = logging.getLogger("isthmus.host")
@@ -45,7 +43,6 @@ HELLO_LIMIT_S = 10.0  # a world that has not offered its buffer by then hangs
 ATTACH_LIMIT_S = 2.0  # ... nor confirmed an epoch
 KILL_LIMIT_S = 5.0
 FAILURES_AT_START = 3  # deaths before the first session that make a start hopeless
-INTERFACE_LIMIT_S = 20.0
 EVENTS_KEPT, RESTARTS_KEPT = 1000, 100_000
 
 
@@ -80,7 +77,9 @@ class _Fall:
 
 def backoff(failures: int) -> float:
     """Seconds to wait before the next attempt: none after a success, then doubling, bounded."""
-    return min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** (failures - 1)) if failures else 0.0
+    if failures <= 0:
+        return 0.0
+    return min(BACKOFF_MAX_S, BACKOFF_FIRST_S * (1 << min(failures - 1, 16)))
 
 
 def cause_of(status: int) -> str:
@@ -156,12 +155,14 @@ class Supervisor:
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self.restarts: deque[Restart] = deque(maxlen=RESTARTS_KEPT)
         self.trouble = ""  # the last thing that kept the link down
+        self._maker = InterfaceMaker()
         self._falls: list[_Fall] = []
         self._hopeless = asyncio.Event()
         self._session_failures = 0
         self._attach_timer: asyncio.TimerHandle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._was_up = False
         self._closing = False
 
     # ---- up and down ------------------------------------------------------------------------------------
@@ -169,6 +170,7 @@ class Supervisor:
     async def start(self, timeout: float) -> None:
         """Both worlds up and frames passing, or an exception that names the step that failed."""
         deadline = time.monotonic() + timeout
+        self._maker.start()
         await asyncio.gather(*(self._make_namespaces(side) for side in self.sides.values()))
         await self._make_interface()
         for side in self.sides.values():
@@ -197,6 +199,7 @@ class Supervisor:
             if side.process is not None:
                 side.process.close()
                 side.process = None
+        await self._maker.close()
         await asyncio.gather(*(s.namespaces.close() for s in self.sides.values() if s.namespaces is not None))
         for side in self.sides.values():
             side.namespaces = None
@@ -256,7 +259,7 @@ class Supervisor:
         namespaces = self.sides[world].namespaces
         if namespaces is None or not namespaces.fds:
             raise PeerDead(f"the {world} world is not running")
-        return tuple(os.dup(namespaces.fds[name]) for name in ("user", "mnt", "net", "pid"))
+        return tuple(os.dup(namespaces.fds[name]) for name in NAMESPACES)
 
     async def socket(self, family: int, kind: int, protocol: int) -> socket.socket:
         namespaces = self.sides["normal"].namespaces
@@ -288,10 +291,10 @@ class Supervisor:
             "kind": self.packet_wanted,
             "vnet": not self.plain,
         }
-        fds = (side.namespaces.fds["user"], side.namespaces.fds["net"])
-        kind, side.packet = await asyncio.to_thread(make_interface, fds, wanted)
-        self.packet_kind = "tap" if kind == "tap" else "packet"
-        self._note("normal", "interface", f"{b.normal.interface} by {kind}")
+        namespaces = (side.namespaces.fds["user"], side.namespaces.fds["net"])
+        self.packet_kind, side.packet = await self._maker.make(namespaces, wanted)
+        self._maker = InterfaceMaker()  # should the namespaces ever have to be made anew
+        self._note("normal", "interface", f"{b.normal.interface} by {self.packet_kind}")
 
     async def _start_process(self, side: Side) -> None:
         assert side.namespaces is not None
@@ -354,7 +357,7 @@ class Supervisor:
         self._note(side.world, "exited", cause)
         self.trouble = f"the {side.world} world died ({cause}){self._last_words(side.world)}"
         side.failures += 1
-        if self.epoch == 0 and side.failures >= FAILURES_AT_START:
+        if not self._was_up and side.failures >= FAILURES_AT_START:
             self._hopeless.set()
         for other in self.sides.values():
             if other.process is not None:
@@ -463,6 +466,7 @@ class Supervisor:
             return
         now = time.monotonic()
         self.up.set()
+        self._was_up = True
         self.trouble = ""
         self._session_failures = 0
         self._cancel_watchdog()
@@ -520,30 +524,3 @@ class Supervisor:
         if self._attach_timer is not None:
             self._attach_timer.cancel()
             self._attach_timer = None
-
-
-def make_interface(namespaces: tuple[int, int], wanted: dict[str, Any]) -> tuple[str, int]:
-    """Runs interface.py in the given user and network namespaces: its answer, kind and packet descriptor."""
-    program = (sys.executable, "-P", str(HERE / "interface.py"))
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours:
-        ours.settimeout(INTERFACE_LIMIT_S)
-        with theirs:
-            process = subprocess.Popen(
-                [*program, str(theirs.fileno()), ",".join(map(str, namespaces)), json.dumps(wanted)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), *namespaces),
-                start_new_session=True,
-            )
-        try:
-            data, fds, _, _ = socket.recv_fds(ours, 4096, 1, socket.MSG_CMSG_CLOEXEC)
-        except TimeoutError:
-            process.kill()
-            data, fds = b"", []
-        process.wait()
-    answer = json.loads(data) if data else {"error": "its program ended without a word"}
-    if "error" in answer or len(fds) != 1:
-        raise EnvironmentProblem(f"the interface {wanted['name']} cannot be made: {answer.get('error')}")
-    return str(answer["kind"]), fds[0]

@@ -12,6 +12,7 @@
 
 #include "isthmus.h"
 #include "lwip/netif.h"
+#include "rxpool.h"
 #include "text.h"
 
 /* Percentiles and maximum of a lateness, in microseconds. */
@@ -32,10 +33,11 @@ struct critical_report {
     uint64_t output;            /* what the task last computed: its work cannot be optimised away */
 };
 
-/* What the status page shows. The platform fills in both pointers. */
+/* What the status page shows. The platform fills it in. */
 struct status_source {
     const struct ist_endpoint *ep; /* NULL: no channel beneath (plain Ethernet device) */
     const struct netif *netif;
+    const struct rxpool *pool; /* the netif's receive buffers */
     void (*critical)(struct critical_report *report);
     uint64_t (*now)(void);              /* in the unit that the endpoint's clock has */
     uint64_t (*last_frame)(void);       /* when the last frame came, the same clock; 0 = never */
@@ -55,7 +57,7 @@ void iperf_json(struct text *t);
 void status_json(struct text *t);
 void raw_json(struct text *t);
 
-/* "critical":{...},"apps":{...}: the Secure world's own part of a status, as members of an object being written. */
+/* "critical":{...},"buffers":{...},"apps":{...}: the Secure world's own part of a status, as members of an object being written. */
 void apps_json(struct text *t, const struct status_source *source);
 
 #endif

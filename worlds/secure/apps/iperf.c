@@ -2,16 +2,29 @@
 /* iperf.c - lwIP's own lwiperf (iperf 2, port 5001), taken in as source so that two of its mistakes stay out of the
  * critical world; the file itself is not changed:
  *
- *   - its error callback closes a connection whose pcb lwIP has freed already. A reset from the peer would corrupt the
- *     pcb pool. Here every tcp_err() of lwiperf's registers a callback that only forgets the session.
+ *   - its error callback closes the connection, but lwIP has freed the pcb by then: a peer that falls silent, or a pcb
+ *     that lwIP takes back for a more important connection, would put it into its pool twice. Here every tcp_err() of
+ *     lwiperf's registers a callback that only forgets the session.
  *   - it sends TCP_MSS bytes from an array of 1600. Here its TCP_MSS is that of a 1500-byte MTU; tcp_write() fills
- *     longer segments from several of those. */
+ *     longer segments from several of those.
+ *
+ * Its connections have the lowest priority: lwIP takes them back for the status page. */
 #include "apps.h"
 #include "lwip/apps/lwiperf.h"
 #include "lwip/tcp.h"
 
 static void on_error(void *arg, err_t err);
 
+static struct tcp_pcb *new_pcb(u8_t type)
+{
+    struct tcp_pcb *pcb = tcp_new_ip_type(type);
+
+    if (pcb != NULL)
+        tcp_setprio(pcb, TCP_PRIO_MIN);
+    return pcb;
+}
+
+#define tcp_new_ip_type(type) new_pcb(type)
 #define tcp_err(pcb, callback) (tcp_err)((pcb), (callback) != NULL ? on_error : NULL)
 #undef TCP_MSS
 #define TCP_MSS 1460

@@ -56,6 +56,11 @@ void apps_json(struct text *t, const struct status_source *s)
 
     s->critical(&r);
     critical_json(t, &r);
+    text_open(t, "buffers");
+    text_member(t, "count", s->pool->count);
+    text_member(t, "available", s->pool->available);
+    text_member(t, "lowest", s->pool->lowest);
+    text_close(t);
     text_open(t, "apps");
     echo_json(t);
     status_json(t);
@@ -183,6 +188,8 @@ static void write_html(struct text *t)
     row(t, "MTU", source->netif->mtu);
     row_name(t, "last frame, us ago");
     age_value(t, "-");
+    row(t, "receive buffers", source->pool->count);
+    row(t, "fewest that were free", source->pool->lowest);
     if (ep != NULL) {
         row(t, "epoch", ep->epoch);
         row(t, "frames sent", ep->sent);
@@ -250,7 +257,10 @@ int fs_open_custom(struct fs_file *file, const char *name)
         text_str(&t, "No such page. There are / and /status.json.\n");
     } else if (strcmp(name, "/400.html") == 0) {
         begin(&t, "400 Bad Request", "text/plain");
-        text_str(&t, "That was not a GET request.\n");
+        text_str(&t, "That was not an HTTP request.\n");
+    } else if (strcmp(name, "/501.html") == 0) {
+        begin(&t, "501 Not Implemented", "text/plain");
+        text_str(&t, "Only GET is served here.\n");
     } else {
         return 0;
     }

@@ -4,21 +4,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "apps.h"
 #include "link.h"
+#include "owntime.h"
 
 #define US 1000u
-#define STEPS_PER_LOOK 256 /* of the control law between two looks at the processor time: about 1 us */
-
-static uint64_t processor_time(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+#define STEPS_PER_LOOK 256 /* of the control law between two looks at the time spent: about 1 us */
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -61,7 +53,7 @@ void critical_start(struct critical *c, uint64_t born)
 
 void critical_mark(struct critical *c)
 {
-    c->mark = processor_time();
+    c->mark = owntime();
 }
 
 /* One step of the work: a PI controller holds the level of a leaking tank (Q16 fixed point). */
@@ -76,7 +68,7 @@ static void control_law(struct critical *c)
 
 void critical_run(struct critical *c, uint64_t now)
 {
-    const uint64_t begun = processor_time(), ours = begun - c->mark;
+    const uint64_t begun = owntime(), ours = begun - c->mark;
     uint64_t wait, used;
 
     for (;;) {
@@ -94,7 +86,7 @@ void critical_run(struct critical *c, uint64_t now)
     do {
         for (int i = 0; i < STEPS_PER_LOOK; i++)
             control_law(c);
-        used = processor_time() - begun;
+        used = owntime() - begun;
     } while (used < c->cost);
     raise_to(&c->cost_max, used);
     c->missed += wait + used > c->deadline;
@@ -126,8 +118,8 @@ void critical_fill(const struct critical *c, struct critical_report *r)
 
 void critical_burn(uint64_t ns)
 {
-    const uint64_t begun = processor_time();
+    const uint64_t begun = owntime();
 
-    while (processor_time() - begun < ns)
+    while (owntime() - begun < ns)
         ;
 }

@@ -4,9 +4,9 @@
  * The task is released every T, works for its stated cost C and has to be done by its deadline D. What keeps it from
  * its work is told apart:
  *
- *   ours     processor time that this thread spent on anything else (receiving, the stack, timers, status) between
- *            the release and the start; never more than the time that passed
- *   kernel   the rest of that time: Linux did not run us
+ *   ours     processor time (owntime.h) that this thread spent on anything else (receiving, the stack, timers, status)
+ *            between the release and the start; never more than the time that passed
+ *   kernel   the rest of that time: Linux, or a hypervisor beneath it, did not run us
  *
  * A period is missed by us when ours + the task's own processor time exceed D. All times in nanoseconds. */
 #ifndef ISTHMUS_CRITICAL_H

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "lwip/timeouts.h"
+#include "owntime.h"
 
 #define SPIN_PIECE 2000u /* ns of spinning between two looks at the device, where looking is a system call */
 
@@ -41,8 +42,10 @@ static enum found channel_step(struct loop *l, uint64_t now)
 
 static enum found packet_step(struct loop *l, uint64_t now)
 {
-    if (packetif_receive(&l->netif, l->step_frames, l->step_bytes) == 0)
+    if (packetif_receive(&l->netif, l->step_frames, l->step_bytes) == 0) {
+        l->world.stopping |= l->lower.packet.gone;
         return FOUND_NOTHING;
+    }
     l->last_frame = now;
     return FOUND_WORK;
 }
@@ -110,8 +113,13 @@ static void sleep_until_release(struct loop *l)
     uint64_t now = ist_now(), left = l->critical.next > now ? l->critical.next - now : 0;
     const struct timespec t = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
 
-    critical_mark(&l->critical);
-    if (left == 0 || ppoll(fd, 2, &t, NULL) <= 0)
+    if (left == 0)
+        return;
+    critical_mark(&l->critical); /* what was spent before this sleep stood in no release's way */
+    owntime_rest();
+    const int ready = ppoll(fd, 2, &t, NULL);
+    owntime_resume();
+    if (ready <= 0)
         return;
     if (fd[0].revents != 0)
         hear_control(l);

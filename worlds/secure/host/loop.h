@@ -30,7 +30,7 @@ struct loop {
     uint64_t last_frame;              /* when the last frame came, ns; 0 = never */
 };
 
-/* Runs until STOP or until the supervisor is gone. The netif is up, the critical task started. */
+/* Runs until STOP, or until the supervisor or the packet device is gone. The netif is up, the critical task started. */
 void loop_run(struct loop *l);
 
 #endif

@@ -12,7 +12,7 @@
  * With ISTHMUS_PACKET=descriptor instead of a channel it runs the same stack and applications on a TAP or an AF_PACKET
  * socket, for comparison; ISTHMUS_CONTROL may then be any socket whose end of file ends it, or be missing.
  *
- * Exit status: 0 on STOP or when the supervisor is gone, 2 after one line on standard error. */
+ * Exit status: 0 on STOP or when the supervisor or the device is gone, 2 after one line on standard error. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -28,6 +28,7 @@
 #include "loop.h"
 #include "lwip/init.h"
 #include "netif/ethernet.h"
+#include "owntime.h"
 
 #define RX_MEMORY (8u << 20) /* of receive buffers: five thousand frames of a 1500-byte MTU, or a hundred of 64 KiB */
 
@@ -108,9 +109,11 @@ static const char *wanted(const char *name)
 
 static ip4_addr_t address(const char *name)
 {
+    const char *text = wanted(name);
     ip4_addr_t a;
 
-    if (!ip4addr_aton(wanted(name), &a))
+    /* Only the plain dotted form: lwIP, as inet_aton, also reads "10.77" and octal. */
+    if (!ip4addr_aton(text, &a) || strcmp(ip4addr_ntoa(&a), text) != 0)
         die("not an IPv4 address", name);
     return a;
 }
@@ -192,6 +195,7 @@ static netif_init_fn open_channel(struct loop *l)
     rxpool_init(&i->pool, rx_memory, sizeof rx_memory,
                 l->world.ep.config.frame_max < 0xffffu ? l->world.ep.config.frame_max : 0xffffu);
     source.ep = &l->world.ep;
+    source.pool = &i->pool;
     return isthmusif_init;
 }
 
@@ -212,6 +216,7 @@ static netif_init_fn open_packet(struct loop *l, const char *descriptor)
     i->mtu = (u16_t)mtu;
     read_mac(i->mac);
     rxpool_init(&i->pool, rx_memory, sizeof rx_memory, mtu + SIZEOF_ETH_HDR + 4u);
+    source.pool = &i->pool;
     return packetif_init;
 }
 
@@ -243,6 +248,8 @@ int main(void)
         die("lwIP's pools are too small for the applications", NULL);
     (void)mlockall(MCL_CURRENT); /* no page fault in the critical task, where the limits allow it */
 
+    if (owntime_start() != 0)
+        die("cannot watch the processor time", NULL);
     critical_start(&loop.critical, born);
     if (bare != NULL && strcmp(bare, "1") == 0 && baretimer_start(loop.critical.period) != 0)
         die("cannot start the bare timer", NULL);

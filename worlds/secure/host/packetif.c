@@ -73,6 +73,7 @@ uint32_t packetif_receive(struct netif *netif, uint32_t frames, uint32_t bytes)
                 pbuf_free(p);
             if (n < 0 && errno == EINTR)
                 continue;
+            i->gone = n == 0 || (n < 0 && (errno == EBADFD || errno == EBADF));
             break;
         }
         done++;

@@ -11,8 +11,9 @@
 
 struct packetif {
     struct rxpool pool;
-    int fd;             /* non-blocking */
-    uint32_t header;    /* bytes of vnet header before each frame */
+    int fd;          /* non-blocking */
+    int gone;        /* the device was taken away */
+    uint32_t header; /* bytes of vnet header before each frame */
     uint8_t mac[6];
     uint16_t mtu;
 };

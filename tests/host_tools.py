@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""What the host machine's tests share: programs for both worlds, raw sequenced frames, an account of what is
+left."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from isthmus.build import build_program
+from isthmus.host import HostMachine
+from isthmus.resources import tree
+
+ETHERTYPE = 0x88B5
+NORMAL_MAC = bytes.fromhex("024953000001")
+SECURE_MAC = bytes.fromhex("024953000002")
+WORLDS = Path(__file__).parent / "worlds"
+
+
+def echo_world() -> Path:
+    """A Secure world without an IP stack: it answers every frame with its addresses swapped."""
+    core, host = tree() / "core", tree() / "host"
+    sources = [*sorted(core.glob("*.c")), host / "link.c", host / "world.c", WORLDS / "echo.c"]
+    return build_program("echo-world", sources, [core, host], ["-std=c11", "-O2"])
+
+
+def eventually(what: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether it becomes true in time."""
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+# ---- raw sequenced frames ----------------------------------------------------------------------------
+
+
+def raw_frame(incarnation: int, sequence: int, size: int) -> bytes:
+    """As worlds/secure/apps/raw.h has it: identity, length, a pattern that follows from both, CRC-32."""
+    head = struct.pack(">QQI", incarnation, sequence, size)
+    pattern = bytes((incarnation + sequence + i) & 0xFF for i in range(size))
+    body = head + pattern
+    frame = (
+        SECURE_MAC + NORMAL_MAC + struct.pack(">H", ETHERTYPE) + body + struct.pack(">I", zlib.crc32(body))
+    )
+    return frame.ljust(60, b"\0")
+
+
+def raw_identity(frame: bytes) -> tuple[int, int] | None:
+    """Incarnation and sequence of a frame that is whole; None for any other."""
+    if len(frame) < 14 + 24:
+        return None
+    incarnation, sequence, size = struct.unpack_from(">QQI", frame, 14)
+    if len(frame) != max(60, 14 + 24 + size):
+        return None
+    sent = raw_frame(incarnation, sequence, size)
+    return (incarnation, sequence) if frame[14:] == sent[14:] else None
+
+
+@dataclass
+class RawTraffic:
+    """Sends raw frames from the Normal world and judges the answers: each at most once, in order, whole."""
+
+    machine: HostMachine
+    incarnation: int
+    sent: int = 0
+    received: int = 0
+    torn: int = 0
+    repeated: int = 0  # seen already, or behind one that was seen: a duplicate, or stale
+    alien: int = 0
+    last: int = -1
+    sizes: Iterable[int] = field(default=(20, 200, 1000, 1400))
+
+    def __post_init__(self) -> None:
+        self.socket = self.machine.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE))
+        self.socket.bind((self.machine.board.normal.interface, ETHERTYPE))
+        self.socket.setblocking(False)
+        self._sizes = list(self.sizes)
+
+    def send(self, frames: int = 8) -> None:
+        for _ in range(frames):
+            frame = raw_frame(self.incarnation, self.sent, self._sizes[self.sent % len(self._sizes)])
+            try:
+                self.socket.send(frame)
+            except (BlockingIOError, OSError):
+                return  # the kernel's queue is full: the frame was never sent
+            self.sent += 1
+
+    def collect(self) -> int:
+        """Takes in what has come back; how many."""
+        fresh = 0
+        while True:
+            try:
+                frame = self.socket.recv(65536)
+            except BlockingIOError:
+                return fresh
+            identity = raw_identity(frame)
+            if identity is None:
+                self.torn += 1
+            elif identity[0] != self.incarnation:
+                self.alien += 1
+            elif identity[1] <= self.last:
+                self.repeated += 1
+            else:
+                self.last = identity[1]
+                self.received += 1
+                fresh += 1
+
+    def faults(self) -> tuple[int, int, int]:
+        return self.torn, self.repeated, self.alien
+
+    def settle(self, seconds: float = 10.0) -> bool:
+        """Whether every frame sent has come back in time."""
+        return eventually(lambda: self.collect() == 0 and self.received == self.sent, seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+
+# ---- what is left ------------------------------------------------------------------------------------
+
+
+def namespaces_of(pid: int) -> set[str]:
+    """Inode names of a process's namespaces, as /proc tells them; empty where it may not be asked."""
+    found = set()
+    for name in ("user", "mnt", "net", "pid", "ipc"):
+        try:
+            found.add(os.readlink(f"/proc/{pid}/ns/{name}"))
+        except OSError:
+            return set()
+    return found
+
+
+def interfaces() -> set[str]:
+    """Names of the interfaces that this process's network namespace shows."""
+    return {name for _, name in socket.if_nameindex()}
+
+
+def mounts() -> set[str]:
+    """What is mounted where, as this process sees it."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return {" ".join(line.split()[2:5]) for line in lines}
+
+
+def files_under(*folders: Path) -> set[Path]:
+    return {path for folder in folders for path in folder.rglob("*")}
