@@ -100,7 +100,7 @@ enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame 
 }
 
 /* Copies and tags in one pass, then compares with the trailer, whose words are each loaded once. */
-static __attribute__((noinline)) enum ist_verdict take_tagged(struct ist_endpoint *e, void *dst, ist_u32 at)
+static __attribute__((__noinline__)) enum ist_verdict take_tagged(struct ist_endpoint *e, void *dst, ist_u32 at)
 {
     struct ist_rx *rx = &e->rx;
     struct ist_tagger t;

@@ -93,7 +93,7 @@ enum ist_verdict ist_append(struct ist_endpoint *e, const void *src, ist_u32 n)
     return IST_V_OK;
 }
 
-static __attribute__((noinline)) void write_trailer(struct ist_endpoint *e, ist_u8 *record, ist_u32 length, ist_u32 full,
+static __attribute__((__noinline__)) void write_trailer(struct ist_endpoint *e, ist_u8 *record, ist_u32 length, ist_u32 full,
                                                     const struct ist_meta *m)
 {
     struct ist_tx *tx = &e->tx;

@@ -105,8 +105,7 @@ static enum condition look(struct ist_endpoint *e, ist_u32 own, enum ist_verdict
 /* Why the link is not, or no longer, up: for us, for the counters, and for the peer to read. */
 static void note(struct ist_endpoint *e, enum ist_verdict reason)
 {
-    e->reason = reason;
-    e->count[reason] += reason != IST_V_OK;
+    ist_reason_set(e, reason, reason != IST_V_OK);
     ist_store(e->tx.own, IST_CTL_REFUSAL, reason);
 }
 

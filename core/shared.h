@@ -13,19 +13,19 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is little-endian and is not swapped");
 
-typedef ist_u32 ist_word __attribute__((may_alias));
+typedef ist_u32 ist_word __attribute__((__may_alias__));
 /* 16 bytes at any address: a vector register where there is one, two general registers elsewhere. */
-typedef ist_u64 ist_chunk __attribute__((vector_size(16), aligned(1), may_alias));
-typedef ist_u64 ist_w64 __attribute__((aligned(1), may_alias));
-typedef ist_u32 ist_w32 __attribute__((aligned(1), may_alias));
-typedef ist_u16 ist_w16 __attribute__((aligned(1), may_alias));
+typedef ist_u64 ist_chunk __attribute__((__vector_size__(16), __aligned__(1), __may_alias__));
+typedef ist_u64 ist_w64 __attribute__((__aligned__(1), __may_alias__));
+typedef ist_u32 ist_w32 __attribute__((__aligned__(1), __may_alias__));
+typedef ist_u16 ist_w16 __attribute__((__aligned__(1), __may_alias__));
 
 /* What runs once in a while stays out of the way of what runs once per frame. */
-#define IST_COLD __attribute__((noinline, cold))
+#define IST_COLD __attribute__((__noinline__, __cold__))
 #ifdef __OPTIMIZE_SIZE__
 #define IST_HOT static
 #else
-#define IST_HOT static inline __attribute__((always_inline))
+#define IST_HOT static inline __attribute__((__always_inline__))
 #endif
 
 #define IST_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
@@ -76,14 +76,23 @@ static inline void ist_fence(void)
 
 /* ---- private words that two threads of ours share --------------------------------------------------------- */
 
+/* Whoever sees a state sees what was settled before it: in RUN, the features that were agreed. */
 static inline ist_u32 ist_state_get(const struct ist_endpoint *e)
 {
-    return __atomic_load_n(&e->state, __ATOMIC_RELAXED);
+    return __atomic_load_n(&e->state, __ATOMIC_ACQUIRE);
 }
 
 static inline void ist_state_set(struct ist_endpoint *e, ist_u32 state)
 {
-    __atomic_store_n(&e->state, state, __ATOMIC_RELAXED);
+    __atomic_store_n(&e->state, state, __ATOMIC_RELEASE);
+}
+
+/* Both halves may find at once that the peer left: the reason is then either's, and the departure counts once or twice. */
+static inline void ist_reason_set(struct ist_endpoint *e, ist_u32 reason, ist_u32 more)
+{
+    ist_u64 *count = &e->count[reason];
+    __atomic_store_n(&e->reason, reason, __ATOMIC_RELAXED);
+    __atomic_store_n(count, __atomic_load_n(count, __ATOMIC_RELAXED) + more, __ATOMIC_RELAXED);
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------------------- */

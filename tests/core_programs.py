@@ -8,12 +8,14 @@ import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "tests/c"
 CORE = ROOT / "core"
+HOST = ROOT / "host"
 
 #: Both compilers of the project; a test that needs one and does not find it fails.
 COMPILERS = ("gcc", "clang")
@@ -22,6 +24,14 @@ WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werro
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 #: Puts the program in every load of shared memory (core/shared.h).
 HOOKED = "-DIST_TEST_HOOKS"
+
+
+class Defect(NamedTuple):
+    """One statement of the core, and what it becomes."""
+
+    file: str
+    was: str
+    becomes: str
 
 
 def compiler(*command: str) -> str:
@@ -37,16 +47,17 @@ def build(
     program: str | Path,
     *flags: str,
     cc: str = "gcc",
+    also: tuple[Path, ...] = (),
     instead: Path | None = None,
 ) -> Path:
-    """Links tests/c/`program`.c, or the file given, with the core; the executable.
+    """Links tests/c/`program`.c, or the file given, with the core and `also`; the executable.
 
     Objects lie in a folder of this test session by compiler and flags: the core is compiled once for each.
     `instead` stands in for the core's file of the same name; where it is a header, in each file that includes
     it (its guard keeps the original out). The executable then lies beside it.
     """
     source = program if isinstance(program, Path) else SOURCES / f"{program}.c"
-    command = (cc, "-D_GNU_SOURCE", *WARNINGS, *flags, f"-I{CORE}", f"-I{SOURCES}")
+    command = (cc, "-D_GNU_SOURCE", *WARNINGS, *flags, f"-I{CORE}", f"-I{HOST}", f"-I{SOURCES}")
     folder = factory.getbasetemp() / f"core-{hashlib.sha256(repr(command).encode()).hexdigest()[:12]}"
     folder.mkdir(exist_ok=True)
 
@@ -65,9 +76,24 @@ def build(
     executable = (instead.parent if instead else folder) / source.stem
     if not executable.exists():
         with ThreadPoolExecutor(2) as pool:
-            objects = [*pool.map(compiled, [source, *sorted(CORE.glob("*.c"))])]
+            objects = [*pool.map(compiled, [source, *also, *sorted(CORE.glob("*.c"))])]
         compiler(*command, *map(str, objects), "-o", str(executable))
     return executable
+
+
+def defective(
+    factory: pytest.TempPathFactory,
+    program: str,
+    defect: Defect,
+    *flags: str,
+    also: tuple[Path, ...] = (),
+) -> Path:
+    """The program over a core with one statement changed: the positive control of what it is to notice."""
+    text = (CORE / defect.file).read_text()
+    assert text.count(defect.was) == 1, f"{defect.file} no longer says {defect.was!r}"
+    broken = factory.mktemp("defect") / defect.file
+    broken.write_text(text.replace(defect.was, defect.becomes))
+    return build(factory, program, *flags, "-w", also=also, instead=broken)
 
 
 def run(program: Path, *arguments: str, stdin: str = "", timeout: float = 200) -> str:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from core_programs import COMPILERS, CORE, HOOKED, SANITIZED, SOURCES, build, run
+from core_programs import COMPILERS, HOOKED, SANITIZED, SOURCES, Defect, build, defective, run
 
 FLAGS = (*SANITIZED, "-O2", HOOKED)
 GEOMETRIES = re.findall(r'^    \{"(\w+)", \d', (SOURCES / "hostile.c").read_text(), re.MULTILINE)
@@ -60,15 +59,6 @@ def test_many_random_runs(seed: int, tmp_path_factory: pytest.TempPathFactory) -
 # ---- positive controls: each defence taken out is noticed ---------------------------------------
 
 
-class Defect(NamedTuple):
-    """One statement of the core, and what it becomes; the geometry whose cases have to notice."""
-
-    file: str
-    was: str
-    becomes: str
-    geometry: str = "plain"
-
-
 DEFECTS = {
     "head_range": Defect("check.h", "if (head - seen > ring - (seen - tail))", "if (0)"),
     "head_align": Defect("check.h", "if (UNALIGNED(head))", "if (0)"),
@@ -79,7 +69,7 @@ DEFECTS = {
     "length_overrun": Defect("check.h", "return *size > available ?", "return 0 ?"),
     "sequence": Defect("check.h", "if (*gap <= slack)", "if (1)"),
     "state_word": Defect("check.c", "IST_STATE_OF(word) < IST_STATES ?", "1 ?"),
-    "offload": Defect("check.c", "if ((agreed & IST_FEATURE_OFFLOAD) == 0)", "if (0)", "wrap"),
+    "offload": Defect("check.c", "if ((agreed & IST_FEATURE_OFFLOAD) == 0)", "if (0)"),
     "length_loaded_twice": Defect(
         "guard.c",
         "const ist_u32 length = rx->length;",
@@ -97,7 +87,7 @@ DEFECTS = {
     "no_progress": Defect("guard.c", "ist_u32 skipped = rx->head - rx->tail;", "ist_u32 skipped = 0;"),
     "counted_twice": Defect("guard.c", "e->count[why]++;", "e->count[why] += 2;"),
     "sleeps_on_a_dead_link": Defect("guard.c", " || ist_state_get(e) != IST_RUN;", ";"),
-    "tag_ignored": Defect("guard.c", "return differs == 0 ?", "return 1 ?", "crc"),
+    "tag_ignored": Defect("guard.c", "return differs == 0 ?", "return 1 ?"),
     "never_dead": Defect("session.c", "leave(e, IST_DEAD, why);", "e->count[why]++;"),
     "reads_back": Defect(
         "ring.c",
@@ -107,23 +97,19 @@ DEFECTS = {
         "    ist_copy_in(back, payload_of(e), full);\n"
         "    ist_tag_feed(&tx->tagger, back, full);\n"
         "    ist_tag_seal(&tx->tagger,",
-        "crc",
     ),
 }
 
 
+#: The geometry whose cases have to notice; for the others the first.
+NOTICED_BY = {"offload": "wrap", "tag_ignored": "crc", "reads_back": "crc"}
+
+
 @pytest.mark.parametrize("name", DEFECTS)
-def test_a_missing_defence_is_noticed(
-    name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    defect = DEFECTS[name]
-    text = (CORE / defect.file).read_text()
-    assert text.count(defect.was) == 1, f"{defect.file} no longer says {defect.was!r}"
-    broken = tmp_path / defect.file
-    broken.write_text(text.replace(defect.was, defect.becomes))
-    program = build(tmp_path_factory, "hostile", *FLAGS, "-w", instead=broken)
+def test_a_missing_defence_is_noticed(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    program = defective(tmp_path_factory, "hostile", DEFECTS[name], *FLAGS)
     with pytest.raises(pytest.fail.Exception) as first:
-        run(program, "--cut", "1", "--only", defect.geometry)
+        run(program, "--cut", "1", "--only", NOTICED_BY.get(name, GEOMETRIES[0]))
     case = re.search(r"replay: --case (\S+)", str(first.value))
     if case:  # the id replays that case alone; a defect that shows without any hostility has none
         with pytest.raises(pytest.fail.Exception, match=re.escape(case[1])):

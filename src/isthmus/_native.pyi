@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Protocol, Self, final
