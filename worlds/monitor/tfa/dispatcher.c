@@ -193,6 +193,7 @@ static uintptr_t on_ready(void *handle)
         return reply(handle, IST_SMC_DENIED);
     monitor.secure = SECURE_UP;
     spin_unlock(&monitor.lock);
+    power_setup();
     return start_normal();
 }
 
@@ -337,7 +338,6 @@ static int32_t setup(void)
     set_interrupt_rm_flag(flags, NON_SECURE);
     if (register_interrupt_type_handler(INTR_TYPE_S_EL1, on_secure_interrupt, flags) != 0)
         return -1;
-    power_setup();
     bl31_set_next_image_type(SECURE); /* it comes first; Linux is started by its READY */
     return 0;
 }

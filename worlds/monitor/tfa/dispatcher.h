@@ -7,7 +7,7 @@
 
 /* The Secure world runs on this core. */
 bool dispatcher_at_home(void);
-/* Refuses to take the Secure world's core away. */
+/* From now on PSCI does not take the Secure world's core away. After PSCI's own set-up. */
 void power_setup(void);
 
 #endif
