@@ -16,6 +16,7 @@ A mistake is one ConfigError whose line names the file, the key and both parties
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from itertools import combinations
@@ -33,6 +34,8 @@ ADDRESS_LIMIT = 1 << 32  # what the Secure world's tables span
 SGI, PPI, SPI = range(8, 16), range(16, 32), range(32, 1020)  # SGI 0..7 belong to the Normal world
 CORES_MAX = 8
 DEFAULT = "qemu-virt.toml"
+_NAME = re.compile(r"[a-z0-9_]+")
+_OPTION = re.compile(r"[A-Z][A-Z0-9_]*=[A-Za-z0-9_./-]*")
 
 
 class Region(common._Table, frozen=True):
@@ -109,6 +112,28 @@ class Monitor(common._Table, frozen=True):
     insecure_test_key: bool = False
 
 
+class Boot(common._Table, frozen=True):
+    """Where Linux and its initramfs are put, in the Normal world's memory."""
+
+    kernel: int
+    initramfs: int
+
+
+class Firmware(common._Table, frozen=True):
+    """How TF-A is built: its platform, make variables, and where the FIP begins in the flash image."""
+
+    platform: str
+    options: tuple[str, ...]
+    fip: int
+
+
+class Emulator(common._Table, frozen=True):
+    """What QEMU is to play: arguments of -machine and -cpu."""
+
+    machine: str
+    cpu: str
+
+
 class Server(common._Table, frozen=True):
     """The network work: below every task, at most `cost_us` in each `period_us`."""
 
@@ -133,14 +158,16 @@ class TrustZone(common.Board, frozen=True, kw_only=True):
     """One machine with TrustZone."""
 
     kind: Literal["trustzone"]  # type: ignore[assignment]
-    platform: str
     secure: Secure
     memory: Memory
     buffer: Buffer
     device: Devices
     interrupt: Interrupt
     core: Core
+    boot: Boot
+    firmware: Firmware
     monitor: Monitor
+    emulator: Emulator | None = None  # a board of silicon has none
 
     def buffer_region(self, role: Literal["normal", "secure"]) -> Region:
         """The whole pages of the buffer that `role` writes: what is registered, mapped and compared."""
@@ -229,6 +256,8 @@ class _Check(common._Check):
         self.window(b)
         self.interrupts(b.interrupt)
         self.cores(b)
+        self.boot(b)
+        self.firmware(b.firmware)
         self.monitor(b.monitor)
         self.schedule(b.secure)
 
@@ -286,15 +315,32 @@ class _Check(common._Check):
                 self.fail(f"core.normal[{n}]", f"core {core} is named twice")
         self.within("core.secure", b.core.secure, 0, CORES_MAX - 1)
         if b.core.secure not in b.core.normal:
-            self.fail(
-                "core.secure",
-                f"core {b.core.secure} is not in core.normal: a core of its own is not supported",
-            )
+            self.fail("core.secure", f"core {b.core.secure} is not in core.normal {list(b.core.normal)}")
 
     def tasks(self, tasks: tuple[common.Task, ...]) -> None:
         if len(tasks) != 1:
             self.fail("secure.task", f"the runtime runs exactly one periodic task, not {len(tasks)}")
         super().tasks(tasks)
+
+    def boot(self, b: TrustZone) -> None:
+        for key, at in (("kernel", b.boot.kernel), ("initramfs", b.boot.initramfs)):
+            place = Region(at, PAGE)
+            if not b.memory.normal.holds(place):
+                self.fail(f"boot.{key}", f"{at:#x} is not within memory.normal {b.memory.normal}")
+            if b.memory.window.overlaps(place):
+                self.fail(f"boot.{key}", f"{at:#x} is within memory.window {b.memory.window}")
+        if b.boot.kernel % (2 << 20):
+            self.fail("boot.kernel", f"{b.boot.kernel:#x} is not a multiple of 2 MiB")
+        if b.boot.initramfs <= b.boot.kernel:
+            self.fail("boot.initramfs", f"{b.boot.initramfs:#x} is not above boot.kernel {b.boot.kernel:#x}")
+
+    def firmware(self, f: Firmware) -> None:
+        if not _NAME.fullmatch(f.platform):
+            self.fail("firmware.platform", f"{f.platform!r} is not a name of one of TF-A's platforms")
+        for i, option in enumerate(f.options):
+            if not _OPTION.fullmatch(option):
+                self.fail(f"firmware.options[{i}]", f"{option!r} is not NAME=value")
+        self.within("firmware.fip", f.fip, PAGE, 1 << 26)
 
     def monitor(self, m: Monitor) -> None:
         self.within("monitor.doorbells_per_second", m.doorbells_per_second, 1, 10_000_000)
