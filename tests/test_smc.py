@@ -8,23 +8,10 @@ import subprocess
 import uuid
 from pathlib import Path
 
-SMC = Path(__file__).parent.parent / "core" / "smc.h"
+from smc_numbers import SMC, values
+
 FUNCTION = re.compile(r"^#define (IST_SMC_\w+) (0x[8c]7[0-9a-f]{6})(?=\s|$)", re.MULTILINE)
 GENERAL = {"IST_SMC_CALL_COUNT", "IST_SMC_UID", "IST_SMC_REVISION"}
-
-
-def values() -> dict[str, int]:
-    """Every number of the header, as the preprocessor and a C expression see it."""
-    text = SMC.read_text()
-    names = re.findall(r"^#define (IST_\w+) (?=\S)", text, re.MULTILINE)
-    lines = subprocess.run(
-        ["cc", "-E", "-P", "-include", str(SMC), "-"],
-        input="\n".join(f'"{name}" {name}' for name in names),
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    ).stdout
-    return {name: int(value.strip(), 0) for name, value in re.findall(r'^"(\w+)" (.+)$', lines, re.MULTILINE)}
 
 
 def functions() -> dict[str, int]:

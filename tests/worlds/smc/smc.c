@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR GPL-2.0
 /* smc.c - attacker K's hand: any call to the monitor, from Linux's kernel.
  *
  *     echo "0xc7000003 0 1" > /sys/kernel/debug/isthmus_smc    function, then up to six arguments
@@ -67,5 +67,5 @@ static void __exit stop(void)
 
 module_init(start);
 module_exit(stop);
-MODULE_LICENSE("GPL");
+MODULE_LICENSE("Dual MIT/GPL");
 MODULE_DESCRIPTION("any call to the monitor, for tests");
