@@ -34,9 +34,9 @@ class Defect(NamedTuple):
     becomes: str
 
 
-def compiler(*command: str) -> str:
-    """Runs a compiler or binary tool; its standard output, or a failed test that shows what it said."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def compiler(*command: str, folder: Path | None = None) -> str:
+    """Runs a compiler or binary tool in `folder`; its standard output, or a failed test with what it said."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.fail(f"{' '.join(command)}\n{done.stderr}", pytrace=False)
     return done.stdout
@@ -86,6 +86,7 @@ def defective(
     program: str,
     defect: Defect,
     *flags: str,
+    cc: str = "gcc",
     also: tuple[Path, ...] = (),
 ) -> Path:
     """The program over a core with one statement changed: the positive control of what it is to notice."""
@@ -93,7 +94,7 @@ def defective(
     assert text.count(defect.was) == 1, f"{defect.file} no longer says {defect.was!r}"
     broken = factory.mktemp("defect") / defect.file
     broken.write_text(text.replace(defect.was, defect.becomes))
-    return build(factory, program, *flags, "-w", also=also, instead=broken)
+    return build(factory, program, *flags, "-w", cc=cc, also=also, instead=broken)
 
 
 def run(program: Path, *arguments: str, stdin: str = "", timeout: float = 200) -> str:

@@ -118,6 +118,11 @@ class RawTraffic:
     def faults(self) -> tuple[int, int, int]:
         return self.torn, self.repeated, self.alien
 
+    def exchange(self) -> int:
+        """Sends one; how many have come back since."""
+        self.send(1)
+        return self.collect()
+
     def settle(self, seconds: float = 10.0) -> bool:
         """Whether every frame sent has come back in time."""
         return eventually(lambda: self.collect() == 0 and self.received == self.sent, seconds)

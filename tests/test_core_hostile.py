@@ -17,6 +17,7 @@ import pytest
 from core_programs import COMPILERS, HOOKED, SANITIZED, SOURCES, Defect, build, defective, run
 
 FLAGS = (*SANITIZED, "-O2", HOOKED)
+QUICK = ("-g", "-O1", "-fsanitize=address", HOOKED)
 GEOMETRIES = re.findall(r'^    \{"(\w+)", \d', (SOURCES / "hostile.c").read_text(), re.MULTILINE)
 
 
@@ -46,7 +47,7 @@ def test_every_change_at_every_load_uncut(cc: str, tmp_path_factory: pytest.Temp
 
 @pytest.mark.parametrize("cc", COMPILERS)
 def test_random_runs(cc: str, seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    run(build(tmp_path_factory, "hostile", *FLAGS, cc=cc), "--random", "30000", "--seed", str(seed))
+    run(build(tmp_path_factory, "hostile", *FLAGS, cc=cc), "--random", "20000", "--seed", str(seed))
 
 
 @pytest.mark.slow
@@ -107,7 +108,7 @@ NOTICED_BY = {"offload": "wrap", "tag_ignored": "crc", "reads_back": "crc"}
 
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_missing_defence_is_noticed(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    program = defective(tmp_path_factory, "hostile", DEFECTS[name], *FLAGS)
+    program = defective(tmp_path_factory, "hostile", DEFECTS[name], *QUICK)
     with pytest.raises(pytest.fail.Exception) as first:
         run(program, "--cut", "1", "--only", NOTICED_BY.get(name, GEOMETRIES[0]))
     case = re.search(r"replay: --case (\S+)", str(first.value))

@@ -293,7 +293,11 @@ def test_links_lead_somewhere(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_named_files_exist(document: str) -> None:
-    """`core/abi.h` in a text is a claim like any other; a test that THREATS names has to be there."""
+    """`core/abi.h` in a text is a claim like any other, and so is `tests/c/unit_ring.c: name_of_a_test`."""
     folders = "core|host|worlds|boards|src|tests|tools|docs"
-    names = re.findall(rf"`((?:{folders})/[\w./*-]*)`", (ROOT / document).read_text())
-    assert [name for name in names if not list(ROOT.glob(name.rstrip("/")))] == []
+    missing = []
+    for name, test in re.findall(rf"`((?:{folders})/[\w./*-]*)(?:: (\w+))?`", (ROOT / document).read_text()):
+        found = list(ROOT.glob(name.rstrip("/")))
+        if not found or (test and not any(re.search(rf"\b{test}\b", p.read_text()) for p in found)):
+            missing.append(f"{name} {test}".rstrip())
+    assert missing == []

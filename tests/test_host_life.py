@@ -345,6 +345,9 @@ def test_a_world_that_declares_the_channel_dead_gets_a_new_epoch(tmp_path: Path)
     machine = HostMachine(programs={"normal": frame_pump(), "secure": bad_world(tmp_path, "dies_attached")})
     with pytest.raises(EnvironmentProblem, match="DEAD"):
         machine.start(2)
+    attached = [event for event in machine.events if event.what == "attached"]
+    assert 2 <= len(attached) <= 9  # 10, 20, 40, ... ms: not one after the other
+    assert len({event.detail for event in attached}) == len(attached)
 
 
 def test_a_program_that_is_missing(tmp_path: Path) -> None:
@@ -425,6 +428,7 @@ def test_a_forked_child_keeps_nothing_alive(machine: HostMachine) -> None:
     """Else a child that lives on would keep both worlds up after the supervisor's death."""
     pid = os.fork()
     if pid == 0:
+        signal.alarm(20)  # rather than wait for an answer that nobody gives
         status = 1
         try:
             links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd != "3"]

@@ -82,7 +82,7 @@ class Channel(_Table, frozen=True):
 class Budget(_Table, frozen=True):
     """What a world spends on its peer's frames: per step of its loop, and over time (0 = no rate)."""
 
-    step_frames: int = 64
+    step_frames: int = 32
     step_bytes: int = 98304
     frames_per_second: int = 0
     burst_frames: int = 64

@@ -46,7 +46,11 @@ __attribute__((format(printf, 3, 4), noreturn, unused)) static void fail_at(cons
     va_end(args);
     fprintf(stderr, "%s%s\n", test_case[0] ? "\nreplay: --case " : "", test_case);
     fflush(NULL);
+#ifdef HARNESS_ABORTS
+    abort();
+#else
     _Exit(1);
+#endif
 }
 
 #define CHECK(condition)                                            \

@@ -52,7 +52,7 @@ def main(seed: int, rounds: int, number: int, longest: float, argv: list[str]) -
         said = process.stderr.read() if process.stderr and not left else ""
         took = time.monotonic() - begun
         print(f"{i}: after {after:.4f} s, clean {took:.3f} s later, left {left}, said {said!r}", flush=True)
-        if left or (number != signal.SIGKILL and said):
+        if left or "isthmus/cli/app.py" in said or "isthmus/host/" in said:  # a traceback of ours
             bad += 1
             for pid in left:
                 os.kill(pid, signal.SIGKILL)

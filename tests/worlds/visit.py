@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Brings the host machine up, looks around, kills both worlds once: what an ordinary user can do. Arguments: the programs."""
+"""Brings the host machine up, looks around, kills both worlds once. Arguments: the programs."""
 
 from __future__ import annotations
 

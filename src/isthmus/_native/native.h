@@ -34,7 +34,7 @@
 #define HELD_SPIN_NS 3000u    /* how long a spin may keep the interpreter's lock */
 #define SLICE_NS 20000u       /* how long a wait without a descriptor lets others run */
 #define BATCH_MAX 256         /* frames in one batch call */
-#define REFUSALS_A_LOOK 64    /* bad frames in a row after which a call looks at the clock and at signals */
+#define REFUSALS_A_LOOK 64    /* bad frames after which a call looks at the clock and at signals */
 
 struct module_state {
     PyTypeObject *buffer_type, *endpoint_type, *reservation_type;
@@ -156,7 +156,7 @@ enum outcome {
 struct patience {
     uint64_t deadline; /* FOREVER, or ns of ist_now(); 0 = do not wait */
     int spun;          /* the spin is over: sleep now */
-    uint32_t refused;  /* bad frames in a row */
+    uint32_t refused;  /* bad frames since the last look at anything else */
 };
 
 /* Reads a timeout in seconds (None = for ever, 0 = do not wait). 0, or -1 with an exception. */

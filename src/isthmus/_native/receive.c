@@ -9,6 +9,8 @@ static enum ist_verdict look(Endpoint *e, uint32_t *length)
 {
     struct ist_endpoint *ep = &e->core->ep;
     struct ist_frame frame;
+    if (e->rx.told != e->ends) /* the caller hears of it before it gets frames of another session */
+        return IST_V_DOWN;
     if (ep->rx.length != 0) { /* it did not fit the last caller's buffer */
         *length = ep->rx.length;
         return IST_V_OK;
@@ -31,29 +33,36 @@ static int refused(const Endpoint *e, enum ist_verdict v)
 static enum outcome next_frame(Endpoint *e, struct patience *p, uint32_t *length)
 {
     for (;;) {
+        if (p->refused >= REFUSALS_A_LOOK) {
+            const enum outcome o = wait_past_rubbish(e, p);
+            if (o != AGAIN)
+                return o;
+        }
         const enum ist_verdict v = look(e, length);
-        enum outcome o = AGAIN;
         if (v == IST_V_OK)
             return DONE;
-        if (!refused(e, v))
-            o = wait_rx(e, p, v);
-        else if (++p->refused % REFUSALS_A_LOOK == 0)
-            o = wait_past_rubbish(e, p);
-        if (o != AGAIN)
-            return o;
+        if (refused(e, v)) {
+            p->refused++;
+        } else {
+            const enum outcome o = wait_rx(e, p, v);
+            if (o != AGAIN)
+                return o;
+        }
     }
 }
 
 /* The next frame if it is there, for the rest of a batch. */
 static int another_frame(Endpoint *e, struct patience *p, uint32_t *length)
 {
-    for (;;) {
+    while (p->refused < REFUSALS_A_LOOK) {
         const enum ist_verdict v = look(e, length);
         if (v == IST_V_OK)
             return 1;
-        if (!refused(e, v) || ++p->refused >= REFUSALS_A_LOOK)
+        if (!refused(e, v))
             return 0;
+        p->refused++;
     }
+    return 0;
 }
 
 /* Copies the frame in hand. 1, or 0 where the copy's tag does not match: look for the next one. */

@@ -242,14 +242,14 @@ static enum outcome take_room(Reservation *r, Endpoint *e, uint32_t length, stru
 {
     struct ist_endpoint *ep = &e->core->ep;
     for (;;) {
-        enum ist_verdict v = e->hung_up ? IST_V_DOWN : ist_reserve(ep, length, NULL);
+        const int tell = e->hung_up || e->tx.told != e->ends;
+        const enum ist_verdict v = tell ? IST_V_DOWN : ist_reserve(ep, length, NULL);
         if (v == IST_V_OK)
             break;
-        const int counted = !e->hung_up;
         const enum outcome o = wait_tx(e, p, length);
         if (o != AGAIN)
             return o;
-        if (counted && ep->count[v] != 0)
+        if (!tell && ep->count[v] != 0)
             ep->count[v]--; /* waited for, not dropped */
     }
     r->place = ist_place(ep);

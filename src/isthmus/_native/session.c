@@ -51,7 +51,9 @@ void ep_raise_down(Endpoint *e)
     const enum ist_verdict why = (enum ist_verdict)ep->reason;
     PyObject *type = e->hung_up ? state->peer_dead : state->link_down;
     PyObject *value = why == IST_V_OK
-                          ? Py_BuildValue("ss", e->hung_up ? "peer is gone" : "link has no session", "")
+                          ? Py_BuildValue("ss", e->hung_up                           ? "peer is gone"
+                                              : ist_link_state(ep) == IST_RESET ? "link has no session"
+                                                                                : "the session ended", "")
                           : Py_BuildValue("Ns", PyUnicode_FromFormat("link is down: %s", ist_text_of(why)),
                                           ist_verdict_name(why));
     if (value) {

@@ -359,6 +359,7 @@ enum outcome wait_up(Endpoint *e, struct patience *p)
 
 enum outcome wait_past_rubbish(Endpoint *e, struct patience *p)
 {
+    p->refused = 0;
     if (PyErr_CheckSignals() < 0)
         return FAILED;
     step_aside(0);

@@ -19,7 +19,7 @@ SLOTS = 256  # each way; the rings of fixed slots
 RECORD_HEADER = 16  # bytes, and the alignment of a record
 
 METRICS = ("rtt_p50", "rtt_p99", "frames", "bits", "cpu")
-UNITS = {"rtt_p50": "us", "rtt_p99": "us", "frames": "1/s", "bits": "bit/s", "cpu": "s/1e6 frames"}
+UNITS = {"rtt_p50": "us", "rtt_p99": "us", "frames": "1/s", "bits": "bit/s", "cpu": "s per million frames"}
 
 Mode = Literal["spin", "adaptive", "sleep"]
 

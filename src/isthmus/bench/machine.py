@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import resource
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from isthmus.errors import EnvironmentProblem
 
-__all__ = ["describe", "pick_processors", "steal_seconds"]
+__all__ = ["TICK", "Taken", "describe", "pick_processors", "processor_seconds", "watch"]
+
+TICK = 1.0 / os.sysconf("SC_CLK_TCK")  # seconds
 
 
 def siblings(cpu: int) -> str:
@@ -35,13 +39,40 @@ def pick_processors(allowed: Iterable[int] | None = None) -> tuple[int, int]:
     return first, second
 
 
-def steal_seconds(cpus: Iterable[int], stat: str | None = None) -> float:
-    """Time that the hypervisor took from `cpus` since boot; resolution is the kernel's tick of 10 ms."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Processor time in seconds, of some processors together. The kernel counts in ticks, mostly of 10 ms."""
+
+    stolen: float  # by the hypervisor
+    foreign: float  # by programs other than this process and its children that have ended
+
+
+def processor_seconds(cpus: Iterable[int], stat: str | None = None) -> tuple[float, float]:
+    """Since boot: what programs used of `cpus` (interrupts left out), what the hypervisor took."""
     wanted = {f"cpu{cpu}" for cpu in cpus}
     text = Path("/proc/stat").read_text() if stat is None else stat
-    fields = (line.split() for line in text.splitlines())
-    ticks = sum(int(f[8]) for f in fields if f and f[0] in wanted and len(f) > 8)
-    return ticks / os.sysconf("SC_CLK_TCK")
+    fields = [[int(x) for x in f[1:]] for f in map(str.split, text.splitlines()) if f and f[0] in wanted]
+    busy = sum(user + nice + system for user, nice, system, *_ in fields)
+    stolen = sum(f[7] for f in fields if len(f) > 7)
+    return busy * TICK, stolen * TICK
+
+
+def own_seconds() -> float:
+    """Processor time of this process and of its children that have ended, with theirs."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(u.ru_utime + u.ru_stime for u in usages)
+
+
+def watch(cpus: Collection[int]) -> Callable[[], Taken]:
+    """Begins to watch. The result, called when every child has ended, says what was taken from `cpus`."""
+    busy, stolen = processor_seconds(cpus)
+    own = own_seconds()
+
+    def taken() -> Taken:
+        busy_now, stolen_now = processor_seconds(cpus)
+        return Taken(stolen_now - stolen, max(0.0, busy_now - busy - (own_seconds() - own)))
+
+    return taken
 
 
 def describe() -> dict[str, str]:

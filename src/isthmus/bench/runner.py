@@ -23,7 +23,7 @@ from typing import Any
 
 from isthmus.bench import veth
 from isthmus.bench.cases import RING_BYTES, SLOTS, Case
-from isthmus.bench.machine import steal_seconds
+from isthmus.bench.machine import TICK, Taken, watch
 from isthmus.bench.rounds import Broken, Job, Missing, Sample
 
 __all__ = ["Durations", "Runner", "disturbance"]
@@ -34,9 +34,11 @@ PYTHON_ENDS = Path(__file__).with_name("ends.py")
 GRACE_SECONDS = 12.0  # beyond the run itself, before it counts as stuck
 PINGPONG_US = 20_000  # of the ping-pong beside a run whose ends are in Python
 
-# What a run may lose and still count.
-LOST_MOST = 0.05  # part of a spinning end's time on the processor
-STEAL_MOST = 0.02  # part of the run's time on both processors, and never less than one tick of the kernel's
+# What a run may lose and still count, as parts of its time.
+LOST_MOST = 0.05  # of a spinning end's time on its processor
+STEAL_MOST = 0.02  # of both processors, by the hypervisor
+FOREIGN_MOST = 0.05  # of both processors, by other programs; ends that sleep do not notice otherwise
+LEAST_TICKS = 2  # the two above are counted in ticks of the kernel's; fewer than these say nothing
 SWITCHES_MOST = 200.0  # involuntary context switches per second and end
 
 
@@ -53,13 +55,14 @@ class Durations:
         return (self.warm + self.rtt + self.rewarm + self.flood) / 1e6
 
 
-def disturbance(result: dict[str, Any], case: Case, stolen: float, elapsed: float) -> str:
-    """Why a run does not count, or nothing. `stolen` and `elapsed` in seconds, of both processors
-    together.
-    """
-    tick = 1.0 / os.sysconf("SC_CLK_TCK")
-    if stolen > max(STEAL_MOST * elapsed, tick):
-        return f"the hypervisor took {stolen / elapsed:.0%} of the time"
+def disturbance(result: dict[str, Any], case: Case, taken: Taken, elapsed: float) -> str:
+    """Why a run does not count, or nothing. `elapsed`: seconds that both processors had together."""
+    for seconds, most, who in (
+        (taken.stolen, STEAL_MOST, "the hypervisor"),
+        (taken.foreign, FOREIGN_MOST, "other programs"),
+    ):
+        if seconds > max(most * elapsed, LEAST_TICKS * TICK):
+            return f"{who} took {seconds / elapsed:.0%} of the processors"
     for phase, end in itertools.product(("rtt", "flood"), (0, 1)):
         meters = result.get(f"{phase}_meter")
         if meters is None or meters[end]["wall_s"] <= 0:
@@ -90,14 +93,13 @@ class Runner:
 
     def __call__(self, job: Job) -> Sample:
         """Raises Missing or Broken."""
-        before, start = steal_seconds(self.cpus), time.monotonic()
+        taken, start = watch(self.cpus), time.monotonic()
         result = self._python(job) if job.case.api == "python" else self._c(job, self.durations)
         elapsed = time.monotonic() - start
-        stolen = steal_seconds(self.cpus) - before
         return Sample(
             values={k: float(v) for k, v in result.items() if isinstance(v, int | float)},
             pingpong_us=float(result["pingpong_us"]),
-            disturbed=disturbance(result, job.case, stolen, elapsed * len(self.cpus)),
+            disturbed=disturbance(result, job.case, taken(), elapsed * len(self.cpus)),
         )
 
     def close(self) -> None:

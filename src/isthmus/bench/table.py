@@ -57,9 +57,9 @@ def measured(rows: list[Row]) -> Table:
 
 
 def reasons(rows: list[Row]) -> list[RenderableType]:
-    """Why a value is not there, once per case and size."""
-    found = {(r.case, r.frame_bytes): f"{r.status}: {r.reason}" for r in rows if r.status != "ok"}
-    return [Text(f"{case} {size or ''}  {text}", style="yellow") for (case, size), text in found.items()]
+    """Why values are not there, once per case."""
+    found = {r.case: f"{r.status}: {r.reason}" for r in rows if r.status != "ok"}
+    return [Text(f"{case}  {text}", style="yellow") for case, text in found.items()]
 
 
 def judged(goals: list[Goal]) -> Table:

@@ -10,7 +10,6 @@ import mmap
 import os
 import struct
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,8 +47,8 @@ class Rest:
     def delivered(self, receiver: World) -> int:
         return int(self.reports[receiver]["counters"]["OK"])
 
-    def refused(self, receiver: World) -> Counter[str]:
-        return Counter({name: int(self.reports[receiver]["counters"][name]) for name in REFUSALS})
+    def refused(self, receiver: World) -> dict[str, int]:
+        return {name: int(self.reports[receiver]["counters"][name]) for name in REFUSALS}
 
 
 def frames_between(buffer: bytes, ring_bytes: int, tail: int, head: int, trailer: int) -> int:
@@ -113,12 +112,12 @@ class Balance:
 
     accepted: int = 0
     delivered: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: Mapping[str, int] = field(default_factory=dict)  # by verdict, those that moved
     in_flight: int = 0
 
     @property
     def unexplained(self) -> int:
-        return abs(self.accepted - self.delivered - self.refused.total() - self.in_flight)
+        return abs(self.accepted - self.delivered - sum(self.refused.values()) - self.in_flight)
 
     def __str__(self) -> str:
         named = "".join(f", {n:,} {name}" for name, n in self.refused.items())
@@ -132,10 +131,12 @@ def balance(since: Rest | None, until: Rest) -> dict[World, Balance]:
         raise LinkDown("the session ended between two looks at the counters")
     found = {}
     for sender, receiver in DIRECTIONS:
+        before = since.refused(receiver) if since else dict.fromkeys(REFUSALS, 0)
+        refused = {name: n - before[name] for name, n in until.refused(receiver).items() if n != before[name]}
         found[receiver] = Balance(
             until.accepted(sender) - (since.accepted(sender) if since else 0),
             until.delivered(receiver) - (since.delivered(receiver) if since else 0),
-            until.refused(receiver) - (since.refused(receiver) if since else Counter()),
+            refused,
             until.in_flight[sender] - (since.in_flight[sender] if since else 0),
         )
     return found

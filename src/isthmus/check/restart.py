@@ -19,7 +19,7 @@ from isthmus.check.rows import Row, missing, row
 from isthmus.errors import LinkDown
 from isthmus.host import HostMachine, World
 
-__all__ = ["KILLS", "RECOVERY_MAX_S", "Campaign", "campaign", "rows"]
+__all__ = ["KILLS", "RECOVERY_MAX_S", "Campaign", "Kill", "campaign", "rows"]
 
 KILLS = 3  # of each world
 SETTLE_S = 0.25  # of traffic before the first kill and after each
@@ -27,11 +27,22 @@ RECOVERY_MAX_S = 1.0
 ECHO_PORT, HTTP_PORT, FLOOD_PORT = 7, 80, 5001
 
 
+@dataclass(frozen=True)
+class Kill:
+    """Asked for at `asked`; at `dead` the world was certainly dead. A frame sent in between may still
+    have passed.
+    """
+
+    world: World
+    asked: float
+    dead: float
+
+
 @dataclass
 class Campaign:
     """What a series of kills has shown. Times are of the monotonic clock, in seconds."""
 
-    kills: list[tuple[World, float]] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
     passed: list[tuple[float, float]] = field(default_factory=list)  # frames that came back: sent, arrived
     sent: int = 0
     torn: int = 0  # seen by the Normal world
@@ -46,10 +57,10 @@ class Campaign:
     def recoveries(self, world: World) -> list[float]:
         """One per kill; infinite where frames did not pass again."""
         found = []
-        for killed, at in self.kills:
-            if killed == world:
-                first = min((arrived for sent, arrived in self.passed if sent > at), default=None)
-                found.append(float("inf") if first is None else first - at)
+        for kill in self.kills:
+            if kill.world == world:
+                first = min((arrived for sent, arrived in self.passed if sent > kill.dead), default=None)
+                found.append(float("inf") if first is None else first - kill.asked)
         return found
 
 
@@ -61,8 +72,9 @@ def count_raw(machine: HostMachine, found: Campaign) -> None:
 
 
 def kill(machine: HostMachine, world: World, found: Campaign) -> None:
-    found.kills.append((world, time.monotonic()))
+    asked = time.monotonic()
     machine.kill(world)
+    found.kills.append(Kill(world, asked, time.monotonic()))
     machine.wait_up()
 
 

@@ -87,8 +87,12 @@ def command(
         raise click.UsageError(f"--only: none of these cases runs on --machine {common.machine}")
     say(f"bench: seed {options.seed}")
     teller = Teller(len(jobs_of(options)), options.most_rounds, common.verbose)
-    with teller.bar:
-        result = run(options, began=teller)
+    try:
+        with teller.bar:
+            result = run(options, began=teller)
+    except KeyboardInterrupt:
+        say("bench: interrupted")
+        raise
     fields = {f: getattr(result, f) for f in result.__struct_fields__ if f not in ("machine", "rows")}
     write_document(common, "bench", result.rows, **fields)
     if common.json_file != "-":

@@ -6,9 +6,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -68,26 +69,34 @@ def _stay(machine: HostMachine, seconds: float | None) -> None:
 
 
 def _run_inside(machine: HostMachine, argv: tuple[str, ...]) -> int:
-    with machine.popen(argv) as process, _signals_for(process.send_signal):
-        return process.wait()
+    """While the command runs, what asks us to end asks the command instead, and its status is ours. A
+    terminal's Ctrl-C reaches it without us."""
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        if process is None:
+            early.append(number)
+        elif number != signal.SIGINT or not _in_foreground():
+            process.send_signal(number)
+
+    with _handled_by(forward):
+        process = machine.popen(argv)
+        with process:
+            for number in early:
+                process.send_signal(number)
+            return process.wait()
 
 
 @contextlib.contextmanager
-def _signals_for(send: Any) -> Iterator[None]:
-    """While a command runs, what asks us to end asks the command instead; its status is then ours. A
-    terminal's Ctrl-C has reached it already."""
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGINT or not _in_foreground():
-            send(number)
-
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, forward) for number in numbers}
+    before = {n: signal.signal(n, handler) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _in_foreground() -> bool:

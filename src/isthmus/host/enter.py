@@ -3,8 +3,8 @@
 
 A program of its own, never imported. It joins namespaces by inherited descriptors (user,mnt,net,ipc,pid) and
 forks, because only a child is in the joined PID namespace; the child becomes the command, with the caller's
-standard streams, session and controlling terminal. The exit status is env(1)'s: 126 cannot be executed, 127 not
-found, 128+n ended by signal n. 125: the namespaces are gone.
+standard streams, session and controlling terminal. The exit status is env(1)'s: 126 cannot be executed, 127
+not found, 128+n ended by signal n. 125: the namespaces are gone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+SI_KERNEL = 0x80
 KINDS = {"USER": 0x10000000, "MNT": 0x20000, "NET": 0x40000000, "IPC": 0x8000000, "PID": 0x20000000}
+
+# Blocked by our parent already when it started us: not even our own start can be interrupted half-way.
+WATCHED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -33,8 +37,11 @@ def become(argv: list[str], parent_alive: int) -> int:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if select.select([parent_alive], [], [], 0)[0]:  # end of file: it died before the line above took effect
         return 125
-    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
         signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # nohup(1) and a shell's & mean it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
@@ -43,16 +50,21 @@ def become(argv: list[str], parent_alive: int) -> int:
 
 
 def wait(pid: int) -> int:
-    """Waits for the command; what would end us ends it instead."""
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)  # the terminal sends them to the command too
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda n, _: os.kill(pid, n))
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return code if code >= 0 else 128 - code
+    """Waits for the command; a signal that somebody sends us ends it instead. What the terminal sends, it
+    sends to the command too."""
+    while True:
+        info = signal.sigwaitinfo(WATCHED)
+        if info.si_signo == signal.SIGCHLD:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code
+        elif info.si_code != SI_KERNEL:
+            os.kill(pid, info.si_signo)
 
 
 def main(namespaces: str, directory: str, argv: list[str]) -> int:
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     try:
         with_path = os.path.realpath(directory)  # the mount namespace has a working directory of its own
         join([int(fd) for fd in namespaces.split(",")])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -199,6 +200,7 @@ class HostMachine:
         """The same as a subprocess.Popen; its returncode is as run()'s result. Killing it kills the
         command."""
         namespaces = self._wait(self._namespace_fds())
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
         try:
             return subprocess.Popen(
                 [*INTERPRETER, str(HERE / "enter.py"), ",".join(map(str, namespaces)), cwd or ".", *argv],
@@ -210,6 +212,7 @@ class HostMachine:
                 text=text,
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for fd in namespaces:
                 os.close(fd)
 
@@ -222,13 +225,13 @@ class HostMachine:
 
     @property
     def events(self) -> list[Event]:
-        """The last 1,000 or so events, oldest first (a copy)."""
-        return list(self._live.events)
+        """The last 1,000 or so events, oldest first (a copy). Kept when the machine is closed."""
+        return list(self._supervisor.events) if self._supervisor is not None else []
 
     @property
     def restarts(self) -> list[Restart]:
-        """Every restart that is complete, oldest first (a copy)."""
-        return list(self._live.restarts)
+        """Every restart that is complete, oldest first (a copy). Kept when the machine is closed."""
+        return list(self._supervisor.restarts) if self._supervisor is not None else []
 
     # ---- between the caller's threads and the supervisor's ----------------------------------------------
 

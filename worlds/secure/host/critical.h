@@ -8,7 +8,10 @@
  *            between the release and the start; never more than the time that passed
  *   kernel   the rest of that time: Linux, or a hypervisor beneath it, did not run us
  *
- * A period is missed by us when ours + the task's own processor time exceed D. All times in nanoseconds. */
+ * A period is missed by us when ours + the task's own processor time exceed D.
+ *
+ * Most kernels charge an interrupt to the thread that it happens to hit. The task looks at its time about every
+ * microsecond of its work, so that such a jump is seen and not taken for its own. All times in nanoseconds. */
 #ifndef ISTHMUS_CRITICAL_H
 #define ISTHMUS_CRITICAL_H
 

@@ -31,9 +31,8 @@ uint16_t isthmus_chksum(const void *data, int length)
         a += word_at(rest);
     }
     a += b;
-    a = (a & 0xffffffffu) + (a >> 32);
-    a = (a & 0xffffu) + (a >> 16 & 0xffffu) + (a >> 32);
-    a = (a & 0xffffu) + (a >> 16);
+    a = (a & 0xffffffffu) + (a >> 32);                   /* below 2^32 + 2^14 */
+    a = (a & 0xffffu) + (a >> 16 & 0xffffu) + (a >> 32); /* at most 0x1fffe */
     a = (a & 0xffffu) + (a >> 16);
     return (uint16_t)a;
 }

@@ -31,6 +31,7 @@ DESCRIPTORS_TRIED = 32
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
 libc.ptrace.restype = ctypes.c_long
@@ -76,7 +77,10 @@ class Memory:
         address = libc.mmap(None, PAGE, mmap.PROT_READ, mmap.MAP_SHARED, self.fd, 0)
         if address == ctypes.c_void_p(-1).value:
             raise OSError(ctypes.get_errno(), "mmap")
-        check(libc.mprotect(address, PAGE, mmap.PROT_READ | mmap.PROT_WRITE))
+        try:
+            check(libc.mprotect(address, PAGE, mmap.PROT_READ | mmap.PROT_WRITE))
+        finally:
+            libc.munmap(address, PAGE)
 
     def reopen(self) -> None:
         again = os.open(f"/proc/self/fd/{self.fd}", os.O_RDWR)

@@ -1,0 +1,564 @@
+# SPDX-License-Identifier: MIT
+"""The bench: what it says, which runs it believes, and that it leaves nothing behind.
+
+No number that a run measures is judged here: how fast a frame is, is the bench's own business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.bench import Options, Result, jobs_of, machine, rounds, run, runner, veth
+from isthmus.bench.cases import CASES, METRICS, UNITS, Case, select
+from isthmus.bench.program import case_runner
+from isthmus.bench.rounds import Broken, Job, Missing, Plan, Sample
+from isthmus.bench.verdict import GOALS, Row, judge, rows_of
+from isthmus.errors import EnvironmentProblem
+
+ROW = {
+    "case", "peer", "api", "mode", "metric", "frame_bytes", "unit", "value", "rounds", "checks", "tag",
+    "batch", "slots", "status", "reason",
+}  # fmt: skip
+TINY = runner.Durations(warm=2_000, rtt=4_000, rewarm=2_000, flood=4_000)
+ISTHMUS = [sys.executable, "-c", "import sys; from isthmus.cli import main; sys.exit(main())"]
+
+needs_two_cores = pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="bench: two processors are needed, one for each end"
+)
+
+
+# ---- what stands in for the machine --------------------------------------------------------------
+
+
+def sample_of(job: Job, factor: float = 1.0, disturbed: str = "") -> Sample:
+    """A run whose every metric differs, and whose ideal rings are twice as good as the rest."""
+    better = 2.0 if job.case.peer == "bound" else 1.0
+    values = {
+        "rtt_p50": 1.0 / better, "rtt_p99": 2.0 / better, "frames": 1e6 * better, "bits": 1e9 * better,
+        "cpu": 0.5, "samples": 1000.0,
+    }  # fmt: skip
+    return Sample({k: v * factor for k, v in values.items()}, pingpong_us=0.3, disturbed=disturbed)
+
+
+def bench(
+    answer: Callable[[Job], Sample], only: str = "*", number: int = 4, seed: int = 7, **more: Any
+) -> Result:
+    return run(Options(cases=select(only), rounds=number, seed=seed, **more), sample=answer)
+
+
+def row(result: Result, case: str, metric: str, frame: int) -> Row:
+    return next(r for r in result.rows if (r.case, r.metric, r.frame_bytes) == (case, metric, frame))
+
+
+# ---- the document --------------------------------------------------------------------------------
+
+
+@needs_two_cores
+def test_document_says_what_the_interface_promises(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    command = [
+        *ISTHMUS,
+        "bench",
+        "--only",
+        "cacheline,ideal.packed,isthmus",
+        "--rounds",
+        "1",
+        "--json",
+        str(out),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    assert "ideal.packed" in done.stdout
+    document = json.loads(out.read_text())
+    assert document["schema"] == "isthmus.bench/1"
+    assert document["machine"] == "host"
+    assert isinstance(document["seed"], int)
+    assert f"seed {document['seed']}" in done.stderr
+    assert {"version", "commit", "stack", "goals"} <= set(document)
+    for r in document["rows"]:
+        assert set(r) == ROW
+        assert r["unit"] == UNITS[r["metric"]]
+        assert len(r["rounds"]) == 1
+    kinds = {(r["case"], r["metric"], r["frame_bytes"]) for r in document["rows"]}
+    sized = {(c, m, f) for c in ("ideal.packed", "isthmus") for m in METRICS for f in (64, 1500)}
+    assert kinds == sized | {("cacheline", "rtt_p50", 0), ("cacheline", "rtt_p99", 0)}
+    assert all(r["checks"] for r in document["rows"] if r["peer"] == "isthmus")
+    assert {g["id"] for g in document["goals"]} == {g.id for g in GOALS}
+    assert done.returncode == (0 if all(g["ok"] for g in document["goals"]) else 1)
+
+
+@needs_two_cores
+def test_json_on_standard_output_is_alone_there() -> None:
+    command = [*ISTHMUS, "bench", "--only", "cacheline", "--rounds", "1", "--json", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert json.loads(done.stdout)["rows"][0]["case"] == "cacheline"
+
+
+def test_goals_can_be_recomputed_from_the_rows() -> None:
+    rng = random.Random(3)
+    result = bench(
+        lambda job: sample_of(job, rng.uniform(0.8, 1.2), rng.choice(["", "", "", "noise"])), number=9
+    )
+    assert len(result.goals) == len(GOALS)
+    for goal in result.goals:
+        over = row(result, goal.over, goal.metric, goal.frame_bytes)
+        under = row(result, goal.under, goal.metric, goal.frame_bytes)
+        pairs = zip(over.rounds, under.rounds, strict=True)
+        ratios = [a / b for a, b in pairs if a is not None and b is not None]
+        assert goal.measured == statistics.median(ratios)
+        assert goal.rounds == len(ratios)
+        assert goal.low is not None
+        assert goal.high is not None
+        assert goal.low <= goal.measured <= goal.high
+        within = goal.measured <= goal.limit if goal.sense == "at most" else goal.measured >= goal.limit
+        assert goal.ok == within
+
+
+def test_a_goal_that_falls_short_is_not_ok() -> None:
+    slow = bench(sample_of)  # RTT twice the bound's, throughput half of it
+    verdicts = {g.id: g.ok for g in slow.goals}
+    assert verdicts == {"rtt.64": False, "rtt.1500": False, "throughput.64": True, "throughput.1500": True}
+
+
+def test_same_seed_same_verdict() -> None:
+    def go() -> Result:
+        rng = random.Random(5)
+        return bench(lambda job: sample_of(job, rng.uniform(0.5, 2.0)), seed=11)
+
+    assert go().goals == go().goals
+
+
+def test_every_case_has_its_rows_and_only_known_ones() -> None:
+    result = bench(sample_of)
+    assert {r.case for r in result.rows} == {c.name for c in CASES}
+    assert {r.peer for r in result.rows} >= {
+        "bound",
+        "isthmus",
+        "udp-veth",
+        "unix-seqpacket",
+        "pipe",
+        "mp-pipe",
+    }
+    assert {r.tag for r in result.rows if r.peer == "isthmus"} == {"none", "crc32c", "siphash"}
+    assert {r.mode for r in result.rows if r.peer == "isthmus"} == {"spin", "adaptive", "sleep"}
+    assert row(result, "ideal.slots", "frames", 64).slots == 256
+    assert row(result, "isthmus", "frames", 64).slots == (256 << 10) // 80
+    assert row(result, "isthmus.siphash", "frames", 64).slots == (256 << 10) // 96
+    assert row(result, "udp-veth", "frames", 64).slots is None
+
+
+def test_memory_machine_has_bound_and_channel_alone() -> None:
+    names = {job.case.name for job in jobs_of(Options(machine="memory"))}
+    assert names >= {"cacheline", "ideal.packed", "isthmus", "isthmus.sleep"}
+    assert not names & {"udp-veth", "unix-seqpacket", "python.isthmus"}
+
+
+# ---- which runs count ----------------------------------------------------------------------------
+
+
+def test_a_missing_peer_is_a_row_with_its_reason() -> None:
+    asked: list[str] = []
+
+    def answer(job: Job) -> Sample:
+        asked.append(job.case.name)
+        if job.case.name == "udp-veth":
+            raise Missing("no network namespaces: not permitted")
+        return sample_of(job)
+
+    result = bench(answer, "udp-veth,pipe.sleep")
+    for metric in METRICS:
+        found = row(result, "udp-veth", metric, 64)
+        assert (found.status, found.value) == ("missing", None)
+        assert found.reason == "no network namespaces: not permitted"
+    assert row(result, "pipe.sleep", "frames", 64).status == "ok"
+    assert asked.count("udp-veth") == 2  # once for each size: what is missing is not asked for again
+
+
+def test_a_disturbed_run_is_repeated() -> None:
+    disturbed = iter(["noise", "noise", ""] + [""] * 100)
+    result = bench(lambda job: sample_of(job, disturbed=next(disturbed)), "isthmus", number=3)
+    assert all(r.status == "ok" and None not in r.rounds for r in result.rows)
+
+
+def test_a_round_that_stays_disturbed_is_invalid() -> None:
+    runs = 0
+
+    def answer(job: Job) -> Sample:
+        nonlocal runs
+        runs += 1
+        return sample_of(job, disturbed="noise" if runs <= 1 + rounds.REPEATS else "")
+
+    result = bench(answer, "cacheline", number=3)
+    found = row(result, "cacheline", "rtt_p50", 0)
+    assert found.rounds == [None, 0.5, 0.5]
+    assert (found.status, found.value) == ("ok", 0.5)
+    assert runs == 1 + rounds.REPEATS + 2
+
+
+def test_mostly_disturbed_says_invalid_and_reaches_no_goal() -> None:
+    result = bench(lambda job: sample_of(job, disturbed="noise" if job.case.peer == "isthmus" else ""))
+    found = row(result, "isthmus", "frames", 64)
+    assert (found.status, found.value, found.rounds) == ("invalid", None, [None] * 4)
+    assert found.reason == "4 of 4 rounds invalid: noise"
+    assert [(g.measured, g.rounds, g.ok) for g in result.goals] == [(None, 0, False)] * len(GOALS)
+
+
+def test_a_case_that_goes_wrong_is_left_alone_and_says_so() -> None:
+    tries = 0
+
+    def answer(job: Job) -> Sample:
+        nonlocal tries
+        tries += 1
+        raise Broken("frame 7: 64 bytes and sequence 9 arrived")
+
+    result = bench(answer, "cacheline", number=10)
+    assert tries == rounds.BREAKS
+    found = row(result, "cacheline", "rtt_p50", 0)
+    assert found.status == "invalid"
+    assert found.reason.endswith("sequence 9 arrived")
+
+
+def test_a_pingpong_that_is_off_objects() -> None:
+    yardstick = rounds.Yardstick()
+    assert not any(yardstick.objection(0.3) for _ in range(rounds.Yardstick.ENOUGH))
+    assert "0.06 us where 0.30 us" in yardstick.objection(0.06)
+    assert yardstick.objection(1.2)
+    assert not yardstick.objection(0.33)
+
+
+NOTHING = machine.Taken(0.0, 0.0)
+QUIET = {"wall_s": 0.1, "cpu_s": 0.1, "involuntary": 2, "voluntary": 0}
+
+
+@pytest.mark.parametrize(
+    ("case", "change", "taken", "objection"),
+    [
+        ("isthmus", {}, NOTHING, ""),
+        ("isthmus", {}, machine.Taken(0.04, 0.0), "hypervisor took 20%"),
+        ("isthmus.sleep", {}, machine.Taken(0.0, 0.05), "other programs took 25%"),
+        ("isthmus.sleep", {}, machine.Taken(0.02, 0.02), ""),  # two ticks say nothing
+        ("isthmus", {"cpu_s": 0.08}, NOTHING, "off its processor for 20%"),
+        ("isthmus", {"involuntary": 90}, NOTHING, "900 involuntary"),
+        ("isthmus.sleep", {"cpu_s": 0.01, "voluntary": 5000}, NOTHING, ""),
+        ("unix-seqpacket", {"involuntary": 90}, NOTHING, "900 involuntary"),
+        ("udp-veth", {"cpu_s": 0.05, "involuntary": 90}, NOTHING, ""),  # kernel threads share its processor
+    ],
+)
+@pytest.mark.parametrize("place", ["rtt_meter", "flood_meter"])
+@pytest.mark.parametrize("end", [0, 1])
+def test_what_disturbs_a_run(
+    case: str, change: dict[str, float], taken: machine.Taken, objection: str, place: str, end: int
+) -> None:
+    meters: dict[str, Any] = {"rtt_meter": [QUIET, QUIET], "flood_meter": [QUIET, QUIET]}
+    meters[place] = [QUIET, QUIET]
+    meters[place][end] = {**QUIET, **change}
+    said = runner.disturbance(meters, select(case)[0], taken, elapsed=0.2)
+    assert objection in said
+    assert bool(said) == bool(objection)
+
+
+def test_rounds_are_interleaved_in_random_order_that_the_seed_replays() -> None:
+    def order(seed: int) -> list[tuple[str, ...]]:
+        seen: list[str] = []
+        jobs = [Job(c, 64) for c in select("ideal.*,isthmus*")]
+
+        def answer(job: Job) -> Sample:
+            seen.append(job.case.name)
+            return sample_of(job)
+
+        rounds.measure(jobs, Plan(5, None), random.Random(seed), answer, lambda: 0.0)
+        return [tuple(seen[i : i + len(jobs)]) for i in range(0, len(seen), len(jobs))]
+
+    first = order(1)
+    assert all(sorted(r) == sorted(first[0]) for r in first)  # each case once in every round
+    assert len(set(first)) == 5
+    assert order(1) == first != order(2)
+
+
+def test_no_round_begins_that_would_end_behind_the_deadline() -> None:
+    now = 0.0
+
+    def answer(job: Job) -> Sample:
+        nonlocal now
+        now += 10.0
+        return sample_of(job)
+
+    series = rounds.measure(
+        [Job(select("isthmus")[0], 64)], Plan(100, 35.0), random.Random(1), answer, lambda: now
+    )
+    assert [len(s.rounds) for s in series.values()] == [3]
+
+
+# ---- the choice of cases -------------------------------------------------------------------------
+
+
+def test_only_takes_names_and_patterns_in_the_tables_order() -> None:
+    assert [c.name for c in select("isthmus,cacheline")] == ["cacheline", "isthmus"]
+    assert [c.name for c in select("ideal.*")] == ["ideal.packed", "ideal.slots", "ideal.slotseq"]
+    with pytest.raises(ValueError, match="no case 'warp'"):
+        select("isthmus,warp")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--only", "warp"], "no case 'warp'"),
+        (["--only", "udp-veth", "--machine", "memory"], "none of these cases runs"),
+        (["--machine", "qemu"], "qemu"),
+        (["--rounds", "0"], "--rounds"),
+    ],
+)
+def test_misuse_is_one_line(arguments: list[str], complaint: str) -> None:
+    done = subprocess.run(
+        [*ISTHMUS, "bench", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert complaint in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_one_core_is_not_enough() -> None:
+    with pytest.raises(EnvironmentProblem, match="two processor cores"):
+        machine.pick_processors([0])
+
+
+def test_processor_time_is_read_for_our_processors_alone() -> None:
+    stat = """cpu  9 9 9 9 9 9 9 900 0 0
+cpu0 10 2 3 1000 50 6 7 30 0 0
+cpu1 20 0 5 1000 50 6 7 20 0 0
+cpu11 1 1 1 1 1 1 1 7 0 0
+intr 5 5 5 5 5 5 5 5
+"""
+    busy, stolen = machine.processor_seconds((0, 1), stat)
+    assert busy == pytest.approx(40 * machine.TICK)
+    assert stolen == pytest.approx(50 * machine.TICK)
+
+
+def test_what_we_use_ourselves_is_not_foreign() -> None:
+    burn = [sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"]
+    taken = machine.watch(os.sched_getaffinity(0))
+    before = machine.processor_seconds(os.sched_getaffinity(0))[0]
+    subprocess.run(burn, check=True)
+    everything = machine.processor_seconds(os.sched_getaffinity(0))[0] - before
+    assert taken().foreign <= everything - 0.3 + 6 * machine.TICK
+
+
+# ---- real runs -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    return case_runner()
+
+
+@pytest.fixture
+def real(program: Path) -> Iterator[runner.Runner]:
+    r = runner.Runner(program, machine.pick_processors(), TINY, seed=1)
+    yield r
+    r.close()
+
+
+@needs_two_cores
+@pytest.mark.parametrize("frame", [60, 64, 1500])
+@pytest.mark.parametrize("case", [c for c in CASES if c.sized and not c.sockets], ids=lambda c: c.name)
+def test_every_case_moves_frames_without_a_loss(case: Case, frame: int, real: runner.Runner) -> None:
+    values = real(Job(case, frame)).values
+    assert values["samples"] > 0
+    assert 0 < values["rtt_p50"] <= values["rtt_p99"]
+    assert values["bits"] == pytest.approx(values["frames"] * frame * 8)
+    assert values["cpu"] > 0
+
+
+@needs_two_cores
+@pytest.mark.parametrize("case", [c for c in CASES if c.threads], ids=lambda c: c.name)
+def test_in_one_process(case: Case, program: Path) -> None:
+    r = runner.Runner(program, machine.pick_processors(), TINY, seed=1, threads=True)
+    assert r(Job(case, 64)).values["rtt_p50"] > 0
+
+
+@needs_two_cores
+def test_pingpong_is_measured_beside_every_run(real: runner.Runner) -> None:
+    for name in ("cacheline", "isthmus", "python.mp-pipe"):
+        assert real(Job(select(name)[0], 64)).pingpong_us > 0
+
+
+def interfaces() -> set[str]:
+    return {name for _, name in socket.if_nameindex()}
+
+
+@needs_two_cores
+@pytest.mark.host
+def test_udp_runs_between_two_namespaces_that_leave_nothing(real: runner.Runner) -> None:
+    before, ours = interfaces(), os.readlink("/proc/self/ns/net")
+    assert real(Job(select("udp-veth")[0], 1500)).values["rtt_p50"] > 0
+    a, b = real.udp() if real._udp is None else real._udp
+    assert (a.getsockname(), b.getsockname()) == (b.getpeername(), a.getpeername())
+    real.close()
+    assert interfaces() == before
+    assert os.readlink("/proc/self/ns/net") == ours
+
+
+def test_namespaces_that_cannot_be_made_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    refused = tmp_path / "udp_sockets.py"
+    refused.write_text("import sys\nsys.exit('no network namespaces: unshare: Operation not permitted')\n")
+    monkeypatch.setattr(veth, "SETUP", refused)
+    with pytest.raises(Missing, match="Operation not permitted"):
+        veth.udp_pair()
+
+
+@needs_two_cores
+def test_a_foreign_frame_ends_the_run(program: Path) -> None:
+    """The positive control of every run: a frame that is not the next one is noticed."""
+    a, b = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    with a, b:
+        a.bind(("127.0.0.1", 0))
+        b.bind(("127.0.0.1", 0))
+        a.connect(b.getsockname())
+        b.connect(a.getsockname())
+        a.send(bytes(8) + b"x" * 56)  # number 0, twice: the end that follows takes ours for the first one
+        case = Case("foreign", "udp-veth", "udp-veth", batch=1, kernel=True, sockets="udp")
+        job = Job(case, 64)
+        r = runner.Runner(program, machine.pick_processors(), TINY, seed=1)
+        settings = [*r._settings(job, TINY), f"fd0={a.fileno()}", f"fd1={b.fileno()}"]
+        with pytest.raises(Broken, match=r"frame \d+: 64 bytes and sequence \d+ arrived"):
+            runner.execute([str(program), "udp-veth", *settings], 1.0, [a.fileno(), b.fileno()])
+
+
+@pytest.mark.parametrize("setting", ["frame=59", "ring=3000", "frame=", "warp=1", "cpu0"])
+def test_runner_refuses_settings_that_cannot_be(setting: str, program: Path) -> None:
+    with pytest.raises(Missing, match="isthmus-bench"):
+        runner.execute([str(program), "ideal.packed", setting], 1.0, [])
+
+
+def test_a_program_that_is_not_there_is_missing() -> None:
+    with pytest.raises(Missing, match="No such file"):
+        runner.execute(["/nonexistent/isthmus-bench"], 1.0, [])
+
+
+def test_a_stuck_run_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "GRACE_SECONDS", 0.2)
+    with pytest.raises(Broken, match="stuck"):
+        runner.execute(["/bin/sleep", "600"], 0.1, [])
+
+
+# ---- the end -------------------------------------------------------------------------------------
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process below `pid`, itself left out."""
+    found: set[int] = set()
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):
+            for child in map(int, (thread / "children").read_text().split()):
+                found |= {child} | descendants(child)
+    return found
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come to pass"
+        time.sleep(0.01)
+
+
+# A bench whose first run takes a minute: what is gone earlier was ended.
+LONG = """
+import sys, isthmus.bench
+isthmus.bench.FULL = isthmus.bench.Durations(warm=60_000_000)
+from isthmus.cli import main
+sys.exit(main(["bench", "--only", sys.argv[1]]))
+"""
+
+
+@pytest.fixture
+def running(
+    request: pytest.FixtureRequest, program: Path
+) -> Iterator[tuple[subprocess.Popen[str], set[int]]]:
+    """A bench in the middle of a run, and its runner with both ends."""
+    cases, sign = request.param
+    process = subprocess.Popen(
+        [sys.executable, "-c", LONG, cases],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+
+    def below() -> set[int]:
+        return {p for p in descendants(process.pid) if sign in command_of(p)}
+
+    wait_for(lambda: len(below()) == 3)
+    found = below()
+    yield process, found
+    for pid in found:
+        if sign in command_of(pid):
+            os.kill(pid, signal.SIGKILL)
+    process.kill()
+    process.communicate()
+
+
+both_runners = pytest.mark.parametrize(
+    "running",
+    [("isthmus", "isthmus-bench"), ("python.isthmus", "ends.py")],
+    indirect=True,
+    ids=["c", "python"],
+)
+
+
+@needs_two_cores
+@both_runners
+def test_ctrl_c_is_130_and_leaves_nothing(running: tuple[subprocess.Popen[str], set[int]]) -> None:
+    process, below = running
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == ""
+    assert re.fullmatch(r"(bench: (seed|round) .*\n)*bench: interrupted\n", err)
+    wait_for(lambda: not any(map(command_of, below)), 10)
+
+
+@needs_two_cores
+@both_runners
+def test_kill_9_leaves_nothing(running: tuple[subprocess.Popen[str], set[int]]) -> None:
+    process, below = running
+    process.kill()
+    process.communicate(timeout=30)
+    wait_for(lambda: not any(map(command_of, below)), 10)
+
+
+# ---- the pure parts ------------------------------------------------------------------------------
+
+
+def test_half_of_the_rounds_must_be_valid() -> None:
+    case = select("isthmus")[0]
+    good = dict.fromkeys(METRICS, 1.0)
+    assert rows_of(case, 64, [good, None])[0].status == "ok"
+    assert rows_of(case, 64, [good, None, None], why="noise")[0].status == "invalid"
+    assert rows_of(case, 64, [])[0].status == "invalid"
+
+
+def test_goals_of_cases_that_were_left_out_are_left_out() -> None:
+    assert judge(bench(sample_of, "isthmus").rows, random.Random(1)) == []
