@@ -65,7 +65,7 @@ class Normal:
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[QemuMachine]:
-    module = kernel_module(debian_kernel(), "smc", [Path(__file__).parent / "worlds" / "smc"])
+    module = kernel_module(debian_kernel(), "smc", {"": Path(__file__).parent / "worlds" / "smc"})
     with QemuMachine(modules=[module]) as machine:
         yield machine
 

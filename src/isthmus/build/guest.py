@@ -18,7 +18,7 @@ from isthmus.build.program import ask_compiler
 from isthmus.errors import EnvironmentProblem
 from isthmus.resources import tree
 
-__all__ = ["initramfs", "kernel_module"]
+__all__ = ["driver", "initramfs", "kernel_module"]
 
 _log = logging.getLogger("isthmus.build")
 _SOURCES = (".c", ".h", ".S")
@@ -29,20 +29,31 @@ _PORT = (
 )
 
 
-def kernel_module(kernel: Kernel, name: str, folders: Sequence[Path]) -> Path:
-    """NAME.ko for this kernel, built from the folders' files (a Kbuild among them), all staged side by side.
+def driver(kernel: Kernel) -> Path:
+    """The Normal world's end of the channel, isthmus.ko."""
+    return kernel_module(kernel, "isthmus", {"": tree() / "worlds" / "normal" / "linux", "core": tree() / "core"})
+
+
+def kernel_module(kernel: Kernel, name: str, folders: Mapping[str, Path]) -> Path:
+    """NAME.ko for this kernel, built from the folders' files, staged under the given names: "" holds the Kbuild.
     Raises EnvironmentProblem with the compiler's first error."""
     identity = ask_compiler(f"{CROSS}gcc", "--version")
-    files = [p for f in folders for p in sorted(f.iterdir()) if p.suffix in _SOURCES or p.name == "Kbuild"]
+    files = {
+        f"{below}/{p.name}".lstrip("/"): p
+        for below, folder in folders.items()
+        for p in sorted(folder.iterdir())
+        if p.suffix in _SOURCES or p.name == "Kbuild"
+    }
     state = hashlib.sha256(f"{identity} {kernel.root} {kernel.release} {name}".encode())
-    for file in files:
-        state.update(file.name.encode() + b"\0" + file.read_bytes())
+    for place, file in files.items():
+        state.update(place.encode() + b"\0" + file.read_bytes())
     module = cache.folder("modules") / state.hexdigest() / f"{name}.ko"
     if module.is_file():
         return cache.used(module)
     with cache.staging(f"module-{name}") as staging:
-        for file in files:
-            shutil.copy(file, staging)
+        for place, file in files.items():
+            (staging / place).parent.mkdir(exist_ok=True)
+            shutil.copy(file, staging / place)
         if shutil.which("make") is None:
             raise EnvironmentProblem("no make here to build kernel modules with; install make")
         _log.info("building %s.ko for %s", name, kernel.release)
