@@ -63,6 +63,7 @@ static uint64_t when_last_frame(void)
 static const struct status_source source = {
     .ep = &endpoint,
     .netif = &netif,
+    .pool = &lower.pool,
     .critical = control_report,
     .now = clock_now,
     .last_frame = when_last_frame,
