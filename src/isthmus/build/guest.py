@@ -31,11 +31,12 @@ _PORT = (
 
 def driver(kernel: Kernel) -> Path:
     """The Normal world's end of the channel, isthmus.ko."""
-    return kernel_module(kernel, "isthmus", {"": tree() / "worlds" / "normal" / "linux", "core": tree() / "core"})
+    root = tree()
+    return kernel_module(kernel, "isthmus", {"": root / "worlds" / "normal" / "linux", "core": root / "core"})
 
 
 def kernel_module(kernel: Kernel, name: str, folders: Mapping[str, Path]) -> Path:
-    """NAME.ko for this kernel, built from the folders' files, staged under the given names: "" holds the Kbuild.
+    """NAME.ko for this kernel, from the folders' files, staged under the given names; "" holds the Kbuild.
     Raises EnvironmentProblem with the compiler's first error."""
     identity = ask_compiler(f"{CROSS}gcc", "--version")
     files = {
