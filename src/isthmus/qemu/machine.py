@@ -36,6 +36,7 @@ from isthmus.build.guest import initramfs
 from isthmus.build.packages import debian_kernel
 from isthmus.errors import ClosedError, EnvironmentProblem
 from isthmus.qemu.agent import Agent, Done
+from isthmus.qemu.console import Console
 from isthmus.qemu.devicetree import device_tree
 from isthmus.trustzone.board import TrustZone, load
 
@@ -56,6 +57,7 @@ class QemuMachine:
     modules   kernel modules that Linux loads at start, in this order
     files     more files of the guest, by their path there
     counted   the machine's time counts instructions, so that two runs are alike; slower
+    more      further arguments for QEMU
 
     Raises ConfigError for a board that cannot work and EnvironmentProblem where this machine lacks something.
     """
@@ -67,15 +69,17 @@ class QemuMachine:
         modules: Sequence[Path] = (),
         files: Mapping[str, Path] | None = None,
         counted: bool = False,
+        more: Sequence[str] = (),
     ) -> None:
         self.board = board if board is not None else load()
         self.boot_seconds = 0.0  # from QEMU's start to the agent's ready
-        self._modules, self._files, self._counted = modules, files, counted
+        self._modules, self._files, self._counted, self._more = modules, files, counted, tuple(more)
         self._agent: Agent | None = None
         self._thread: threading.Thread | None = None
         self._qemu: subprocess.Popen[bytes] | None = None
         self._ram = -1
         self._logs: Path | None = None
+        self.console: Console | None = None  # of the Secure world
         self._maps: list[mmap.mmap] = []
 
     # ---- life -------------------------------------------------------------------------------------------
@@ -106,15 +110,18 @@ class QemuMachine:
         self._ram = os.memfd_create("isthmus-ram", os.MFD_CLOEXEC)
         os.ftruncate(self._ram, memory.size)
         ours, theirs = socket.socketpair()
+        line, wire = socket.socketpair()
+        self.console = Console(line)
         command = [
             *shape,
             *("-object", f"{_RAM},size={memory.size},mem-path=/proc/self/fd/{self._ram}"),
             *("-machine", "memory-backend=ram", "-no-reboot"),
-            *("-serial", f"file:{self._logs / 'normal.log'}", "-serial", f"file:{self._logs / 'secure.log'}"),
+            *("-serial", f"file:{self._logs / 'normal.log'}", "-serial", "chardev:secure"),
             *("-device", f"loader,file={kernel.image},addr={self.board.boot.kernel:#x},force-raw=on"),
             *("-device", f"loader,file={archive},addr={self.board.boot.initramfs:#x},force-raw=on"),
             *("-dtb", str(tree)),
             *("-chardev", f"socket,id=agent,fd={theirs.fileno()}"),
+            *("-chardev", f"socket,id=secure,fd={wire.fileno()},logfile={self._logs / 'secure.log'}"),
             *(
                 "-device",
                 "virtio-serial-device",
@@ -122,13 +129,14 @@ class QemuMachine:
                 "virtserialport,chardev=agent,name=isthmus.agent",
             ),
             *(_COUNTED if self._counted else ()),
+            *self._more,
         ]
         self._agent = Agent(ours, self._why_dead)
         began = time.monotonic()
         started = threading.Event()
         # The thread that starts QEMU is its parent as far as its death is concerned, and lives as long.
         self._thread = threading.Thread(
-            target=self._live, args=(command, theirs, self._agent, started), name="isthmus-qemu", daemon=True
+            target=self._live, args=(command, (theirs, wire), self._agent, started), name="isthmus-qemu", daemon=True
         )
         self._thread.start()
         try:
@@ -145,17 +153,17 @@ class QemuMachine:
         self.boot_seconds = time.monotonic() - began
 
     def _live(
-        self, command: Sequence[str], theirs: socket.socket, agent: Agent, started: threading.Event
+        self, command: Sequence[str], ends: Sequence[socket.socket], agent: Agent, started: threading.Event
     ) -> None:
         assert self._logs is not None
-        with theirs, (self._logs / "qemu.log").open("wb") as log:
+        with ends[0], ends[1], (self._logs / "qemu.log").open("wb") as log:
             try:
                 self._qemu = subprocess.Popen(
                     ["setpriv", "--pdeathsig", "KILL", "--", *command],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    pass_fds=(self._ram, theirs.fileno()),
+                    pass_fds=(self._ram, *(end.fileno() for end in ends)),
                 )
             finally:
                 started.set()
@@ -168,6 +176,8 @@ class QemuMachine:
             self._qemu.kill()  # it has no state of ours to save
         if self._thread is not None:
             self._thread.join()
+        if self.console is not None:
+            self.console.close()
         for mapped in self._maps:
             with contextlib.suppress(BufferError):  # somebody still looks at it
                 mapped.close()
