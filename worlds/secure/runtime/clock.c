@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "clock.h"
 
+#include "restart.h"
 #include "sysreg.h"
 
 #define SECOND 1000000000u
 /* CNTPS_CVAL_EL1 and CNTPS_CTL_EL1 by encoding: not every assembler knows the names. */
 #define ENABLE 1u
 
-static uint64_t ns_per_tick; /* 32.32 */
-static uint64_t frequency;
+static KEPT uint64_t ns_per_tick; /* 32.32 */
+static KEPT uint64_t frequency;
 
 void clock_init(void)
 {

@@ -8,7 +8,8 @@
 #define FLAGS 0x18u
 #define FLAG_FULL (1u << 5)
 #define CONTROL 0x30u
-#define CONTROL_ON (1u << 0 | 1u << 8) /* UART and transmitter enabled */
+#define FLAG_EMPTY (1u << 4)
+#define CONTROL_ON (1u << 0 | 1u << 8 | 1u << 9) /* UART, transmitter, receiver enabled */
 #define LINE_CONTROL 0x2cu
 #define LINE_8_BITS_FIFO (3u << 5 | 1u << 4)
 #define PATIENCE 10000u
@@ -40,6 +41,19 @@ void console_line(const char *first, const char *second)
     text(first);
     text(second);
     text("\r\n");
+}
+
+void console_write(const char *s, size_t n)
+{
+    while (n-- > 0)
+        put(*s++);
+}
+
+int console_take(void)
+{
+    if (mmio_read(BOARD_CONSOLE_BASE + FLAGS) & FLAG_EMPTY)
+        return -1;
+    return (int)(mmio_read(BOARD_CONSOLE_BASE + DATA) & 0xffu);
 }
 
 void console_hex(const char *name, uint64_t value)

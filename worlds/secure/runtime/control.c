@@ -5,12 +5,13 @@
 #include "board.h"
 #include "clock.h"
 #include "histogram.h"
+#include "restart.h"
 #include "sysreg.h"
 
 #define US 1000u
 #define STEPS_PER_LOOK 16 /* of the control law between two looks at the clock */
 
-static struct {
+static KEPT struct {
     uint64_t born, next, spent;
     uint64_t periods, missed, skipped;
     uint64_t cost_max, wait_max, first_done;

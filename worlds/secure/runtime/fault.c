@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "console.h"
+#include "restart.h"
 #include "smc.h"
 #include "sysreg.h"
 
@@ -23,7 +24,7 @@ _Noreturn void fault(const char *what)
 _Noreturn void on_fault(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far, uint64_t spsr, uint64_t lr)
 {
     static const char *const names[] = {"synchronous", "IRQ", "FIQ", "SError"};
-    static int again;
+    static KEPT int again;
 
     if (again++) /* the report itself fails */
         stop();

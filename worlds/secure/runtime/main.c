@@ -11,6 +11,7 @@
 #include "gic.h"
 #include "mmu.h"
 #include "network.h"
+#include "restart.h"
 #include "sysreg.h"
 
 /* From start.S, for every IRQ: the Secure world's own interrupts. */
@@ -41,6 +42,7 @@ _Noreturn void main(uint64_t seed_low, uint64_t seed_high)
 {
     const uint64_t seed[2] = {seed_low, seed_high};
 
+    restart_prepare();
     console_init();
     console_line("secure world on ", BOARD_NAME);
     must("address space", mmu_check());

@@ -7,6 +7,7 @@
 
 #include "board.h"
 #include "fault.h"
+#include "restart.h"
 #include "sysreg.h"
 
 #define PAGE 4096u
@@ -38,7 +39,7 @@
 extern char __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data_start[], __data_end[];
 extern char __main_stack_low[], __main_stack_high[], __exception_stack_low[], __exception_stack_high[];
 
-static uint64_t tables[TABLES][ENTRIES] __attribute__((aligned(PAGE))); /* the first is the root */
+static KEPT uint64_t tables[TABLES][ENTRIES] __attribute__((aligned(PAGE))); /* the first is the root */
 static uint32_t used = 1;
 
 static uint64_t *next_level(uint64_t *entry)

@@ -4,12 +4,14 @@
 #include "apps.h"
 #include "board.h"
 #include "clock.h"
+#include "console.h"
 #include "control.h"
 #include "fault.h"
 #include "isthmusif.h"
 #include "lwip/init.h"
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
+#include "restart.h"
 #include "smc.h"
 #include "sysreg.h"
 
@@ -120,6 +122,46 @@ static void ring(void)
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------------ */
 
+static void tell_status(void)
+{
+    static char room[8192];
+    struct text t = text_over(room, sizeof room);
+
+    status_write(&t);
+    if (!t.cut)
+        console_write(room, (size_t)(t.at - room));
+}
+
+/* The session ends with it: the peer sees our state, detaches, and registers again for a new epoch. */
+static void restart(void)
+{
+    uint64_t seed[2];
+    const char *failure;
+
+    for (unsigned i = 0; i < 2; i++)
+        seed[i] = (uint64_t)isthmus_lwip_random() << 32 | isthmus_lwip_random();
+    ist_end(&endpoint, IST_V_PEER_LEFT);
+    restart_memory();
+    failure = network_init(seed);
+    if (failure != NULL)
+        fault(failure);
+    console_line("channel and stack", " begin anew");
+}
+
+static void obey_console(void)
+{
+    switch (console_take()) {
+    case 's':
+        tell_status();
+        break;
+    case 'r':
+        restart();
+        break;
+    default:
+        break;
+    }
+}
+
 /* Once per period, bell or not: handshake, heartbeat, TCP's timers, a fresh budget. */
 static void tick(void)
 {
@@ -131,6 +173,7 @@ static void tick(void)
     spent = 0;
     isthmusif_link(&netif, ist_poll(&endpoint, clock_now()));
     sys_check_timeouts();
+    obey_console();
 }
 
 /* One budgeted step. True: there may be more. */

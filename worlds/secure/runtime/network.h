@@ -10,4 +10,8 @@ const char *network_init(const uint64_t seed[2]);
 /* Says READY, and never comes back: receives, answers, yields. */
 _Noreturn void network_run(void);
 
+/* On the Secure world's console, which Linux cannot reach, one byte asks for:
+ *     s   the status, as /status.json has it, on a line
+ *     r   channel and stack to begin anew; the control task goes on */
+
 #endif
