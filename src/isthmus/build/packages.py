@@ -15,6 +15,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from isthmus.build import cache
 from isthmus.build.source import SOURCES, apt_get, apt_reason, private_apt
 from isthmus.errors import EnvironmentProblem
 
-__all__ = ["Kernel", "debian_kernel"]
+__all__ = ["Kernel", "debian_kernel", "unpacked"]
 
 _log = logging.getLogger("isthmus.build")
 _META = "linux-image-cloud-arm64"
@@ -73,6 +74,21 @@ def debian_kernel() -> Kernel:
     return Kernel(place, said["release"])
 
 
+def unpacked(apt: Path, wanted: Sequence[str], said: list[str], root: Path) -> list[Path]:
+    """Downloads packages with a private configuration that was updated (it `said` so), and unpacks them into
+    `root`, which is made. Returns the packages."""
+    said = said + apt_get(apt, "download", *wanted)
+    packages = sorted(apt.glob("*.deb"))
+    if len(packages) != len(wanted):
+        raise EnvironmentProblem(
+            f"cannot fetch Debian's {', '.join(wanted)}: {apt_reason(said)}; mend this machine's apt sources"
+        )
+    root.mkdir()
+    for package in packages:
+        _unpack(package, root)
+    return packages
+
+
 def _fetch(staging: Path, place: Path) -> None:
     for tool in ("apt-get", "apt-cache", "dpkg-deb"):
         if shutil.which(tool) is None:
@@ -92,16 +108,8 @@ def _fetch(staging: Path, place: Path) -> None:
         f"linux-kbuild-{series}:{host}",
         *_TOOLS,
     ]
-    said += apt_get(apt, "download", *wanted)
-    packages = sorted(apt.glob("*.deb"))
-    if len(packages) != len(wanted):
-        raise EnvironmentProblem(
-            f"cannot fetch Debian's {', '.join(wanted)}: {apt_reason(said)}; mend this machine's apt sources"
-        )
     root = staging / "root"
-    root.mkdir()
-    for package in packages:
-        _unpack(package, root)
+    packages = unpacked(apt, wanted, said, root)
     _relocate(root, place, release)
     versions = {name: version for name, version, _ in (p.stem.split("_") for p in packages)}
     note = {"release": release, "versions": versions}
