@@ -29,14 +29,16 @@ _PACKAGES = (
     *("libc6", "zlib1g", "libexpat1"),
 )
 _LIBRARIES = ("ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libz.so.1", "libexpat.so.1")
-_MODULES = """
-    __future__ _collections_abc _compression _weakrefset abc base64 bisect calendar codecs contextlib copy
-    copyreg datetime enum fnmatch functools genericpath hashlib heapq io ipaddress keyword locale linecache
-    ntpath numbers operator os posixpath quopri random reprlib selectors signal socket stat statistics string
-    struct subprocess textwrap threading token tokenize traceback types typing warnings weakref
-    encodings/__init__ encodings/aliases encodings/ascii encodings/latin_1 encodings/utf_8 encodings/iso8859_1
-    encodings/idna stringprep
-""".split()  # fmt: skip
+_MODULES = (
+    "__future__", "_collections_abc", "_compression", "_weakrefset", "abc", "base64", "bisect",
+    "calendar", "codecs", "contextlib", "copy", "copyreg", "datetime", "enum", "fnmatch", "functools",
+    "genericpath", "hashlib", "heapq", "io", "ipaddress", "keyword", "locale", "linecache", "ntpath",
+    "numbers", "operator", "os", "posixpath", "quopri", "random", "reprlib", "selectors", "signal",
+    "socket", "stat", "statistics", "string", "struct", "subprocess", "textwrap", "threading", "token",
+    "tokenize", "traceback", "types", "typing", "warnings", "weakref", "encodings/__init__",
+    "encodings/aliases", "encodings/ascii", "encodings/latin_1", "encodings/utf_8",
+    "encodings/iso8859_1", "encodings/idna", "stringprep",
+)  # fmt: skip
 _FOLDERS = ("collections", "email", "http", "importlib", "json", "re", "urllib")
 
 
@@ -73,6 +75,11 @@ def _fetch(staging: Path) -> None:
     for source in sources:
         if source.is_file():  # the others are built in
             _module(source, guest, str(source.relative_to(root)))
+    dynamic = (
+        guest / library.relative_to(root) / "lib-dynload" / "empty"
+    )  # the interpreter looks for its folder
+    dynamic.parent.mkdir()
+    dynamic.touch()
 
 
 def _copy(source: Path, target: Path) -> None:

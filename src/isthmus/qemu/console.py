@@ -22,7 +22,7 @@ _PENDING_MAX = 1 << 16  # bytes of a line that has no end
 
 
 class Console:
-    """Reads the line in a thread of its own until the machine is gone: nobody may have to wait for a reader."""
+    """Reads the line in a thread of its own until the machine is gone: nobody waits for it."""
 
     def __init__(self, line: socket.socket) -> None:
         self._line = line
@@ -70,11 +70,10 @@ class Console:
 
     def _read(self) -> None:
         pending = b""
-        with self._line:
-            with contextlib.suppress(OSError):
-                while data := self._line.recv(4096):
-                    *lines, pending = (pending + data).split(b"\n")
-                    pending = pending[-_PENDING_MAX:]
-                    for line in lines:
-                        self._answers.put(line.strip())
+        with self._line, contextlib.suppress(OSError):
+            while data := self._line.recv(4096):
+                *lines, pending = (pending + data).split(b"\n")
+                pending = pending[-_PENDING_MAX:]
+                for line in lines:
+                    self._answers.put(line.strip())
         self._answers.put(None)

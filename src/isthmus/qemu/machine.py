@@ -136,7 +136,10 @@ class QemuMachine:
         started = threading.Event()
         # The thread that starts QEMU is its parent as far as its death is concerned, and lives as long.
         self._thread = threading.Thread(
-            target=self._live, args=(command, (theirs, wire), self._agent, started), name="isthmus-qemu", daemon=True
+            target=self._live,
+            args=(command, (theirs, wire), self._agent, started),
+            name="isthmus-qemu",
+            daemon=True,
         )
         self._thread.start()
         try:
