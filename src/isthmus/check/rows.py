@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["CATALOGUE", "ON_QEMU_ALONE", "Kind", "Report", "Row", "missing", "row"]
+__all__ = ["CATALOGUE", "Kind", "Report", "Row", "missing", "row"]
 
 
 class Kind(NamedTuple):
@@ -31,7 +31,7 @@ CATALOGUE = {
     "critical.missed": Kind("Critical task", "deadlines missed by us", "deadlines"),
     "critical.late_kernel": Kind("Critical task", "kernel's release lateness, median", "us"),
     "critical.periods": Kind("Critical task", "periods accounted for", "periods"),
-    "critical.first_period": Kind("Critical task", "first period done, before Linux starts", "us"),
+    "critical.first_period": Kind("Critical task", "first period done, after its start", "us"),
     "restart.normal": Kind("Restart", "Normal world killed: frames pass after", "s"),
     "restart.secure": Kind("Restart", "Secure world killed: frames pass after", "s"),
     "restart.torn": Kind("Restart", "torn, stale or doubled frames", "frames"),
@@ -39,9 +39,6 @@ CATALOGUE = {
     "isolation.write": Kind("Isolation", "ways to write or stop the Secure world", "ways"),
     "counters.unexplained": Kind("Counters", "frames that no counter explains", "frames"),
 }
-
-
-ON_QEMU_ALONE = ("critical.first_period",)
 
 
 class Row(msgspec.Struct, frozen=True):

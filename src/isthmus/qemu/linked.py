@@ -18,8 +18,10 @@ from typing import Any, Literal, Self
 
 import msgspec
 
-from isthmus.build.guest import driver
+from isthmus.build.firmware import firmware
+from isthmus.build.guest import driver, initramfs
 from isthmus.build.packages import debian_kernel
+from isthmus.build.payload import payload
 from isthmus.build.python import INTERPRETER, guest_python
 from isthmus.errors import ClosedError, EnvironmentProblem, LinkDown
 from isthmus.qemu.agent import Done
@@ -60,13 +62,26 @@ class LinkedMachine(QemuMachine):
         files: Mapping[str, Path] | None = None,
         counted: bool = False,
     ) -> None:
-        super().__init__(board, files=files, counted=counted)
+        super().__init__(board, counted=counted)
+        self._own_files = dict(files or {})
         self._numbers = itertools.count(1)
 
-    def start(self, timeout: float = 60.0) -> None:
-        self._modules = [driver(debian_kernel())]
+    def build(self) -> dict[str, Path]:
+        """Builds what start() needs, where the cache lacks it; what it was. EnvironmentProblem, one line."""
+        kernel = debian_kernel()
+        self._modules = [driver(kernel)]
         programs = {f"programs/{p.name}": p for p in sorted(PROGRAMS.glob("*.py"))}
-        self._files = {**guest_python(), **programs, **(self._files or {})}
+        self._files = {**guest_python(), **programs, **self._own_files}
+        return {
+            "firmware": firmware(self.board),
+            "payload": payload(self.board),
+            "kernel": kernel.image,
+            "module": self._modules[0],
+            "initramfs": initramfs(kernel, self._modules, self._files),
+        }
+
+    def start(self, timeout: float = 60.0) -> None:
+        self.build()
         super().start(timeout)
         try:
             self.configure(timeout)

@@ -208,6 +208,13 @@ class QemuMachine:
 
     # ---- the worlds -------------------------------------------------------------------------------------
 
+    def require(self) -> None:
+        """Raises ClosedError, with the reason, if the machine is gone."""
+        if self._agent is None:
+            raise ClosedError("this machine is not started")
+        if self._agent.closed:
+            raise ClosedError(self._why_dead())
+
     def run(self, script: str, timeout: float = 30.0) -> Done:
         """Runs a shell script in the Normal world and waits for it."""
         if self._agent is None:
