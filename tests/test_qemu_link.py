@@ -89,10 +89,12 @@ def test_status_page(machine: QemuMachine) -> None:
 
 
 def test_linux_hears_by_interrupt(machine: QemuMachine) -> None:
+    """Answers are there when the doorbell's call returns. What the Secure world begins by itself comes by interrupt:
+    here it closes a connection that never asks for anything."""
     count = "awk '/ist0/ {print $2}' /proc/interrupts"
     before = int(machine.run(count).output)
-    machine.run(f"ping -c 50 -i 0.005 -q {machine.board.secure.address}")
-    assert int(machine.run(count).output) - before >= 50
+    done = machine.run(f"sleep 30 | timeout 25 nc {machine.board.secure.address} 80", timeout=120)
+    assert int(machine.run(count).output) > before, done
 
 
 def test_driver_goes_and_comes_back(machine: QemuMachine) -> None:

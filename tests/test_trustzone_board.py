@@ -49,15 +49,15 @@ BAD = {
     ),
     "buffers alias": (
         ("secure = 0x5fa00000", "secure = 0x5f800000"),
-        "buffer.secure: 0x5f800000..0x5f901000 overlaps buffer.normal 0x5f800000..0x5f901000",
+        "buffer.secure: 0x5f800000..0x5f911000 overlaps buffer.normal 0x5f800000..0x5f911000",
     ),
     "buffers overlap by a page": (
         ("secure = 0x5fa00000", "secure = 0x5f900000"),
-        "buffer.secure: 0x5f900000..0x5fa01000 overlaps buffer.normal 0x5f800000..0x5f901000",
+        "buffer.secure: 0x5f900000..0x5fa11000 overlaps buffer.normal 0x5f800000..0x5f911000",
     ),
     "buffer beyond the window": (
         ("secure = 0x5fa00000", "secure = 0x5fb00000"),
-        "buffer.secure: 0x5fb00000..0x5fc01000 is not within memory.window 0x5f800000..0x5fc00000",
+        "buffer.secure: 0x5fb00000..0x5fc11000 is not within memory.window 0x5f800000..0x5fc00000",
     ),
     "buffer misaligned": (
         ("secure = 0x5fa00000", "secure = 0x5fa00010"),
@@ -65,7 +65,7 @@ BAD = {
     ),
     "ring larger than the window": (
         ("ring_bytes = 1048576    #", "ring_bytes = 8388608    #"),
-        "buffer.normal: 0x5f800000..0x60001000 is not within memory.window",
+        "buffer.normal: 0x5f800000..0x60011000 is not within memory.window",
     ),
     "shared console": (('owner = "secure"', 'owner = "shared"'), "device.console.owner: the Secure world's"),
     "unknown owner": (('owner = "secure"', 'owner = "me"'), "device.console.owner: invalid enum value 'me'"),

@@ -128,6 +128,7 @@ def script_for(board: TrustZone) -> str:
     name, secure = board.normal.interface, board.secure.address
     return f"""#!/bin/sh
 set -e
+/traffic seed
 insmod /isthmus.ko
 ip addr add {board.normal.ip} dev {name}
 ip link set {name} up

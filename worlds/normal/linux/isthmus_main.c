@@ -11,6 +11,8 @@
 #include <linux/etherdevice.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/of.h>
@@ -188,6 +190,15 @@ static enum ist_verdict put(struct isthmus *p, struct sk_buff *skb)
 	return ist_commit(e, skb->len);
 }
 
+/* The Secure world runs before the call returns, so its answer is there by then: NAPI looks at once, and asks for an
+ * interrupt only when it finds nothing more. */
+static void cross(struct isthmus *p)
+{
+	ist_disarm(&p->ep);
+	doorbell(p);
+	napi_schedule(&p->napi); /* in any case: it asks again */
+}
+
 static netdev_tx_t isthmus_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct isthmus *p = netdev_priv(dev);
@@ -205,8 +216,9 @@ static netdev_tx_t isthmus_xmit(struct sk_buff *skb, struct net_device *dev)
 	dev_consume_skb_any(skb);
 	stop_before_full(p);
 	if ((kick || netif_queue_stopped(dev)) && ist_publish(&p->ep))
-		doorbell(p);
-	reclaim(p);
+		cross(p); /* NAPI reclaims */
+	else
+		reclaim(p);
 	return NETDEV_TX_OK;
 }
 
@@ -221,11 +233,27 @@ static netdev_features_t isthmus_features_check(struct sk_buff *skb, struct net_
 
 /* ---- receive: NAPI ------------------------------------------------------------------------------------------------ */
 
+/* Only TCP's segments are joined: everything else goes up without the detour. */
+static bool joinable(const struct sk_buff *skb)
+{
+	switch (skb->protocol) {
+	case htons(ETH_P_IP):
+		return skb_headlen(skb) >= sizeof(struct iphdr) && ((struct iphdr *)skb->data)->protocol == IPPROTO_TCP;
+	case htons(ETH_P_IPV6):
+		return skb_headlen(skb) >= sizeof(struct ipv6hdr) && ((struct ipv6hdr *)skb->data)->nexthdr == IPPROTO_TCP;
+	default:
+		return false;
+	}
+}
+
 static void deliver(struct isthmus *p, struct sk_buff *skb)
 {
 	dev_sw_netstats_rx_add(p->dev, skb->len);
 	skb->protocol = eth_type_trans(skb, p->dev);
-	napi_gro_receive(&p->napi, skb);
+	if (joinable(skb))
+		napi_gro_receive(&p->napi, skb);
+	else
+		netif_receive_skb(skb);
 }
 
 static int receive(struct isthmus *p, int budget, u64 now)
@@ -259,7 +287,9 @@ static int receive(struct isthmus *p, int budget, u64 now)
 /* What needs both halves: the session's tick, completion of what was sent, the queue that waited for room. */
 static void under_lock(struct isthmus *p, u64 now)
 {
-	netif_tx_lock(p->dev);
+	struct netdev_queue *queue = netdev_get_tx_queue(p->dev, 0);
+
+	__netif_tx_lock(queue, smp_processor_id()); /* there is one: no need to freeze all, and to reschedule them */
 	if (now >= p->next_tick || ist_link_state(&p->ep) != IST_RUN)
 		tick(p, now);
 	if (ist_link_state(&p->ep) == IST_RUN) {
@@ -269,7 +299,7 @@ static void under_lock(struct isthmus *p, u64 now)
 	}
 	if (ist_rx_bell(&p->ep))
 		doorbell(p);
-	netif_tx_unlock(p->dev);
+	__netif_tx_unlock(queue);
 }
 
 static int isthmus_napi(struct napi_struct *napi, int budget)
@@ -329,15 +359,16 @@ static int isthmus_open(struct net_device *dev)
 static int isthmus_stop(struct net_device *dev)
 {
 	struct isthmus *p = netdev_priv(dev);
+	struct netdev_queue *queue = netdev_get_tx_queue(dev, 0);
 
 	/* Nobody schedules NAPI any more, then nobody runs it; the transmit queue is already quiet. */
 	free_irq(p->irq, p);
 	del_timer_sync(&p->timer);
 	napi_disable(&p->napi);
 	netif_carrier_off(dev);
-	netif_tx_lock_bh(dev);
+	__netif_tx_lock_bh(queue);
 	leave_session(p, IST_V_PEER_LEFT);
-	netif_tx_unlock_bh(dev);
+	__netif_tx_unlock_bh(queue);
 	return 0;
 }
 

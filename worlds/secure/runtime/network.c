@@ -16,9 +16,11 @@
 #include "sysreg.h"
 
 #define CHANNEL 0
-#define RX_MEMORY (4u << 20) /* of receive buffers */
+#define RX_MEMORY (6u << 20)    /* of receive buffers for any frame */
+#define SMALL_MEMORY (2u << 20) /* of those for short ones: more than all connections can keep out of order */
+#define SMALL_FRAME 1536u
 
-static uint8_t rx_memory[RX_MEMORY];
+static uint8_t rx_memory[RX_MEMORY], small_memory[SMALL_MEMORY];
 static struct ist_endpoint endpoint;
 static struct isthmusif lower = {.ep = &endpoint, .mtu = BOARD_MTU, .mac = BOARD_SECURE_MAC};
 static struct netif netif;
@@ -85,6 +87,8 @@ const char *network_init(const uint64_t seed[2])
     if (v != IST_V_OK)
         return ist_verdict_name(v);
     rxpool_init(&lower.pool, rx_memory, sizeof rx_memory, config.frame_max < 0xffffu ? config.frame_max : 0xffffu);
+    if (config.frame_max > SMALL_FRAME)
+        rxpool_init(&lower.small, small_memory, sizeof small_memory, SMALL_FRAME);
     lwip_init();
     if (netif_add(&netif, &ip, &netmask, &peer, &lower, isthmusif_init, ethernet_input) == NULL)
         return "lwIP refused the interface";

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#undef memcpy
+#undef memset
+
 typedef uint64_t word __attribute__((aligned(1), may_alias)); /* at any address */
 
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
