@@ -29,6 +29,7 @@ TOPICS = ("build", "link", "ping", "traffic", "throughput", "restart", "isolatio
 
 STREAM_MS = 50
 RESTARTS = 2  # of each world
+STARTS_S = 60.0  # for the programs to start
 SETTLE_US = 30_000  # of traffic before the first restart and after each
 BUS_ERROR = 128 + 7
 UPTIME_S = 0.01  # how finely Linux tells its time
@@ -201,12 +202,14 @@ def restarts(machine: LinkedMachine, seed: int) -> Iterator[Row]:
         machine.console.restart(60.0)
 
     try:
+        before = machine.status("secure")["apps"]
         with (
             machine.program("raw", *own, seed) as raw,
             machine.program("stream", "flood", board.secure.address, PORT, 0) as flood,
             machine.program("hold", board.secure.address, traffic.ECHO_PORT) as hold,
         ):
-            machine.run(f"usleep {3 * SETTLE_US}", 120)
+            await_traffic(machine, before)
+            machine.run(f"usleep {SETTLE_US}", 120)
             for _ in range(RESTARTS):
                 paused("normal", reload)
             held = hold.answer(limit=15.0)
@@ -238,6 +241,22 @@ def restarts(machine: LinkedMachine, seed: int) -> Iterator[Row]:
     if bad:
         detail += f"; seen here: {sent['torn']} torn, {sent['stale']} stale; by the Secure world: {counted}"
     yield row("restart.torn", bad == 0 and len(arrivals) > 0, bad, detail)
+
+
+def await_traffic(machine: LinkedMachine, before: dict[str, Any]) -> None:
+    """Until raw frames come and the held connection stands. Raises Failed after STARTS_S."""
+    end = time.monotonic() + STARTS_S
+    while time.monotonic() < end:
+        now = machine.status("secure")["apps"]
+        begun = (
+            now["raw"]["ok"] - before["raw"]["ok"],
+            now["tcp_echo"]["bytes"] - before["tcp_echo"]["bytes"],
+        )
+        if all(begun):
+            return
+        time.sleep(0.1)
+    raw, held = begun
+    raise Failed(f"no traffic to restart in within {STARTS_S:g} s: {raw} raw frames, {held} bytes held")
 
 
 def restarted(ident: str, pauses: list[Pause], arrivals: list[float], ok: bool, detail: str) -> Row:
