@@ -9,8 +9,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 python=/usr/bin/python3 # Debian's own, whatever stands first in PATH
 run_packages=(python3-venv python3-dev gcc libc6-dev make iproute2 iputils-ping curl iperf)
-run_packages+=(qemu-system-arm gcc-aarch64-linux-gnu device-tree-compiler) # the TrustZone machine
-test_packages=(clang libclang-rt-14-dev libc6-dev-arm64-cross git)
+run_packages+=(qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross device-tree-compiler) # the TrustZone machine
+test_packages=(clang libclang-rt-14-dev git)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the border costs on an emulated TrustZone machine, in executed instructions.
 
-One boot runs everything before anything from outside reaches the machine, so a second run counts the same to the
-last digit. Linux's ping and TCP over loopback, in the same boot, are the yardstick.
+One boot runs everything before anything from outside reaches the machine, so a second run counts the same
+to the last digit. Linux's ping and TCP over loopback, in the same boot, are the yardstick.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from isthmus.qemu.machine import QemuMachine
 from isthmus.resources import tree
 from isthmus.trustzone.board import TrustZone, load
 
-__all__ = ["CountGoal", "CountResult", "CountRow", "goals_of", "run", "rows_of"]
+__all__ = ["CountGoal", "CountResult", "CountRow", "goals_of", "rows_of", "run"]
 
 ECHOES = 500
 TCP_BYTES = 8 << 20
@@ -42,22 +42,24 @@ TRAFFIC = {"ping.rtt": 11, "loopback.ping": 13, "tcp.to_secure": 15, "tcp.to_nor
 
 
 class CountRow(msgspec.Struct, frozen=True):
-    """Instructions of one case: `value` is `normal` + `secure` + `monitor`, per frame, echo, crossing or, where the
-    unit says so, per byte. `critical` is the control task's, which runs at its period in any case."""
+    """Instructions of one case: `value` is `normal` + `secure` + `monitor`, per frame, echo, crossing or,
+    where the unit says so, per byte. `critical` is the control task's, which runs at its period in any
+    case.
+    """
 
     case: str
     peer: str
-    metric: str
     frame_bytes: int
     unit: str
-    value: float | None
-    normal: float | None
-    secure: float | None
-    monitor: float | None
-    critical: float | None
-    rounds: list[float]
+    value: float | None = None
+    normal: float | None = None
+    secure: float | None = None
+    monitor: float | None = None
+    critical: float | None = None
+    rounds: tuple[float, ...] = ()
     status: Literal["ok", "missing", "invalid"] = "ok"
     reason: str = ""
+    metric: str = "instructions"
     api: str = "c"
     mode: str = "sleep"
     checks: bool = True
@@ -89,7 +91,7 @@ class CountResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(board: TrustZone | None = None, began: Callable[[str], None] = lambda step: None) -> CountResult:
-    """Measures. Raises EnvironmentProblem where the machine cannot run, IsthmusError where a step of it failed."""
+    """Measures. Raises EnvironmentProblem where the machine cannot run, IsthmusError where a step failed."""
     start = time.monotonic()
     board = board if board is not None else load()
     began("building")
@@ -97,7 +99,13 @@ def run(board: TrustZone | None = None, began: Callable[[str], None] = lambda st
     guest = tree() / "worlds" / "normal" / "guest"
     costs = kernel_module(kernel, "costs", {"": guest / "costs", "core": tree() / "core", "guest": guest})
     program = build_program(
-        "traffic", [guest / "traffic.c"], [guest], ("-std=gnu11", "-O2", "-Wall"), ("-static",), (), f"{CROSS}gcc"
+        "traffic",
+        [guest / "traffic.c"],
+        [guest],
+        ("-std=gnu11", "-O2", "-Wall"),
+        ("-static",),
+        (),
+        f"{CROSS}gcc",
     )
     with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
         script, out = Path(folder) / "start", Path(folder) / "laps"
@@ -109,7 +117,9 @@ def run(board: TrustZone | None = None, began: Callable[[str], None] = lambda st
             machine.start(BOOT_SECONDS)
             done = machine.run("cat /run/start.err; exit $(cat /run/start.status)")
             if done.status != 0:
-                raise IsthmusError(f"the guest did not finish: {done.output.strip() or 'status'} ({done.status})")
+                raise IsthmusError(
+                    f"the guest did not finish: {done.output.strip() or 'status'} ({done.status})"
+                )
         finally:
             machine.close()
         rows = rows_of(list(count.laps(out)))
@@ -186,18 +196,20 @@ def rows_of(laps: Sequence[Lap]) -> list[CountRow]:
 
 def _row(case: _Case) -> CountRow:
     peer = "linux" if case.name.startswith("loopback") else "isthmus"
+    row = CountRow(case.name, peer, case.frame, case.unit)
     if not case.spans:
-        return CountRow(
-            case.name, peer, "instructions", case.frame, case.unit, None, None, None, None, None, [], "missing",
-            "the guest passed no mark of it",
-        )  # fmt: skip
+        return msgspec.structs.replace(row, status="missing", reason="the guest passed no mark of it")
     works = [s.work for s in case.spans]
     middle = next(s for s in case.spans if s.work == median_low(works))
-    value, *parts = (
-        n / case.divisor for n in (middle.work, middle.normal, middle.secure, middle.monitor, middle.critical)
+    return msgspec.structs.replace(
+        row,
+        value=middle.work / case.divisor,
+        normal=middle.normal / case.divisor,
+        secure=middle.secure / case.divisor,
+        monitor=middle.monitor / case.divisor,
+        critical=middle.critical / case.divisor,
+        rounds=tuple(w / case.divisor for w in works),
     )
-    rounds = [w / case.divisor for w in works]
-    return CountRow(case.name, peer, "instructions", case.frame, case.unit, value, *parts, rounds)
 
 
 def goals_of(rows: Sequence[CountRow]) -> list[CountGoal]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Executed instructions of an emulated machine, per core and world: a QEMU plugin, and what it wrote.
 
-The guest passes marks (src/isthmus/qemu/native/count.c); at each of them all counters are written out. What ran
-between two marks is the difference of two laps. Instructions are counted, not time: a core that waits counts nothing.
+The guest passes marks (native/count.c); at each of them all counters are written out. What ran between two
+marks is the difference of two laps. Instructions are counted, not time: a core that waits counts nothing.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _INSTRUCTION = 4  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Instructions executed by Linux and its programs, by the Secure world's network work, by its interrupts (the
-    control task) and at EL3."""
+    """Instructions executed by Linux and its programs, by the Secure world's network work, by its interrupts
+    (the control task) and at EL3."""
 
     normal: int
     secure: int
@@ -66,8 +66,8 @@ class Lap:
 
 
 def arguments(board: TrustZone, out: Path) -> list[str]:
-    """What QEMU is to be given; `out` is written while it runs. Builds the plugin. The machine must count time in
-    instructions: its cores take turns then."""
+    """What QEMU is to be given; `out` is written while it runs. Builds the plugin. The machine must count
+    time in instructions: its cores take turns then."""
     plugin = build_program(
         "count.so",
         [_NATIVE],
