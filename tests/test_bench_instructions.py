@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the border costs in executed instructions: counted twice, alike to the last digit, within the goals."""
+"""What the border costs in executed instructions: two runs alike to the last digit, within the goals."""
 
 from __future__ import annotations
 

@@ -51,3 +51,58 @@ def test_the_uid_is_the_uuid_that_the_comment_names() -> None:
     words = [values()[f"IST_SMC_UID_{i}"] for i in range(4)]
     assert b"".join(w.to_bytes(4, "little") for w in words) == uuid.UUID(named[1]).bytes
     assert words[0] != 0xFFFFFFFF, "a caller would take it for SMC_UNK"
+
+
+# ---- docs/SPEC.md says the same ----------------------------------------------------------------------
+
+ROOT = SMC.parent.parent
+ROW = re.compile(r"^\| (-?(?:0x)?[0-9a-f]+) \| `(IST_\w+)` \|(.*)\|$", re.MULTILINE)
+CALLS = re.compile(r"^\| (0x[0-9a-f]{8}) \| `(IST_SMC_\w+)` \| (both|Normal|Secure) \|(.*)\|$", re.MULTILINE)
+
+
+def spec_problems(text: str) -> list[str]:
+    """Where SPEC's account of the monitor's calls differs from the header; nothing where they agree."""
+    text = text[text.index("## The monitor's calls") :]
+    numbers, said = values(), ROW.findall(text)
+    problems = [
+        f"{name} is {numbers.get(name)}, not {n}" for n, name, _ in said if numbers.get(name) != int(n, 0)
+    ]
+    named = [name for _, name, _ in said]
+    problems += [f"{name} is in {named.count(name)} rows" for name in numbers if named.count(name) != 1]
+    calls = CALLS.findall(text)
+    if {name for _, name, _, _ in calls} != functions().keys():
+        problems.append("the table of functions is not the header's")
+    for _, name, _, rest in calls:
+        refusals = rest.split("|")[-1].replace(",", " ").split()
+        problems += [f"{name}: no result {r}" for r in refusals if numbers.get(f"IST_SMC_{r}", 0) >= 0]
+    return problems
+
+
+def test_spec_has_every_call_with_its_number() -> None:
+    assert not spec_problems((ROOT / "docs" / "SPEC.md").read_text())
+
+
+def test_a_wrong_spec_is_found() -> None:
+    text = (ROOT / "docs" / "SPEC.md").read_text()
+    for old, new in (
+        ("0xc7000003 | `IST_SMC_DOORBELL`", "0xc7000005 | `IST_SMC_DOORBELL`"),
+        ("| -4 | `IST_SMC_BUSY`", "| -5 | `IST_SMC_BUSY`"),
+        ("| 40 | `IST_LOG_MAX` | bytes in one LOG call |\n", ""),
+        ("BUSY, DENIED, NO_ENTROPY", "BUSY, DENIED, NO_SUCH"),
+    ):
+        assert old in text
+        assert spec_problems(text.replace(old, new, 1)), new
+
+
+def test_the_monitor_offers_each_call_to_the_worlds_that_spec_says() -> None:
+    source = (ROOT / "worlds" / "monitor" / "tfa" / "dispatcher.c").read_text()
+
+    def cases(function: str) -> set[str]:
+        body = source[source.index(f" {function}(uint32_t fid") :]
+        return set(re.findall(r"case (IST_SMC_\w+):", body[: body.index("\n}\n")]))
+
+    worlds = {"Normal": cases("from_normal"), "Secure": cases("from_secure")}
+    for _, name, who, _ in CALLS.findall((ROOT / "docs" / "SPEC.md").read_text()):
+        if name not in GENERAL:
+            found = [world for world, names in worlds.items() if name in names]
+            assert found == (["Normal", "Secure"] if who == "both" else [who]), name
