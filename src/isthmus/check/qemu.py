@@ -68,7 +68,7 @@ def check_qemu(board: TrustZone, seed: int, began: Began) -> tuple[str, list[Row
         rows += isolation(machine)
         began("counters")
         ledger.open(machine)
-        list(traffic.ping(machine, board.secure.address))
+        traffic.udp(machine, board.secure.address, seed)
         ledger.close(machine)
         rows.append(ledger.row())
         critical.look(machine)

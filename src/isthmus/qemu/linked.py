@@ -68,6 +68,7 @@ class LinkedMachine(QemuMachine):
 
     def build(self) -> dict[str, Path]:
         """Builds what start() needs, where the cache lacks it; what it was. EnvironmentProblem, one line."""
+        self.emulator()
         kernel = debian_kernel()
         self._modules = [driver(kernel)]
         programs = {f"programs/{p.name}": p for p in sorted(PROGRAMS.glob("*.py"))}

@@ -38,7 +38,7 @@ from isthmus.errors import ClosedError, EnvironmentProblem
 from isthmus.qemu.agent import Agent, Done
 from isthmus.qemu.console import Console
 from isthmus.qemu.devicetree import device_tree
-from isthmus.trustzone.board import TrustZone, load
+from isthmus.trustzone.board import Emulator, TrustZone, load
 
 _log = logging.getLogger("isthmus.qemu")
 _QEMU = "qemu-system-aarch64"
@@ -89,12 +89,7 @@ class QemuMachine:
         EnvironmentProblem naming the log to read; nothing is left behind then."""
         if self._thread is not None:
             raise ClosedError("this machine was started before")
-        emulator = self.board.emulator
-        if emulator is None:
-            raise EnvironmentProblem(f"board {self.board.name!r} has no [emulator]: QEMU cannot play it")
-        for tool in (_QEMU, "setpriv"):
-            if shutil.which(tool) is None:
-                raise EnvironmentProblem(f"no {tool} here; tools/setup.sh installs what the machine needs")
+        emulator = self.emulator()
         flash, kernel = firmware(self.board), debian_kernel()
         archive = initramfs(kernel, self._modules, self._files)
         self._logs = _log_folder()
@@ -154,6 +149,15 @@ class QemuMachine:
             self.close()
             raise
         self.boot_seconds = time.monotonic() - began
+
+    def emulator(self) -> Emulator:
+        """What QEMU is to play. EnvironmentProblem: it cannot, or it is not here."""
+        if self.board.emulator is None:
+            raise EnvironmentProblem(f"board {self.board.name!r} has no [emulator]: QEMU cannot play it")
+        for tool in (_QEMU, "setpriv"):
+            if shutil.which(tool) is None:
+                raise EnvironmentProblem(f"no {tool} here; tools/setup.sh installs what the machine needs")
+        return self.board.emulator
 
     def _live(
         self, command: Sequence[str], ends: Sequence[socket.socket], agent: Agent, started: threading.Event
