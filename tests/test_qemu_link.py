@@ -89,8 +89,8 @@ def test_status_page(machine: QemuMachine) -> None:
 
 
 def test_linux_hears_by_interrupt(machine: QemuMachine) -> None:
-    """Answers are there when the doorbell's call returns. What the Secure world begins by itself comes by interrupt:
-    here it closes a connection that never asks for anything."""
+    """Answers are there when the doorbell's call returns. What the Secure world begins by itself comes by
+    interrupt: here it closes a connection that never asks for anything."""
     count = "awk '/ist0/ {print $2}' /proc/interrupts"
     before = int(machine.run(count).output)
     done = machine.run(f"sleep 30 | timeout 25 nc {machine.board.secure.address} 80", timeout=120)
