@@ -39,7 +39,7 @@
 #define IST_CTL_DIGEST_LO 0x010u /* digest of the geometry, see ist_config_digest() */
 #define IST_CTL_DIGEST_HI 0x014u
 #define IST_CTL_MTU 0x018u      /* bytes of payload above Ethernet */
-#define IST_CTL_FEATURES 0x01cu /* IST_FEATURE_* that the owner offers */
+#define IST_CTL_FEATURES 0x01cu /* IST_FEATURE_* that the owner offers; << 16: that it requires */
 #define IST_CTL_BEAT 0x020u     /* counts the owner's polls: a heartbeat */
 #define IST_CTL_HEAD 0x080u     /* cursor behind the last published record of the owner's ring */
 #define IST_CTL_TAIL 0x100u     /* cursor up to which the owner has consumed its peer's ring */
@@ -126,7 +126,7 @@ enum ist_state {
     X(PEER_ROLE, "peer has the same role")                                                         \
     X(PEER_GEOMETRY, "peer has another geometry")                                                  \
     X(PEER_MTU, "peer has another MTU")                                                            \
-    X(PEER_FEATURES, "peer lacks a required feature")                                              \
+    X(PEER_FEATURES, "one side lacks a feature that the other requires")                                              \
     X(PEER_EPOCH, "peer is in another epoch (stale memory, or not yet restarted)")                 \
     /* the session ended */                                                                        \
     X(PEER_LEFT, "peer ended the session")                                                         \

@@ -73,8 +73,8 @@ static enum ist_verdict judge_identity(struct ist_endpoint *e)
     if (ist_load(peer, IST_CTL_MTU) != e->config.mtu)
         return IST_V_PEER_MTU;
     ist_u32 features = ist_load(peer, IST_CTL_FEATURES);
-    if ((e->config.required & ~features) != 0)
-        return IST_V_PEER_FEATURES;
+    if ((e->config.required & ~features) != 0 || (features >> 16 & ~e->config.features) != 0)
+        return IST_V_PEER_FEATURES; /* either's demand is judged by both, so that both know why */
     e->agreed = e->config.features & features;
     return IST_V_OK;
 }
@@ -218,7 +218,7 @@ void ist_begin(struct ist_endpoint *e, ist_u64 epoch, const ist_u64 key[2], ist_
     ist_store(tx->own, IST_CTL_DIGEST_LO, (ist_u32)digest);
     ist_store(tx->own, IST_CTL_DIGEST_HI, (ist_u32)(digest >> 32));
     ist_store(tx->own, IST_CTL_MTU, c->mtu);
-    ist_store(tx->own, IST_CTL_FEATURES, c->features);
+    ist_store(tx->own, IST_CTL_FEATURES, c->features | c->required << 16);
     publish_state(e, IST_INIT);
 }
 

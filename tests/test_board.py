@@ -121,7 +121,8 @@ def geometries(draw: st.DrawFn) -> tuple[int, int, int, int]:
     """Rings, frame limit and MTU on either side of every border, mostly of one border at a time."""
     ring = st.sampled_from(RINGS) if draw(st.integers(0, 4)) == 0 else st.sampled_from([4096, 8192, 131072])
     normal, secure = draw(ring), draw(ring)
-    frame = draw(st.sampled_from([60, 1536, 4080, 4064, 8176, 8160, 65552, min(normal, secure) - 16])) + draw(NEAR)
+    border = st.sampled_from([60, 1536, 4064, 4080, 8160, 8176, 65552, min(normal, secure) - 16])
+    frame = draw(border) + draw(NEAR)
     mtu = draw(st.sampled_from([46, frame - 18, frame, 60])) + draw(NEAR)
     return normal, secure, max(0, frame), max(0, mtu)
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -44,10 +45,14 @@ class Project:
         self.write(
             "main.c", '#include "answer.h"\n#include <stdio.h>\nint main(void) { printf("%d", answer()); }\n'
         )
+        (place / "slow").symlink_to(shutil.which("sleep") or "sleep")
         self.cc = place / "cc"
         self.cc.write_text(
-            f'#!/bin/sh\ncase "$*" in *-c\\ *) sleep {delay}; for a; do case $a in *.c) echo "${{a##*/}}" >> '
-            f'{log};; esac; done;; *" -o "*) echo link >> {log};; esac\nexec cc "$@"\n'
+            "#!/bin/sh\n"
+            f'case "$*" in *-c\\ *) {place}/slow {delay}; work=compile;; *" -o "*) work=link;; esac\n'
+            f'[ "$work" = link ] && echo link >> {log}\n'
+            f'[ "$work" = compile ] && for a; do case $a in *.c) echo "${{a##*/}}" >> {log};; esac; done\n'
+            'exec cc "$@"\n'
         )
         self.cc.chmod(0o755)
 
@@ -175,9 +180,18 @@ def start(project: Project) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, str(project.place)],
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
-        start_new_session=True,
     )
+
+
+def started_by(project: Project) -> list[str]:
+    """Command lines of compilers that still run."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            lines.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return [line for line in lines if f"{project.cc} " in line or f"{project.place}/slow " in line]
 
 
 def test_two_builders_at_once_compile_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,13 +211,28 @@ def test_killed_builder_leaves_the_way_free(
     project = Project(tmp_path / "project", tmp_path / "compiled", delay=5)
     monkeypatch.setenv("CC", str(project.cc))
     builder = start(project)
-    while not list(cache.glob("staging/answer/*.log")):
+    while not started_by(project):
         assert builder.poll() is None
         time.sleep(0.01)
-    os.killpg(builder.pid, signal.SIGKILL)
+    builder.kill()
     builder.communicate()
     project.cc.write_text('#!/bin/sh\nexec cc "$@"\n')
     assert run(project.build()) == "42"
+    assert not list(cache.glob("staging/*"))
+
+
+def test_interrupt_ends_every_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    project = Project(tmp_path / "project", tmp_path / "compiled", delay=30)
+    monkeypatch.setenv("CC", str(project.cc))
+    builder = start(project)
+    while not started_by(project):
+        assert builder.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.5)  # let it come to wait for them
+    builder.send_signal(signal.SIGINT)
+    builder.communicate(timeout=20)
+    assert builder.returncode == -signal.SIGINT
+    assert not started_by(project)
     assert not list(cache.glob("staging/*"))
 
 

@@ -7,25 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from core_programs import SANITIZED, build, names_of, run
+from core_programs import HOOKED, HOST, SANITIZED, SOURCES, build, names_of, run
 
-PROGRAMS = ("unit_config", "unit_tag", "unit_limit", "unit_ring", "unit_session")
+PROGRAMS = tuple(sorted(source.stem for source in SOURCES.glob("unit_*.c")))
 CASES = [(program, name) for program in PROGRAMS for name in names_of(program)]
 
 #: Built for size the core has other code (a smaller CRC table, bytes copied out of line): the same tests.
 OTHERS = {"clang": ("clang",), "gcc-size": ("gcc", "-Os")}
 
+ALSO = {"unit_copy": (HOST / "link.c",)}
+FLAGS = {"unit_wake": (HOOKED,)}
+
+
+def built(factory: pytest.TempPathFactory, program: str, *flags: str, cc: str = "gcc") -> Path:
+    flags = (*SANITIZED, *FLAGS.get(program, ()), *flags)
+    return build(factory, program, *flags, cc=cc, also=ALSO.get(program, ()))
+
 
 @pytest.mark.parametrize(("program", "name"), CASES, ids=[f"{p}-{n}" for p, n in CASES])
 def test_unit(program: str, name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    run(build(tmp_path_factory, program, *SANITIZED), name)
+    run(built(tmp_path_factory, program), name)
 
 
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_units_built_otherwise(other: str, program: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     cc, *flags = OTHERS[other]
-    run(build(tmp_path_factory, program, *SANITIZED, *flags, cc=cc))
+    run(built(tmp_path_factory, program, *flags, cc=cc))
 
 
 def test_a_failed_check_fails(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

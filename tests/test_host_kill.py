@@ -66,7 +66,7 @@ def supervisor(kind: str) -> list[str]:
 @pytest.mark.parametrize("kind", ["auto", "packet"])
 def test_kill_9_of_the_supervisor_leaves_nothing(kind: str, seed: int, tmp_path: Path) -> None:
     argv = supervisor(kind)
-    nothing_left(lambda: reap(15, signal.SIGKILL, 1.2, seed, argv, cwd=tmp_path), tmp_path)
+    nothing_left(lambda: reap(10, signal.SIGKILL, 1.2, seed, argv, cwd=tmp_path), tmp_path)
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_isthmus_run_ended_at_any_moment_leaves_nothing(
 ) -> None:
     argv = [sys.executable, "-m", "isthmus", "run", *command]
     subprocess.run([*argv[:4], "--for", "0"], check=True, capture_output=True)  # builds what is to be built
-    nothing_left(lambda: reap(6, number, 1.5, seed, argv, cwd=tmp_path), tmp_path)
+    nothing_left(lambda: reap(4, number, 1.5, seed, argv, cwd=tmp_path), tmp_path)
 
 
 # ---- either world, under traffic ---------------------------------------------------------------------

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -30,9 +31,9 @@ from host_tools import (
 )
 from isthmus.board import Board, Channel
 from isthmus.errors import ClosedError, EnvironmentProblem, PeerDead
-from isthmus.host import HostMachine, World
+from isthmus.host import HostMachine, World, supervisor
 from isthmus.host.pump import frame_pump
-from isthmus.host.supervisor import backoff
+from isthmus.host.supervisor import ATTACH_INTERVAL_S, backoff
 
 pytestmark = pytest.mark.host
 
@@ -234,7 +235,8 @@ def test_both_at_once(machine: HostMachine) -> None:
     assert eventually(lambda: len(machine.restarts) == before + 2 and machine.up)
 
 
-def test_a_frozen_world_is_replaced() -> None:
+def test_a_frozen_world_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "ATTACH_LIMIT_S", 0.5)
     board = Board(channel=Channel(silence_ms=100))
     with HostMachine(board, programs={"secure": echo_world()}) as machine:
         pid = machine.pid("normal")
@@ -272,6 +274,15 @@ def test_namespaces_lost_are_made_anew(own: HostMachine) -> None:
     with RawTraffic(own, incarnation=11) as traffic:
         traffic.send()
         assert traffic.settle()
+
+
+def test_sessions_keep_their_distance(machine: HostMachine) -> None:
+    """However fast a world comes up and dies again."""
+    for _ in range(20):
+        machine.kill("normal")
+        machine.wait_up()
+    times = [event.time for event in machine.events if event.what == "attached"][-20:]
+    assert min(b - a for a, b in pairwise(times)) > ATTACH_INTERVAL_S * 0.9
 
 
 def test_the_back_off_is_bounded() -> None:
@@ -330,11 +341,14 @@ def test_a_world_that_breaks_the_protocol_is_ended_and_named(
     [
         ("silent", 1, "nothing heard in 1 s"),
         ("ignores", 10, "the secure world died .did not answer its supervisor"),
-        ("refuses", 5, "the secure world: refused to attach: Invalid argument"),
-        ("strange_state", 5, "the secure world died .broke the control protocol: 12345"),
+        ("refuses", 3, "the secure world: refused to attach: Invalid argument"),
+        ("strange_state", 3, "the secure world died .broke the control protocol: 12345"),
     ],
 )
-def test_a_world_that_will_not_come_up(tmp_path: Path, how: str, seconds: float, said: str) -> None:
+def test_a_world_that_will_not_come_up(
+    tmp_path: Path, how: str, seconds: float, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "ATTACH_LIMIT_S", 0.5)
     machine = HostMachine(programs={"normal": frame_pump(), "secure": bad_world(tmp_path, how)})
     with pytest.raises(EnvironmentProblem, match=said):
         machine.start(seconds)

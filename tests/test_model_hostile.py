@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A peer that breaks the rules, at random: the native endpoint and the model judge every lie alike.
 
-Both stand before one forged buffer. An honest peer writes frames into it; then words of it are changed. No lie
-raises anything but LinkDown, none makes a call run on, and what is delivered is what was written.
+Both stand before one forged buffer. An honest peer writes frames into it; then words of it are changed. No
+lie raises anything but LinkDown, none makes a call run on, and what is delivered is what was written.
 """
 
 from __future__ import annotations

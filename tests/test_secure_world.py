@@ -123,6 +123,17 @@ def test_tcp_echo_is_exact(machine: HostMachine, seed: int) -> None:
     assert received == [sent]
 
 
+def test_fragments_are_dropped_and_cost_no_buffer(channel: HostMachine) -> None:
+    """An echo of 3,000 bytes comes in three fragments: nobody joins them, nothing waits for the rest."""
+    before = status(channel)["buffers"]["available"]
+    fragmented = ["ping", "-q", "-c20", "-i0.01", "-W1", "-s3000", IP]
+    with channel.popen(fragmented, stdout=subprocess.PIPE, text=True) as ping:
+        said, _ = ping.communicate(timeout=60)
+    assert " 0 received" in said, said
+    assert channel.run(["ping", "-q", "-c1", IP]) == 0
+    eventually(lambda: status(channel)["buffers"]["available"] == before)
+
+
 def test_reader_that_stops_holds_up_nobody_but_itself(machine: HostMachine, seed: int) -> None:
     sent = random.Random(seed).randbytes(8 << 20)
     with tcp(machine, 7) as s:

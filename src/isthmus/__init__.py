@@ -1,29 +1,33 @@
 # SPDX-License-Identifier: MIT
 """Isthmus: a network channel between two worlds of different criticality.
 
-    >>> import isthmus
-    >>> normal, secure = isthmus.memory_link()
-    >>> with normal, secure:
-    ...     normal.send(b"a frame".ljust(60))
-    ...     secure.receive(timeout=1).rstrip()
-    b'a frame'
+>>> import isthmus
+>>> normal, secure = isthmus.memory_link()
+>>> with normal, secure:
+...     normal.send(b"a frame".ljust(60))
+...     secure.receive(timeout=1).rstrip()
+b'a frame'
 """
 
 from __future__ import annotations
 
-from isthmus.config import ChannelConfig, Role, Tag
-from isthmus.endpoint import AsyncEndpoint, Endpoint
-from isthmus.errors import (
-    ClosedError,
-    ConcurrentUseError,
-    ConfigError,
-    EnvironmentProblem,
-    IsthmusError,
-    LinkDown,
-    PeerDead,
-)
-from isthmus.links import connect, join, listen, memory_link
-from isthmus.stats import VERDICTS, LinkState, Statistics
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isthmus.config import ChannelConfig, Role, Tag
+    from isthmus.endpoint import AsyncEndpoint, Endpoint
+    from isthmus.errors import (
+        ClosedError,
+        ConcurrentUseError,
+        ConfigError,
+        EnvironmentProblem,
+        IsthmusError,
+        LinkDown,
+        PeerDead,
+    )
+    from isthmus.links import connect, join, listen, memory_link
+    from isthmus.stats import VERDICTS, LinkState, Statistics
 
 __version__ = "0.1.0"
 
@@ -48,3 +52,33 @@ __all__ = [
     "listen",
     "memory_link",
 ]
+
+# Names are fetched on first use: the command can then catch Ctrl-C before anything heavy is imported.
+_HOMES = {
+    "config": ("ChannelConfig", "Role", "Tag"),
+    "endpoint": ("AsyncEndpoint", "Endpoint"),
+    "errors": (
+        "ClosedError",
+        "ConcurrentUseError",
+        "ConfigError",
+        "EnvironmentProblem",
+        "IsthmusError",
+        "LinkDown",
+        "PeerDead",
+    ),
+    "links": ("connect", "join", "listen", "memory_link"),
+    "stats": ("VERDICTS", "LinkState", "Statistics"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(importlib.import_module(f"isthmus.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

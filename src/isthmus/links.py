@@ -293,19 +293,13 @@ class _MeetingEndpoint(Endpoint):
     def _meet(self) -> _Exchange | None:
         """A connected socket's exchange, if there is somebody."""
         try:
-            if self._door:
-                sock, _ = self._door.accept()
-                return _Exchange(sock, self.config, Role(self.role), self._own, _PATIENCE)
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.setblocking(False)
-            try:
-                sock.connect(self._address)
-            except BaseException:
-                sock.close()
-                raise
+            sock = self._door.accept()[0] if self._door else _connected(self._address)
         except (BlockingIOError, FileNotFoundError, ConnectionError):
             return None
-        return _Exchange(sock, self.config, Role(self.role), self._own)
+        _check_user(sock)
+        self._own.view[:] = bytes(self._own.size)  # what went to the last peer is not for the next one
+        patience = _PATIENCE if self._door else float("inf")
+        return _Exchange(sock, self.config, Role(self.role), self._own, patience)
 
     def _drop(self) -> None:
         if self._exchange:
@@ -325,13 +319,32 @@ class _MeetingEndpoint(Endpoint):
             self._door = None
 
 
+def _connected(address: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _check_user(sock: socket.socket) -> None:
+    """The key goes to nobody else: an abstract name has no permissions of its own."""
+    _, user, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if user != os.getuid():
+        sock.close()
+        raise LinkDown(f"peer belongs to user {user}")
+
+
 def listen(
     address: str | Path, role: Role, config: ChannelConfig | None = None, *, spin: float = SPIN
 ) -> Endpoint:
     """An endpoint that waits for its peer at `address`: a path, or an abstract name (from a zero byte on).
 
     Returns at once; calls wait for a peer as they wait for frames, `wait_up()` for nothing else. After a peer
-    died (PeerDead, once) the next one is let in, into a new epoch. Only the same user may knock at a path.
+    died (PeerDead, once) the next one is let in, into a new epoch. Only processes of the same user are.
     """
     address = str(address)
     config = config or ChannelConfig()
@@ -350,7 +363,7 @@ def _bind(door: socket.socket, address: str) -> None:
     try:
         door.bind(address)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE or address.startswith("\0") or _answers(address):
+        if error.errno != errno.EADDRINUSE or address.startswith("\0") or _in_use(address):
             raise
         os.unlink(address)  # left behind by a process that was killed
         door.bind(address)
@@ -358,7 +371,10 @@ def _bind(door: socket.socket, address: str) -> None:
         os.chmod(address, 0o600)  # nobody can connect before listen()
 
 
-def _answers(address: str) -> bool:
+def _in_use(address: str) -> bool:
+    """Whether something that is not a dead socket lies at a path."""
+    if not stat.S_ISSOCK(os.stat(address).st_mode):
+        return True
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:

@@ -195,7 +195,7 @@ class Model:
             self._put(offset, wide)
             self._put(offset + 4, wide >> 32)
         self._put(MTU, self.config.mtu)
-        self._put(FEATURES, self.config.features)
+        self._put(FEATURES, self.config.features | self.config.required << 16)
         self.state = LinkState.INIT
         self._publish_state()
 
@@ -224,7 +224,8 @@ class Model:
             return "PEER_GEOMETRY"
         if self._get(MTU) != self.config.mtu:
             return "PEER_MTU"
-        if self.config.required & ~self._get(FEATURES):
+        features = self._get(FEATURES)
+        if self.config.required & ~features or features >> 16 & ~self.config.features:
             return "PEER_FEATURES"
         return ""
 

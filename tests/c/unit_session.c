@@ -1,185 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The life cycle of a link: every own state against everything that a peer's control block can say, every order of
- * steps of an honest handshake, and each mismatch refused by its name on both sides. */
-#include "harness.h"
-
-enum { RING = 4096, FRAME = 256, ME = IST_SECURE, PEER = IST_NORMAL };
-
-static struct ist_config plain(void)
-{
-    return config_of(RING, FRAME, IST_TAG_NONE);
-}
-
-static ist_u32 state_word(struct pair *p, ist_u32 role)
-{
-    return word_get(p->side[role].own, IST_CTL_STATE);
-}
-
-/* Frames pass in both directions, content intact. */
-static void check_passes(struct pair *p)
-{
-    for (ist_u32 from = 0; from < 2; from++) {
-        ist_u8 frame[FRAME], got[FRAME];
-        struct ist_frame f;
-        pattern_fill(frame, FRAME, p->epoch + from);
-        CHECK_VERDICT(ist_send(&p->side[from].e, frame, FRAME, NULL), IST_V_OK);
-        ist_publish(&p->side[from].e);
-        CHECK_VERDICT(ist_peek(&p->side[1 - from].e, ++p->now, &f), IST_V_OK);
-        CHECK_VERDICT(ist_take(&p->side[1 - from].e, got), IST_V_OK);
-        CHECK(!memcmp(frame, got, FRAME));
-    }
-}
-
-/* ---- the table: own state x the peer's control block ------------------------------------------------------------ */
-
-enum identity { FITS, OTHER_EPOCH_LO, OTHER_EPOCH_HI, OTHER_DIGEST_LO, OTHER_DIGEST_HI, OTHER_MTU, NO_FEATURE, IDENTITIES };
-
-static const enum ist_verdict refusal_of[IDENTITIES] = {
-    IST_V_OK,       IST_V_PEER_EPOCH, IST_V_PEER_EPOCH, IST_V_PEER_GEOMETRY, IST_V_PEER_GEOMETRY,
-    IST_V_PEER_MTU, IST_V_PEER_FEATURES,
-};
-
-/* Brings side ME into `state` with an honest peer. */
-static void reach(struct pair *p, ist_u32 state)
-{
-    struct ist_endpoint *me = &p->side[ME].e, *peer = &p->side[PEER].e;
-    struct ist_config c = plain();
-    c.features = c.required = IST_FEATURES_ALL;
-    pair_open(p, &c);
-    if (state == IST_RESET)
-        return;
-    ist_begin(me, p->epoch, p->key, p->now);
-    ist_begin(peer, p->epoch, p->key, p->now);
-    if (state == IST_READY)
-        ist_poll(me, p->now);
-    if (state == IST_RUN || state == IST_DEAD)
-        for (int i = 0; i < 3; i++) {
-            ist_poll(me, p->now);
-            ist_poll(peer, p->now);
-        }
-    if (state == IST_DEAD) {
-        struct ist_frame f;
-        word_set(p->side[PEER].own, IST_CTL_HEAD, 4);
-        CHECK_VERDICT(ist_peek(me, p->now, &f), IST_V_HEAD_ALIGN);
-        word_set(p->side[PEER].own, IST_CTL_HEAD, 0);
-    }
-    CHECK_EQ(ist_link_state(me), state);
-}
-
-static void set_identity(struct pair *p, enum identity identity)
-{
-    ist_u8 *b = p->side[PEER].own;
-    ist_u64 digest = ist_config_digest(&p->config);
-    word_set(b, IST_CTL_EPOCH_LO, (ist_u32)p->epoch);
-    word_set(b, IST_CTL_EPOCH_HI, (ist_u32)(p->epoch >> 32));
-    word_set(b, IST_CTL_DIGEST_LO, (ist_u32)digest);
-    word_set(b, IST_CTL_DIGEST_HI, (ist_u32)(digest >> 32));
-    word_set(b, IST_CTL_MTU, p->config.mtu);
-    word_set(b, IST_CTL_FEATURES, IST_FEATURES_ALL);
-    static const ist_u32 word[IDENTITIES] = {
-        0, IST_CTL_EPOCH_LO, IST_CTL_EPOCH_HI, IST_CTL_DIGEST_LO, IST_CTL_DIGEST_HI, IST_CTL_MTU, IST_CTL_FEATURES,
-    };
-    if (identity != FITS)
-        word_set(b, word[identity], word_get(b, word[identity]) ^ 1);
-}
-
-struct outcome {
-    ist_u32 state;
-    enum ist_verdict reason;
-};
-
-/* What SPEC says happens when ME in `own` looks at a peer whose state word is `word` behind `identity`. */
-static struct outcome expected(ist_u32 own, ist_u32 word, enum identity identity)
-{
-    const ist_u32 peer = IST_STATE_OF(word);
-    enum ist_verdict garbled = IST_V_OK;
-    if (IST_MAGIC_OF(word) != IST_MAGIC)
-        garbled = IST_V_PEER_MAGIC;
-    else if (IST_VERSION_OF(word) != IST_VERSION)
-        garbled = IST_V_PEER_VERSION;
-    else if (IST_ROLE_OF(word) != PEER)
-        garbled = IST_V_PEER_ROLE;
-    else if (peer > IST_DEAD)
-        garbled = IST_V_STATE_WORD;
-
-    switch (own) {
-    case IST_INIT:
-        if (word == 0)
-            return (struct outcome){IST_INIT, IST_V_OK};
-        if (garbled != IST_V_OK)
-            return (struct outcome){IST_INIT, garbled};
-        if (peer == IST_RESET)
-            return (struct outcome){IST_INIT, IST_V_OK};
-        if (identity != FITS)
-            return (struct outcome){IST_INIT, refusal_of[identity]};
-        if (peer == IST_INIT || peer == IST_READY)
-            return (struct outcome){IST_READY, IST_V_OK};
-        return (struct outcome){IST_INIT, peer == IST_DEAD ? IST_V_PEER_DEAD : IST_V_OK};
-    case IST_READY:
-    case IST_RUN:
-        if (garbled != IST_V_OK)
-            return (struct outcome){IST_DEAD, IST_V_STATE_WORD};
-        if (peer == IST_RESET || (peer == IST_INIT && own == IST_RUN))
-            return (struct outcome){IST_RESET, IST_V_PEER_LEFT};
-        if (peer == IST_DEAD)
-            return (struct outcome){IST_RESET, IST_V_PEER_DEAD};
-        return (struct outcome){peer == IST_INIT ? IST_READY : IST_RUN, IST_V_OK};
-    default:
-        return (struct outcome){own, own == IST_DEAD ? IST_V_HEAD_ALIGN : IST_V_OK};
-    }
-}
-
-static void look_once(ist_u32 own, ist_u32 word, enum identity identity)
-{
-    struct pair p;
-    snprintf(test_case, sizeof test_case, "own %u word %08x identity %d", own, word, (int)identity);
-    reach(&p, own);
-    struct ist_endpoint *me = &p.side[ME].e;
-    set_identity(&p, identity);
-    word_set(p.side[PEER].own, IST_CTL_STATE, word);
-    ist_u8 *peer_before = malloc(p.side[PEER].size);
-    memcpy(peer_before, p.side[PEER].own, p.side[PEER].size);
-    struct ist_endpoint before = *me;
-
-    struct outcome want = expected(own, word, identity);
-    CHECK_EQ(ist_poll(me, ++p.now), want.state);
-    CHECK_EQ(ist_link_state(me), want.state);
-    CHECK_VERDICT(me->reason, want.reason);
-    CHECK_EQ(state_word(&p, ME), IST_STATE_WORD(ME, want.state)); /* told to the peer */
-    CHECK_VERDICT(word_get(p.side[ME].own, IST_CTL_REFUSAL), want.reason);
-    for (ist_u32 v = 0; v < IST_VERDICT_COUNT; v++) /* exactly the reason's counter moves */
-        CHECK_EQ(me->count[v], before.count[v] + (v == want.reason && want.reason != before.reason));
-    CHECK(!memcmp(peer_before, p.side[PEER].own, p.side[PEER].size)); /* nothing of the peer's is written */
-    if (want.state == IST_INIT) { /* looked at again, the same refusal is not counted again */
-        ist_poll(me, ++p.now);
-        CHECK_EQ(me->count[want.reason], before.count[want.reason] + (want.reason != IST_V_OK));
-    }
-
-    /* Whatever it was: a new epoch with an honest peer runs. */
-    memset(p.side[PEER].own, 0, p.side[PEER].size);
-    pair_run(&p);
-    check_passes(&p);
-    free(peer_before);
-    pair_close(&p);
-    test_case[0] = 0;
-}
-
-TEST(every_own_state_meets_every_peer)
-{
-    for (ist_u32 own = 0; own < IST_STATES; own++)
-        for (ist_u32 state = 0; state < 16; state++) {
-            for (int identity = 0; identity < IDENTITIES; identity++)
-                look_once(own, IST_STATE_WORD((ist_u32)PEER, state), (enum identity)identity);
-            look_once(own, IST_STATE_WORD((ist_u32)ME, state), FITS);
-            look_once(own, IST_STATE_WORD(2u, state), FITS);
-            look_once(own, IST_STATE_WORD(15u, state), FITS);
-            look_once(own, IST_STATE_WORD((ist_u32)PEER, state) ^ 0x100u, FITS);
-            look_once(own, IST_STATE_WORD((ist_u32)PEER, state) ^ 0xff00u, FITS);
-            look_once(own, IST_STATE_WORD((ist_u32)PEER, state) ^ 0x10000u, FITS);
-            look_once(own, IST_STATE_WORD((ist_u32)PEER, state) ^ 0x80000000u, FITS);
-            look_once(own, state, FITS); /* no magic at all; 0 is memory that nobody has written */
-        }
-}
+/* The life of a link: every order of steps of an honest handshake, each mismatch refused by its name on both sides,
+ * restarts, stale memory, silence and violations. */
+#include "session.h"
 
 /* ---- an honest handshake --------------------------------------------------------------------------------------- */
 
@@ -366,27 +188,25 @@ TEST(each_mismatch_is_refused_by_its_name_on_both_sides)
     }
 }
 
-TEST(a_required_feature_that_the_peer_lacks_is_refused)
+/* Whichever side requires it, both say why the link stays down. */
+TEST(a_required_feature_that_one_side_lacks_is_refused_by_both)
 {
-    struct ist_config c[2] = {plain(), plain()};
-    ist_u64 key[2] = {0, 0};
-    struct ist_endpoint e[2];
-    ist_u8 *own[2];
-    c[0].features = c[0].required = IST_FEATURE_OFFLOAD;
-    c[1].role = IST_SECURE;
-    c[1].features = c[1].required = IST_FEATURE_SLEEPER_FENCE;
-    for (int i = 0; i < 2; i++)
-        own[i] = buffer_new(ist_buffer_size(&c[i], (ist_u32)i));
-    for (int i = 0; i < 2; i++) {
-        CHECK_VERDICT(ist_init(&e[i], &c[i], own[i], own[1 - i]), IST_V_OK);
-        ist_begin(&e[i], 1, key, 0);
+    for (ist_u32 who = 0; who < 2; who++) {
+        struct ist_config c = plain();
+        struct pair p;
+        pair_open(&p, &c);
+        p.side[who].e.config.features = IST_FEATURES_ALL;
+        p.side[who].e.config.required = IST_FEATURE_SLEEPER_FENCE;
+        for (ist_u32 role = 0; role < 2; role++)
+            ist_begin(&p.side[role].e, p.epoch, p.key, p.now);
+        for (ist_u32 i = 0; i < 4; i++)
+            CHECK_EQ(ist_poll(&p.side[i % 2].e, ++p.now), IST_INIT);
+        for (ist_u32 role = 0; role < 2; role++) {
+            CHECK_VERDICT(p.side[role].e.reason, IST_V_PEER_FEATURES);
+            CHECK_EQ(p.side[role].e.count[IST_V_PEER_FEATURES], 1);
+        }
+        pair_close(&p);
     }
-    for (int i = 0; i < 4; i++)
-        CHECK_EQ(ist_poll(&e[i % 2], 1), IST_INIT);
-    CHECK_VERDICT(e[0].reason, IST_V_PEER_FEATURES);
-    CHECK_VERDICT(e[1].reason, IST_V_PEER_FEATURES);
-    free(own[0]);
-    free(own[1]);
 }
 
 TEST(features_are_agreed_as_what_both_offer)
@@ -441,11 +261,15 @@ TEST(a_new_epoch_starts_with_cleared_words)
     CHECK_EQ(word_get(own, IST_CTL_EPOCH_LO), (ist_u32)p.epoch);
     CHECK_EQ(word_get(own, IST_CTL_EPOCH_HI), (ist_u32)(p.epoch >> 32));
     CHECK_EQ(word_get(own, IST_CTL_MTU), c.mtu);
-    CHECK_EQ(word_get(own, IST_CTL_FEATURES), c.features);
+    CHECK_EQ(word_get(own, IST_CTL_FEATURES), c.features | c.required << 16);
     CHECK_EQ(word_get(own, IST_CTL_HEAD), c.first_cursor);
     CHECK_EQ(word_get(own, IST_CTL_TAIL), c.first_cursor);
     CHECK_EQ(word_get(own, IST_CTL_WAKE_RX), 0);
     CHECK_EQ(word_get(own, IST_CTL_WAKE_TX), 0);
+    ist_end(&p.side[ME].e, IST_V_PEER_SILENT);
+    CHECK_VERDICT(p.side[ME].e.reason, IST_V_PEER_SILENT);
+    ist_begin(&p.side[ME].e, p.epoch + 1, p.key, p.now);
+    CHECK_VERDICT(p.side[ME].e.reason, IST_V_OK); /* and without a past */
     pair_close(&p);
 }
 
@@ -472,6 +296,58 @@ TEST(a_silent_peer_is_noticed_in_time_and_not_before)
         CHECK_EQ(me->count[IST_V_PEER_SILENT], 1);
         pair_close(&p);
     }
+}
+
+/* Silence is counted from when the peer was there, not from when we began to wait for it. */
+TEST(waiting_for_a_peer_is_not_silence)
+{
+    struct ist_config c = plain();
+    c.silence = 100;
+    struct pair p;
+    pair_open(&p, &c);
+    struct ist_endpoint *me = &p.side[ME].e;
+    ist_begin(me, p.epoch, p.key, 0);
+    CHECK_EQ(ist_poll(me, 10000), IST_INIT);
+    ist_begin(&p.side[PEER].e, p.epoch, p.key, 10000); /* it comes, and its heart never beats */
+    CHECK_EQ(ist_poll(me, 10010), IST_READY);
+    CHECK_EQ(ist_poll(me, 10110), IST_READY);
+    CHECK_EQ(ist_poll(me, 10111), IST_RESET);
+    CHECK_VERDICT(me->reason, IST_V_PEER_SILENT);
+    pair_close(&p);
+}
+
+/* What was half done when the epoch ended is not carried over. */
+TEST(an_open_call_ends_with_its_epoch)
+{
+    struct ist_config c = plain();
+    struct pair p;
+    pair_up(&p, &c);
+    ist_u8 frame[FRAME] = {0};
+    struct ist_frame f;
+    CHECK_VERDICT(ist_send(&p.side[PEER].e, frame, 100, NULL), IST_V_OK);
+    ist_publish(&p.side[PEER].e);
+    CHECK_VERDICT(ist_peek(&p.side[ME].e, p.now, &f), IST_V_OK);
+    CHECK_VERDICT(ist_reserve(&p.side[ME].e, 100, NULL), IST_V_OK);
+    CHECK_VERDICT(ist_append(&p.side[ME].e, frame, 50), IST_V_OK);
+    pair_run(&p);
+    CHECK_VERDICT(ist_take(&p.side[ME].e, frame), IST_V_MISUSE);
+    CHECK_VERDICT(ist_append(&p.side[ME].e, frame, 1), IST_V_MISUSE);
+    CHECK_VERDICT(ist_commit(&p.side[ME].e, 50), IST_V_MISUSE);
+    check_passes(&p);
+    pair_close(&p);
+}
+
+/* A clock that is past half of its range when the first epoch begins. */
+TEST(the_budget_starts_with_the_epoch)
+{
+    struct ist_config c = plain();
+    c.budget_interval = 10;
+    struct pair p;
+    pair_open(&p, &c);
+    p.now = (1ull << 63) + 1000;
+    pair_run(&p);
+    check_passes(&p);
+    pair_close(&p);
 }
 
 TEST(silence_zero_waits_for_ever)
@@ -521,6 +397,8 @@ TEST(impossible_cursors_end_the_epoch_by_name)
             ist_publish(me);
         me->count[IST_V_FULL] = 0;
         word_set(p.side[PEER].own, cases[i].word, cases[i].value);
+        if (i % 2) /* a peer that has yet to look at us again is as much here as one in RUN */
+            word_set(p.side[PEER].own, IST_CTL_STATE, IST_STATE_WORD((ist_u32)PEER, IST_READY));
         if (cases[i].word == IST_CTL_HEAD)
             CHECK_VERDICT(ist_peek(me, p.now, &f), cases[i].verdict);
         else

@@ -259,41 +259,48 @@ static PyObject *endpoint_counters(PyObject *self, PyObject *unused)
     return result;
 }
 
+/* An expression over `ep`, or `without` where the endpoint is closed. */
+#define OF_CORE(type, result, expression, without)                                                                     \
+    type result;                                                                                                       \
+    LOCKED(self)                                                                                                       \
+    struct core *core = ((Endpoint *)self)->core;                                                                      \
+    const struct ist_endpoint *ep = core && core->alive ? &core->ep : NULL;                                            \
+    result = ep ? (expression) : (without);                                                                            \
+    UNLOCKED()
+
 static PyObject *get_closed(PyObject *self, void *unused)
 {
-    const Endpoint *e = (const Endpoint *)self;
     (void)unused;
-    return PyBool_FromLong(!e->core || !e->core->alive);
+    OF_CORE(int, open, 1, 0)
+    return PyBool_FromLong(!open);
 }
 
-/* A closed endpoint has no session: RESET. */
 static PyObject *get_link_state(PyObject *self, void *unused)
 {
-    const Endpoint *e = (const Endpoint *)self;
     (void)unused;
-    return PyLong_FromLong(e->core && e->core->alive ? (long)ist_link_state(&e->core->ep) : (long)IST_RESET);
+    OF_CORE(enum ist_state, state, ist_link_state(ep), IST_RESET)
+    return PyLong_FromLong(state);
 }
 
 static PyObject *get_reason(PyObject *self, void *unused)
 {
-    const Endpoint *e = (const Endpoint *)self;
-    const enum ist_verdict why = e->core && e->core->alive ? (enum ist_verdict)e->core->ep.reason : IST_V_OK;
     (void)unused;
+    OF_CORE(uint32_t, why, ep->reason, IST_V_OK)
     return PyUnicode_FromString(why == IST_V_OK ? "" : ist_verdict_name(why));
 }
 
 static PyObject *get_epoch(PyObject *self, void *unused)
 {
-    const Endpoint *e = (const Endpoint *)self;
     (void)unused;
-    return PyLong_FromUnsignedLongLong(e->core && e->core->alive ? e->core->ep.epoch : 0);
+    OF_CORE(uint64_t, epoch, ep->epoch, 0)
+    return PyLong_FromUnsignedLongLong(epoch);
 }
 
 static PyObject *get_features(PyObject *self, void *unused)
 {
-    const Endpoint *e = (const Endpoint *)self;
     (void)unused;
-    return PyLong_FromUnsignedLong(e->core && e->core->alive ? e->core->ep.agreed : 0);
+    OF_CORE(uint32_t, agreed, ep->agreed, 0)
+    return PyLong_FromUnsignedLong(agreed);
 }
 
 static PyObject *get_age(PyObject *self, void *unused)
@@ -348,7 +355,7 @@ static PyMethodDef endpoint_methods[] = {
     {"receive", FASTCALL(ep_receive),
      "receive($self, timeout=None)\n--\n\nThe next frame, as bytes.\n\nWaits `timeout` seconds (None: for ever; 0: "
      "BlockingIOError at once; else TimeoutError). Frames that the guard\nrefuses are counted and skipped. Raises "
-     "LinkDown once per end of a session, PeerDead once nothing is left to read."},
+     "LinkDown where a session ended, PeerDead where nobody is there and nothing is left to read."},
     {"receive_into", FASTCALL(ep_receive_into),
      "receive_into($self, buffer, /, timeout=None)\n--\n\nThe next frame into a writable buffer; returns its length in "
      "bytes.\n\nA frame that does not fit raises ValueError and stays next."},

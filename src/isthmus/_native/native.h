@@ -22,15 +22,15 @@
 #include "link.h"
 
 #ifdef Py_GIL_DISABLED
-#define LOCKED(self) Py_BEGIN_CRITICAL_SECTION(self)
-#define UNLOCKED() Py_END_CRITICAL_SECTION()
+#define LOCKED(self) Py_BEGIN_CRITICAL_SECTION(self);
+#define UNLOCKED() Py_END_CRITICAL_SECTION();
 #else
 #define LOCKED(self) {
 #define UNLOCKED() }
 #endif
 
 #define FOREVER UINT64_MAX
-#define TICK_NS 10000000u     /* a call that sleeps looks around this often, whatever its peer omits */
+#define TICK_NS 10000000u     /* a call that waits looks around this often, whatever its peer omits */
 #define HELD_SPIN_NS 3000u    /* how long a spin may keep the interpreter's lock */
 #define SLICE_NS 20000u       /* how long a wait without a descriptor lets others run */
 #define BATCH_MAX 256         /* frames in one batch call */
@@ -155,7 +155,8 @@ enum outcome {
 
 struct patience {
     uint64_t deadline; /* FOREVER, or ns of ist_now(); 0 = do not wait */
-    int spun;          /* the spin is over: sleep now */
+    uint64_t spin_end; /* when to stop spinning and sleep; 0 = not spun yet */
+    int looked;        /* looked around at least once */
     uint32_t refused;  /* bad frames since the last look at anything else */
 };
 
@@ -194,7 +195,7 @@ uint64_t wait_coarse_now(void);
 #define METHOD(name) PyObject *name(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 
 /* Spent once per call; see wait_timeout. */
-#define NO_HURRY {.deadline = FOREVER, .spun = 0, .refused = 0}
+#define NO_HURRY {.deadline = FOREVER}
 
 METHOD(ep_send);
 METHOD(ep_send_batch);
@@ -212,15 +213,15 @@ int send_check_length(Endpoint *e, Py_ssize_t length);
 
 typedef struct {
     PyObject_HEAD
-    Endpoint *endpoint; /* NULL once committed or cancelled */
+    Endpoint *endpoint; /* its lock is ours */
     PyObject *own;      /* the Buffer that holds the room: outlives the endpoint */
-    PyObject *view;     /* the memoryview handed out */
+    PyObject *view;     /* weak reference to the memoryview handed out; NULL before */
     uint8_t *place;     /* in our own buffer, or staging */
     uint8_t *staging;   /* private, where a tag is carried */
     uint32_t room;      /* bytes reserved */
     uint32_t length;    /* bytes to send */
     Py_ssize_t exports;
-    int cancelled;      /* over, as soon as no view is left */
+    enum { OPEN, CANCELLED, OVER } stage; /* CANCELLED: over as soon as no view is left */
 } Reservation;
 
 extern PyType_Spec ist_reservation_spec;

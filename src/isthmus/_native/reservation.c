@@ -8,45 +8,48 @@
 
 #include <string.h>
 
-static void let_go(Reservation *r)
+/* The frame is sent or dropped, and no view is left: the sending half is free again. */
+static void finish(Reservation *r)
 {
-    Endpoint *e = r->endpoint;
-    r->endpoint = NULL;
-    if (!e)
-        return;
     PyMem_Free(r->staging);
     r->staging = r->place = NULL;
-    e->reserved = 0;
-    ep_leave(e, &e->tx);
-    Py_DECREF(e);
+    r->stage = OVER;
+    r->endpoint->reserved = 0;
+    ep_leave(r->endpoint, &r->endpoint->tx);
 }
 
-/* Abandons the frame, and the sending half as soon as no view is left. */
+/* Drops the frame: at once, or when the last view goes. */
 static void cancel(Reservation *r)
 {
-    Endpoint *e = r->endpoint;
-    if (!e)
+    struct core *core = r->endpoint->core;
+    if (r->stage == OVER)
         return;
-    r->cancelled = 1;
+    r->stage = CANCELLED;
     if (r->exports > 0)
         return;
-    if (!r->staging && e->core && e->core->alive)
-        ist_cancel(&e->core->ep);
-    let_go(r);
+    if (!r->staging && core && core->alive)
+        ist_cancel(&core->ep);
+    finish(r);
+}
+
+/* The view handed out, if somebody still has it: None or a new reference. Only a weak one is kept, since the view
+ * refers to its reservation. */
+static PyObject *living_view(Reservation *r)
+{
+    return r->view ? PyObject_CallNoArgs(r->view) : Py_NewRef(Py_None);
 }
 
 /* Ends the view handed out. 0, or -1 with BufferError where others look through it still. */
 static int end_view(Reservation *r)
 {
-    PyObject *view = r->view;
-    r->view = NULL;
-    if (view) {
-        PyObject *done = PyObject_CallMethod(view, "release", NULL);
-        Py_DECREF(view);
-        if (!done)
-            return -1;
-        Py_DECREF(done);
-    }
+    PyObject *view = living_view(r);
+    if (!view)
+        return -1;
+    PyObject *done = view == Py_None ? Py_NewRef(Py_None) : PyObject_CallMethod(view, "release", NULL);
+    Py_DECREF(view);
+    if (!done)
+        return -1;
+    Py_DECREF(done);
     if (r->exports == 0)
         return 0;
     PyErr_SetString(PyExc_BufferError, "a view of the reservation is still held; the frame is not sent");
@@ -62,7 +65,7 @@ static int raise_over(void)
 static int commit(Reservation *r)
 {
     Endpoint *e = r->endpoint;
-    if (!e || r->cancelled)
+    if (r->stage != OPEN)
         return raise_over();
     if (end_view(r) < 0) {
         PyObject *type, *value, *trace;
@@ -71,9 +74,8 @@ static int commit(Reservation *r)
         PyErr_Restore(type, value, trace);
         return -1;
     }
-    if (e->closed || !e->core || !e->core->alive) {
-        ep_raise_closed(e);
-        let_go(r);
+    if (!ep_live(e)) {
+        finish(r);
         return -1;
     }
     struct ist_endpoint *ep = &e->core->ep;
@@ -88,45 +90,50 @@ static int commit(Reservation *r)
         e->tx.told = e->ends;
         ep_raise_down(e);
     }
-    let_go(r);
+    finish(r);
     return v == IST_V_OK ? 0 : -1;
 }
 
-/* ---- methods ----------------------------------------------------------------------------------------------------------- */
-
-static PyObject *view_of(Reservation *r)
+static int drop(Reservation *r)
 {
-    if (!r->endpoint || r->cancelled) {
-        raise_over();
-        return NULL;
-    }
-    if (!r->view)
-        r->view = PyMemoryView_FromObject((PyObject *)r);
-    return Py_XNewRef(r->view);
-}
-
-/* `action` in the endpoint's lock; the reference keeps it alive while the reservation lets go of it. */
-static PyObject *locked(PyObject *self, int (*action)(Reservation *))
-{
-    PyObject *e = Py_XNewRef((PyObject *)((Reservation *)self)->endpoint);
-    int failed;
-    if (!e) {
-        failed = action((Reservation *)self);
-    } else {
-        LOCKED(e)
-        failed = action((Reservation *)self);
-        UNLOCKED()
-        Py_DECREF(e);
-    }
-    return failed ? NULL : Py_NewRef(Py_None);
-}
-
-static int cancel_action(Reservation *r)
-{
-    if (r->endpoint && !r->cancelled && end_view(r) < 0)
+    if (r->stage == OPEN && end_view(r) < 0)
         PyErr_Clear(); /* the half is freed when the last view goes */
     cancel(r);
     return 0;
+}
+
+/* ---- methods: all of them in the endpoint's lock --------------------------------------------------------------------- */
+
+static PyObject *locked(PyObject *self, int (*action)(Reservation *))
+{
+    Reservation *r = (Reservation *)self;
+    int failed;
+    LOCKED((PyObject *)r->endpoint)
+    failed = action(r);
+    UNLOCKED()
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *view_of(PyObject *self)
+{
+    Reservation *r = (Reservation *)self;
+    PyObject *view = NULL;
+    LOCKED((PyObject *)r->endpoint)
+    if (r->stage != OPEN)
+        raise_over();
+    else
+        view = living_view(r);
+    if (view == Py_None) {
+        Py_DECREF(view);
+        view = PyMemoryView_FromObject(self);
+        Py_CLEAR(r->view);
+        if (view)
+            r->view = PyWeakref_NewRef(view, NULL);
+        if (view && !r->view)
+            Py_CLEAR(view);
+    }
+    UNLOCKED()
+    return view;
 }
 
 static PyObject *reservation_commit(PyObject *self, PyObject *unused)
@@ -138,13 +145,13 @@ static PyObject *reservation_commit(PyObject *self, PyObject *unused)
 static PyObject *reservation_cancel(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return locked(self, cancel_action);
+    return locked(self, drop);
 }
 
 static PyObject *reservation_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return view_of((Reservation *)self);
+    return view_of(self);
 }
 
 static PyObject *reservation_exit(PyObject *self, PyObject *args)
@@ -152,15 +159,15 @@ static PyObject *reservation_exit(PyObject *self, PyObject *args)
     PyObject *type, *value, *trace;
     if (!PyArg_ParseTuple(args, "OOO:__exit__", &type, &value, &trace))
         return NULL;
-    if (type != Py_None || !((Reservation *)self)->endpoint)
-        return locked(self, cancel_action);
+    if (type != Py_None || ((Reservation *)self)->stage != OPEN)
+        return locked(self, drop);
     return locked(self, commit);
 }
 
 static PyObject *get_view(PyObject *self, void *unused)
 {
     (void)unused;
-    return view_of((Reservation *)self);
+    return view_of(self);
 }
 
 static PyObject *get_length(PyObject *self, void *unused)
@@ -190,46 +197,38 @@ static int set_length(PyObject *self, PyObject *value, void *unused)
 
 static int reservation_export(Reservation *r, Py_buffer *view, int flags)
 {
-    if (!r->endpoint || r->cancelled) {
-        view->obj = NULL;
+    int failed = -1;
+    view->obj = NULL;
+    LOCKED((PyObject *)r->endpoint)
+    if (r->stage != OPEN)
         PyErr_SetString(PyExc_BufferError, "the reservation was sent or cancelled before");
-        return -1;
-    }
-    if (PyBuffer_FillInfo(view, (PyObject *)r, r->place, (Py_ssize_t)r->room, 0, flags) < 0)
-        return -1;
-    r->exports++;
-    return 0;
+    else
+        failed = PyBuffer_FillInfo(view, (PyObject *)r, r->place, (Py_ssize_t)r->room, 0, flags);
+    r->exports += !failed;
+    UNLOCKED()
+    return failed;
 }
 
 static void reservation_unexport(Reservation *r, Py_buffer *view)
 {
     (void)view;
-    if (--r->exports == 0 && r->cancelled)
+    LOCKED((PyObject *)r->endpoint)
+    if (--r->exports == 0 && r->stage == CANCELLED)
         cancel(r);
-}
-
-static int reservation_traverse(Reservation *r, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE((PyObject *)r));
-    Py_VISIT(r->view);
-    Py_VISIT(r->own);
-    Py_VISIT((PyObject *)r->endpoint);
-    return 0;
-}
-
-static int reservation_clear(Reservation *r)
-{
-    Py_CLEAR(r->view);
-    return 0;
+    UNLOCKED()
 }
 
 static void reservation_dealloc(Reservation *r)
 {
     PyTypeObject *type = Py_TYPE((PyObject *)r);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    PyObject_GC_UnTrack(r);
     Py_CLEAR(r->view);
-    cancel(r);
+    if (r->endpoint) {
+        LOCKED((PyObject *)r->endpoint)
+        cancel(r);
+        UNLOCKED()
+        Py_DECREF(r->endpoint);
+    }
     Py_CLEAR(r->own);
     release(r);
     Py_DECREF(type);
@@ -242,14 +241,14 @@ static enum outcome take_room(Reservation *r, Endpoint *e, uint32_t length, stru
 {
     struct ist_endpoint *ep = &e->core->ep;
     for (;;) {
-        const int tell = e->hung_up || e->tx.told != e->ends;
-        const enum ist_verdict v = tell ? IST_V_DOWN : ist_reserve(ep, length, NULL);
+        const int gone = e->hung_up;
+        const enum ist_verdict v = gone ? IST_V_DOWN : ist_reserve(ep, length, NULL);
         if (v == IST_V_OK)
             break;
         const enum outcome o = wait_tx(e, p, length);
         if (o != AGAIN)
             return o;
-        if (!tell && ep->count[v] != 0)
+        if (!gone && ep->count[v] != 0)
             ep->count[v]--; /* waited for, not dropped */
     }
     r->place = ist_place(ep);
@@ -288,6 +287,7 @@ PyObject *ep_reserve(PyObject *self, PyObject *const *args, Py_ssize_t nargs, Py
             r->endpoint = (Endpoint *)Py_NewRef(self);
             r->own = Py_XNewRef(e->own);
             r->room = r->length = (uint32_t)length;
+            r->stage = OPEN;
             e->reserved = 1;
         } else {
             if (o == GIVE_UP)
@@ -319,8 +319,6 @@ static PyGetSetDef reservation_properties[] = {
 static PyType_Slot reservation_slots[] = {
     {Py_tp_doc, "Room for one frame, to be written in place. A context manager: commits, or cancels after an exception."},
     {Py_tp_dealloc, (void *)reservation_dealloc},
-    {Py_tp_traverse, (void *)reservation_traverse},
-    {Py_tp_clear, (void *)reservation_clear},
     {Py_tp_methods, reservation_methods},
     {Py_tp_getset, reservation_properties},
     {Py_bf_getbuffer, (void *)reservation_export},
@@ -331,6 +329,6 @@ static PyType_Slot reservation_slots[] = {
 PyType_Spec ist_reservation_spec = {
     .name = "isthmus._native.Reservation",
     .basicsize = sizeof(Reservation),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = reservation_slots,
 };

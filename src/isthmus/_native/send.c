@@ -60,15 +60,15 @@ enum outcome send_frame(Endpoint *e, const void *frame, Py_ssize_t length, struc
     if (send_check_length(e, length) < 0)
         return FAILED;
     for (;;) {
-        const int tell = e->hung_up || e->tx.told != e->ends; /* something the caller has to hear first */
-        const enum ist_verdict v = tell ? IST_V_DOWN : ist_send(ep, frame, (uint32_t)length, NULL);
+        const int gone = e->hung_up; /* what is sent now, nobody will read */
+        const enum ist_verdict v = gone ? IST_V_DOWN : ist_send(ep, frame, (uint32_t)length, NULL);
         if (v == IST_V_OK)
             return DONE;
         send_publish(e); /* what was committed before must not wait for the rest */
         const enum outcome o = wait_tx(e, p, (uint32_t)length);
         if (o != AGAIN)
             return o;
-        if (!tell && ep->count[v] != 0)
+        if (!gone && ep->count[v] != 0)
             ep->count[v]--; /* waited for, not dropped */
     }
 }

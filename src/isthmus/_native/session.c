@@ -210,6 +210,7 @@ PyObject *ep_wait_up(PyObject *self, PyObject *const *args, Py_ssize_t nargs, Py
         return NULL;
     LOCKED(self)
     if (ep_enter(e, &e->rx) == 0) {
+        e->rx.told = e->tx.told = e->ends; /* who waits for the link knows that it was down */
         o = wait_up(e, &p);
         if (o == GIVE_UP)
             (void)wait_gave_up(&p, "link");

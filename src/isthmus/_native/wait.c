@@ -209,7 +209,7 @@ static void doze(Endpoint *e, struct half *h, uint64_t ns, int with_bell)
     struct pollfd fds[3] = {
         {.fd = h->wake_fd, .events = POLLIN},
         {.fd = with_bell && !e->hung_up ? e->bell_fd : -1, .events = POLLIN},
-        {.fd = e->hung_up && e->renewable ? e->watch_fd : -1, .events = POLLIN},
+        {.fd = e->hung_up && e->renewable && !e->reserved && !e->renewing ? e->watch_fd : -1, .events = POLLIN},
     };
     if (ns > TICK_NS)
         ns = TICK_NS;
@@ -255,8 +255,9 @@ static int renew(Endpoint *e)
 /* What every wait begins with: signals, close(), the session, a dead peer, the time. AGAIN: go on waiting. */
 static enum outcome look_around(Endpoint *e, struct half *h, struct patience *p, int drained)
 {
-    if (p->spun && PyErr_CheckSignals() < 0)
+    if (p->looked && PyErr_CheckSignals() < 0)
         return FAILED;
+    p->looked = 1;
     if (!e->closed) {
         ep_tick(e);
         if (e->hung_up && drained)
@@ -285,16 +286,26 @@ static int glance_at_bell(Endpoint *e, struct half *h)
     return wait_clear_bell(e, h);
 }
 
-/* Spins without the lock. True: a frame is pending. */
-static int spin_outside(Endpoint *e, uint64_t ns)
+/* For how long to spin before the next look around; 0 when the spin is over. */
+static uint64_t spin_now(const Endpoint *e, struct patience *p, uint64_t left)
 {
-    int pending;
+    const uint64_t now = ist_now();
+    if (p->spin_end == 0)
+        p->spin_end = now + e->spin_ns;
+    if (now >= p->spin_end)
+        return 0;
+    const uint64_t spin = p->spin_end - now < left ? p->spin_end - now : left;
+    return spin < TICK_NS ? spin : TICK_NS;
+}
+
+/* Spins without the lock. */
+static void spin_outside(Endpoint *e, uint64_t ns)
+{
     e->rx.outside = 1;
     Py_BEGIN_ALLOW_THREADS
-    pending = ist_spin(&e->core->ep, ns);
+    (void)ist_spin(&e->core->ep, ns);
     Py_END_ALLOW_THREADS
     e->rx.outside = 0;
-    return pending;
 }
 
 static enum outcome wait_for_budget(Endpoint *e, uint64_t left)
@@ -309,7 +320,7 @@ static enum outcome wait_for_budget(Endpoint *e, uint64_t left)
 enum outcome wait_rx(Endpoint *e, struct patience *p, enum ist_verdict seen)
 {
     struct ist_endpoint *ep = &e->core->ep;
-    const int first = !p->spun;
+    const int first = !p->looked;
     if (look_around(e, &e->rx, p, seen != IST_V_BUDGET) == FAILED)
         return FAILED;
     const int up = ist_link_state(ep) == IST_RUN;
@@ -320,18 +331,17 @@ enum outcome wait_rx(Endpoint *e, struct patience *p, enum ist_verdict seen)
     const uint64_t left = remaining(p);
     if (left == 0)
         return GIVE_UP;
-    p->spun = 1;
     if (e->paused) {
         step_aside(SLICE_NS);
         return AGAIN;
     }
     if (seen == IST_V_BUDGET)
         return wait_for_budget(e, left);
-    if (first && up) {
-        const uint64_t spin = e->spin_ns < left ? e->spin_ns : left;
-        const uint64_t held = spin < HELD_SPIN_NS ? spin : HELD_SPIN_NS;
+    const uint64_t spin = up ? spin_now(e, p, left) : 0;
+    if (spin != 0) {
+        const uint64_t held = !first ? 0 : spin < HELD_SPIN_NS ? spin : HELD_SPIN_NS;
         if (!ist_spin(ep, held) && spin > held)
-            (void)spin_outside(e, spin - held);
+            spin_outside(e, spin - held);
         return AGAIN; /* things may have changed while the lock was away */
     }
     if (up) {
@@ -373,7 +383,8 @@ enum outcome wait_past_rubbish(Endpoint *e, struct patience *p)
 enum outcome wait_tx(Endpoint *e, struct patience *p, uint32_t length)
 {
     struct ist_endpoint *ep = &e->core->ep;
-    const int first = !p->spun;
+    if (!p->looked && ist_link_state(ep) == IST_RUN)
+        e->tx.told = e->ends; /* a sender hears of an end that it met, not of one that is over */
     if (look_around(e, &e->tx, p, !ist_pending(ep)) == FAILED)
         return FAILED;
     const int up = ist_link_state(ep) == IST_RUN;
@@ -397,15 +408,8 @@ enum outcome wait_tx(Endpoint *e, struct patience *p, uint32_t length)
     const uint64_t left = remaining(p);
     if (left == 0)
         return GIVE_UP;
-    p->spun = 1;
-    if (e->paused) {
+    if (e->paused || (up && spin_now(e, p, left) != 0)) { /* the peer's tail is looked at with the lock only */
         step_aside(SLICE_NS);
-        return AGAIN;
-    }
-    if (first && up) {
-        const uint64_t end = ist_now() + (e->spin_ns < left ? e->spin_ns : left);
-        while (ist_now() < end && !e->closed && ist_link_state(ep) == IST_RUN && ist_room(ep) < length)
-            step_aside(SLICE_NS);
         return AGAIN;
     }
     if (up && ist_arm_tx_for_sleep(ep, length))

@@ -28,15 +28,16 @@ _KEEP_DAYS = 30
 
 def folder(*parts: str) -> Path:
     """A folder of the cache, made where missing: $XDG_CACHE_HOME/isthmus, by default ~/.cache/isthmus."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    if not base.is_absolute():  # the XDG rule: a relative path is ignored
-        base = Path("~/.cache").expanduser()
-    place = base.joinpath("isthmus", *parts)
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
+        if not base.is_absolute():  # the XDG rule: unset and relative are the same
+            base = Path("~/.cache").expanduser()
+        place = base.joinpath("isthmus", *parts)
         place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
+        why = (error.strerror if isinstance(error, OSError) else None) or error
         raise EnvironmentProblem(
-            f"cannot make {place}: {error.strerror}; set XDG_CACHE_HOME to a folder that can be written"
+            f"cannot make a cache in {base}: {why}; set XDG_CACHE_HOME to a folder that can be written"
         ) from None
     return place
 

@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -155,48 +156,66 @@ def _objects(units: Iterable[Unit], cc: _Compiler) -> list[_Object]:
 # ---- work --------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One compiler at work, in a process group of its own: to end it is to end what it has started."""
+
+    object: _Object
+    made: Path
+    process: subprocess.Popen[bytes]
+
+    def finish(self) -> None:
+        if self.process.wait() != 0:
+            log = self.made.with_suffix(".log").read_text(errors="replace")
+            raise EnvironmentProblem(f"cannot compile {self.object.source}: {_first_error(log)}")
+        os.replace(self.made, self.object.result)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
 def _compile(objects: Sequence[_Object], cc: _Compiler, staging: Path) -> None:
     missing = [o for o in {o.key: o for o in objects}.values() if not cache.used(o.result).is_file()]
     _log.info("building %s: %d of %d sources to compile", staging.name, len(missing), len(objects))
-    running: deque[tuple[_Object, Path, subprocess.Popen[bytes]]] = deque()
+    running: deque[_Job] = deque()
     try:
         for number, o in enumerate(missing):
             if len(running) >= (os.cpu_count() or 1):
-                _finish(*running.popleft())
-            made = staging / f"{number}.o"
-            command = [*cc.command, *o.arguments, "-c", str(o.source), "-o", str(made)]
-            with made.with_suffix(".log").open("w") as log:
-                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env=_env())
-            running.append((o, made, process))
+                running[0].finish()
+                running.popleft()
+            running.append(_start(o, cc, staging / f"{number}.o"))
         while running:
-            _finish(*running.popleft())
+            running[0].finish()
+            running.popleft()
     finally:
-        for _, _, process in running:
-            process.kill()
-            process.wait()
+        for job in running:
+            job.stop()
 
 
-def _finish(o: _Object, made: Path, process: subprocess.Popen[bytes]) -> None:
-    try:
-        status = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    if status != 0:
-        log = made.with_suffix(".log").read_text(errors="replace")
-        raise EnvironmentProblem(f"cannot compile {o.source}: {_first_error(log)}")
-    os.replace(made, o.result)
+def _start(o: _Object, cc: _Compiler, made: Path) -> _Job:
+    command = [*cc.command, *o.arguments, "-c", str(o.source), "-o", str(made)]
+    with made.with_suffix(".log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=_env(made.parent),
+            process_group=0,
+        )
+    return _Job(o, made, process)
 
 
 def _link(objects: Sequence[_Object], cc: _Compiler, ldflags: Sequence[str], made: Path) -> None:
     command = [*cc.command, *(str(o.result) for o in objects), *ldflags, "-o", str(made)]
-    done = _run(command)
+    done = _run(command, made.parent)
     if done.returncode != 0:
         raise EnvironmentProblem(f"cannot link {made.name}: {_first_error(done.stderr)}")
 
 
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _run(command: Sequence[str], scratch: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         check=False,
@@ -204,13 +223,14 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         errors="replace",
-        env=_env(),
+        env=_env(scratch),
     )
 
 
-def _env() -> dict[str, str]:
-    """The caller's, in English: what the compiler says is read here, and enters the keys."""
-    return {**os.environ, "LC_ALL": "C"}
+def _env(scratch: Path | None) -> dict[str, str]:
+    """The caller's, in English: what the compiler says is read here, and enters the keys. Its temporary files
+    go to `scratch`, which is removed whatever becomes of it."""
+    return {**os.environ, "LC_ALL": "C"} | ({"TMPDIR": str(scratch)} if scratch else {})
 
 
 def _first_error(log: str) -> str:

@@ -12,6 +12,8 @@ from isthmus.check.rows import CATALOGUE, Report, Row
 
 __all__ = ["render", "value"]
 
+STACKS = {"lwip": "lwIP", "freertos": "FreeRTOS+TCP"}
+
 
 def value(row: Row) -> str:
     """The measured value with its unit: 0.014 s, 2,650 Mbit/s, 0 pings."""
@@ -50,10 +52,10 @@ def summary(report: Report) -> Text:
 
 def render(report: Report) -> Group:
     head = (
-        f"Debian's Linux in the Normal world, the critical OS with {report.stack} at Secure EL1, monitor at "
-        "EL3: an emulated TrustZone machine, times at one instruction per ns"
+        f"Debian's Linux in the Normal world, the critical OS with {STACKS[report.stack]} at Secure EL1, "
+        f"monitor at EL3: an emulated TrustZone machine, times at one instruction per ns (seed {report.seed})"
         if report.machine == "qemu"
-        else f"Linux's IP stack on one side, {report.stack} in a process of its own on "
-        f"the other, two shared buffers between them (machine {report.machine}, {report.interface})"
+        else f"Linux's IP stack and {STACKS[report.stack]} on the two sides of an Isthmus channel, "
+        f"each a world of its own (machine {report.machine}, {report.interface}, seed {report.seed})"
     )
     return Group(Text(head), rows_by_topic(report), summary(report))

@@ -42,6 +42,7 @@ BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.01, 1.0
 HELLO_LIMIT_S = 10.0  # a world that has not offered its buffer by then hangs
 ATTACH_LIMIT_S = 2.0  # ... nor confirmed an epoch
 KILL_LIMIT_S = 5.0
+ATTACH_INTERVAL_S = 0.005  # a world that comes and goes cannot storm the other with sessions
 FAILURES_AT_START = 3  # deaths before the first session that make a start hopeless
 EVENTS_KEPT, RESTARTS_KEPT = 1000, 100_000
 
@@ -159,6 +160,7 @@ class Supervisor:
         self._falls: list[_Fall] = []
         self._hopeless = asyncio.Event()
         self._session_failures = 0
+        self._attached_at = 0.0
         self._attach_timer: asyncio.TimerHandle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -411,8 +413,9 @@ class Supervisor:
 
     def _attach_soon(self) -> None:
         if self._attach_timer is None and not self._closing:
-            delay = backoff(self._session_failures)
-            self._attach_timer = asyncio.get_running_loop().call_later(delay, self._attach)
+            loop = asyncio.get_running_loop()
+            due = max(loop.time() + backoff(self._session_failures), self._attached_at + ATTACH_INTERVAL_S)
+            self._attach_timer = loop.call_at(due, self._attach)
 
     def _attach(self) -> None:
         """A new epoch for both, if both are ready; else the HELLO that is missing brings us back here."""
@@ -420,6 +423,7 @@ class Supervisor:
         normal, secure = (self.sides[world].process for world in WORLDS)
         if normal is None or secure is None or not normal.ready or not secure.ready:
             return
+        self._attached_at = asyncio.get_running_loop().time()
         self.epoch = secrets.randbits(64) or 1
         key = (secrets.randbits(64), secrets.randbits(64))
         message = Message(Type.ATTACH, epoch=self.epoch, key=key)

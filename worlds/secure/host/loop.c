@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "lwip/timeouts.h"
-#include "owntime.h"
 
 #define SPIN_PIECE 2000u /* ns of spinning between two looks at the device, where looking is a system call */
 
@@ -20,21 +19,46 @@ enum found {
 
 /* ---- the network ---------------------------------------------------------------------------------------------- */
 
+/* One budget of frames and bytes, frame by frame. *work counts them. Returns why it stopped. */
+static enum ist_verdict receive(struct loop *l, uint64_t now, uint32_t *work)
+{
+    const uint64_t *bytes = &l->world.ep.rx.bytes, end = *bytes + l->step_bytes;
+    enum ist_verdict v = IST_V_OK;
+    uint32_t one;
+
+    for (*work = 0; v == IST_V_OK && *work < l->step_frames && *bytes < end; *work += one) {
+        v = isthmusif_receive(&l->netif, now, 1, (uint32_t)(end - *bytes), &one);
+        critical_piece(&l->critical);
+    }
+    return v;
+}
+
+/* Frames came. Where they follow each other closely it is worth to spin for the next one: a wake-up costs tens of
+ * microseconds, and is part of the gap. Where they do not, or others want the processor, it is not. */
+static void heard(struct loop *l, uint64_t now)
+{
+    if (now - l->last_frame < 4 * l->spin_max)
+        l->spin = l->spin * 2 < l->spin_max ? l->spin * 2 : l->spin_max;
+    else
+        l->spin = l->spin / 2 > l->spin_max / 8 ? l->spin / 2 : l->spin_max / 8;
+    l->last_frame = now;
+}
+
 static enum found channel_step(struct loop *l, uint64_t now)
 {
     uint32_t work;
     enum ist_verdict v;
 
     if (l->world.stall_ns > 0) {
-        critical_burn(l->world.stall_ns);
+        critical_burn(&l->critical, l->world.stall_ns);
         l->world.stall_ns = 0;
     }
-    v = isthmusif_receive(&l->netif, now, l->step_frames, l->step_bytes, &work);
+    v = receive(l, now, &work);
     isthmusif_unblock(&l->netif);
     if (isthmusif_flush(&l->netif))
         ist_world_ring(&l->world);
     if (work > 0) {
-        l->last_frame = now;
+        heard(l, now);
         return FOUND_WORK;
     }
     return v == IST_V_EMPTY ? FOUND_NOTHING : FOUND_NO_TURN;
@@ -46,7 +70,7 @@ static enum found packet_step(struct loop *l, uint64_t now)
         l->world.stopping |= l->lower.packet.gone;
         return FOUND_NOTHING;
     }
-    l->last_frame = now;
+    heard(l, now);
     return FOUND_WORK;
 }
 
@@ -73,7 +97,9 @@ static void tick(struct loop *l)
 
     if (l->on_channel)
         isthmusif_link(&l->netif, ist_world_tick(&l->world, ist_now()));
+    critical_piece(&l->critical);
     sys_check_timeouts();
+    critical_piece(&l->critical);
     if (poll(&control, 1, 0) > 0)
         hear_control(l);
 }
@@ -115,10 +141,8 @@ static void sleep_until_release(struct loop *l)
 
     if (left == 0)
         return;
-    critical_mark(&l->critical); /* what was spent before this sleep stood in no release's way */
-    owntime_rest();
     const int ready = ppoll(fd, 2, &t, NULL);
-    owntime_resume();
+    critical_mark(&l->critical); /* neither the sleep nor what was done before it stands in a release's way */
     if (ready <= 0)
         return;
     if (fd[0].revents != 0)

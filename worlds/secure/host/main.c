@@ -28,7 +28,6 @@
 #include "loop.h"
 #include "lwip/init.h"
 #include "netif/ethernet.h"
-#include "owntime.h"
 
 #define RX_MEMORY (8u << 20) /* of receive buffers: five thousand frames of a 1500-byte MTU, or a hundred of 64 KiB */
 
@@ -151,7 +150,7 @@ static void read_environment(struct loop *l)
     l->step_bytes = number(end, "ISTHMUS_RX_BUDGET", &end);
     if (*end != '\0' || l->step_frames == 0 || l->step_bytes == 0)
         die("not \"frames bytes\", both above 0", "ISTHMUS_RX_BUDGET");
-    l->spin = (uint64_t)number(spin != NULL ? spin : "50", "ISTHMUS_SPIN_US", &end) * 1000u;
+    l->spin = l->spin_max = (uint64_t)number(spin != NULL ? spin : "50", "ISTHMUS_SPIN_US", &end) * 1000u;
 }
 
 /* The MTU of ISTHMUS_CONFIG, where there is no channel that reads it. */
@@ -220,6 +219,17 @@ static netif_init_fn open_packet(struct loop *l, const char *descriptor)
     return packetif_init;
 }
 
+/* One segment acknowledged may send many: each frame that goes out is a piece of work of its own. */
+static netif_linkoutput_fn lower_output;
+
+static err_t output(struct netif *netif, struct pbuf *p)
+{
+    err_t e = lower_output(netif, p);
+
+    critical_piece(&loop.critical);
+    return e;
+}
+
 int main(void)
 {
     const uint64_t born = ist_now();
@@ -242,14 +252,14 @@ int main(void)
     lwip_init();
     if (netif_add(&loop.netif, &ip, &netmask, &peer, &loop.lower, lower, ethernet_input) == NULL)
         die("lwIP refused the interface", NULL);
+    lower_output = loop.netif.linkoutput;
+    loop.netif.linkoutput = output;
     netif_set_default(&loop.netif);
     netif_set_up(&loop.netif);
     if (apps_start(&source) != 0)
         die("lwIP's pools are too small for the applications", NULL);
     (void)mlockall(MCL_CURRENT); /* no page fault in the critical task, where the limits allow it */
 
-    if (owntime_start() != 0)
-        die("cannot watch the processor time", NULL);
     critical_start(&loop.critical, born);
     if (bare != NULL && strcmp(bare, "1") == 0 && baretimer_start(loop.critical.period) != 0)
         die("cannot start the bare timer", NULL);

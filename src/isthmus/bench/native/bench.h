@@ -98,6 +98,17 @@ static inline uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Between two looks at a word that the other end is about to write. Polling without it keeps pulling the line away
+ * from its writer: it costs the ideal rings a quarter of their round-trip time. */
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield" ::: "memory");
+#endif
+}
+
 /* The cheapest clock there is; its unit is calibrated against now_ns() over each phase. */
 static inline uint64_t ticks(void)
 {

@@ -125,7 +125,7 @@ static void port_open(struct port *p, struct run *r, int end)
     p->ep.copy_crc = ist_hw_copy_crc();
     ist_begin(&p->ep, EPOCH, key, now_ns());
     while (ist_poll(&p->ep, now_ns()) != IST_RUN)
-        ist_relax();
+        relax();
 }
 
 static inline void ring_bell(struct port *p)
@@ -182,8 +182,10 @@ static void nap(struct port *p)
 static void port_wait_frame(struct port *p)
 {
     tend(p);
-    if (p->run->opt.wait == WAIT_SPIN)
+    if (p->run->opt.wait == WAIT_SPIN) {
+        relax();
         return;
+    }
     if (p->run->opt.wait == WAIT_ADAPTIVE && ist_spin(&p->ep, ADAPTIVE_NS))
         return;
     const int pending = ist_arm_for_sleep(&p->ep);
@@ -197,7 +199,9 @@ static void port_wait_frame(struct port *p)
 static void port_wait_room(struct port *p)
 {
     tend(p);
-    if (p->run->opt.wait != WAIT_SPIN && !ist_arm_tx(&p->ep, p->run->opt.frame))
+    if (p->run->opt.wait == WAIT_SPIN)
+        relax();
+    else if (!ist_arm_tx(&p->ep, p->run->opt.frame))
         nap(p);
 }
 

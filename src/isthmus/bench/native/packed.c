@@ -3,8 +3,6 @@
  *
  * 16-byte header, records 16-aligned and contiguous (one may run on into the overrun area), free-running cursors on
  * lines of their own, the peer's cursor cached, the tail told once a quarter of the ring is consumed. */
-#include <string.h>
-
 #include "rings.h"
 
 #define HEADER 16u
@@ -25,6 +23,7 @@ static void port_open(struct port *p, struct run *r, int end)
 {
     p->tx = lane_of(r, end, data_bytes(r));
     p->rx = lane_of(r, !end, data_bytes(r));
+    lanes_touch(r, end, data_bytes(r));
     p->size = r->opt.ring_bytes;
     p->quarter = p->size / 4u;
 }
@@ -40,7 +39,7 @@ static inline int port_send(struct port *p, const void *frame, uint32_t n)
     unsigned char *record = p->tx->data + (p->tx_head & (p->size - 1u));
     const uint32_t header[4] = {n, p->sequence++, 0, 0};
     memcpy(record, header, HEADER);
-    memcpy(record + HEADER, frame, n);
+    copy_frame(record + HEADER, frame, n);
     p->tx_head += need;
     return 1;
 }
@@ -57,7 +56,7 @@ static inline uint32_t port_receive(struct port *p, void *frame)
     const unsigned char *record = p->rx->data + (p->rx_tail & (p->size - 1u));
     uint32_t n;
     memcpy(&n, record, sizeof n);
-    memcpy(frame, record + HEADER, n);
+    copy_frame(frame, record + HEADER, n);
     p->rx_tail += HEADER + ((n + 15u) & ~15u);
     if (p->rx_tail - p->rx_told >= p->quarter) {
         p->rx_told = p->rx_tail;
@@ -66,8 +65,17 @@ static inline uint32_t port_receive(struct port *p, void *frame)
     return n;
 }
 
-static inline void port_wait_room(struct port *p) { (void)p; }
-static inline void port_wait_frame(struct port *p) { (void)p; }
+static inline void port_wait_room(struct port *p)
+{
+    (void)p;
+    relax();
+}
+
+static inline void port_wait_frame(struct port *p)
+{
+    (void)p;
+    relax();
+}
 
 #define CASE case_packed
 #define CASE_NAME "ideal.packed"

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* slots.c - the bound `ideal.slots`: fixed slots, index lines apart, the peer's index cached. */
-#include <string.h>
-
 #include "rings.h"
 
 #define HEADER 16u
@@ -28,6 +26,7 @@ static void port_open(struct port *p, struct run *r, int end)
 {
     p->tx = lane_of(r, end, data_bytes(r));
     p->rx = lane_of(r, !end, data_bytes(r));
+    lanes_touch(r, end, data_bytes(r));
     p->slots = r->opt.slots;
     p->stride = stride(r);
 }
@@ -41,7 +40,7 @@ static inline int port_send(struct port *p, const void *frame, uint32_t n)
     }
     unsigned char *slot = p->tx->data + (uint64_t)(p->tx_head & (p->slots - 1u)) * p->stride;
     memcpy(slot, &n, sizeof n);
-    memcpy(slot + HEADER, frame, n);
+    copy_frame(slot + HEADER, frame, n);
     p->tx_head++;
     return 1;
 }
@@ -58,7 +57,7 @@ static inline uint32_t port_receive(struct port *p, void *frame)
     const unsigned char *slot = p->rx->data + (uint64_t)(p->rx_tail & (p->slots - 1u)) * p->stride;
     uint32_t n;
     memcpy(&n, slot, sizeof n);
-    memcpy(frame, slot + HEADER, n);
+    copy_frame(frame, slot + HEADER, n);
     if (++p->rx_tail - p->rx_told >= p->slots / 4u) {
         p->rx_told = p->rx_tail;
         store(&p->rx->tail, p->rx_tail);
@@ -66,8 +65,17 @@ static inline uint32_t port_receive(struct port *p, void *frame)
     return n;
 }
 
-static inline void port_wait_room(struct port *p) { (void)p; }
-static inline void port_wait_frame(struct port *p) { (void)p; }
+static inline void port_wait_room(struct port *p)
+{
+    (void)p;
+    relax();
+}
+
+static inline void port_wait_frame(struct port *p)
+{
+    (void)p;
+    relax();
+}
 
 #define CASE case_slots
 #define CASE_NAME "ideal.slots"

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* slotseq.c - the bound `ideal.slotseq`: each slot carries the sequence that says whether it is filled, so a frame
  * costs no look at an index line; the receiver's index comes back a quarter of the ring at a time. */
-#include <string.h>
-
 #include "rings.h"
 
 #define HEADER 16u /* sequence, length */
@@ -28,6 +26,7 @@ static void port_open(struct port *p, struct run *r, int end)
 {
     p->tx = lane_of(r, end, data_bytes(r));
     p->rx = lane_of(r, !end, data_bytes(r));
+    lanes_touch(r, end, data_bytes(r));
     p->slots = r->opt.slots;
     p->stride = stride(r);
 }
@@ -41,7 +40,7 @@ static inline int port_send(struct port *p, const void *frame, uint32_t n)
     }
     unsigned char *slot = p->tx->data + (uint64_t)(p->tx_head & (p->slots - 1u)) * p->stride;
     memcpy(slot + 4, &n, sizeof n);
-    memcpy(slot + HEADER, frame, n);
+    copy_frame(slot + HEADER, frame, n);
     store((uint32_t *)(void *)slot, ++p->tx_head); /* never 0 in a slot's first use */
     return 1;
 }
@@ -55,7 +54,7 @@ static inline uint32_t port_receive(struct port *p, void *frame)
         return 0;
     uint32_t n;
     memcpy(&n, slot + 4, sizeof n);
-    memcpy(frame, slot + HEADER, n);
+    copy_frame(frame, slot + HEADER, n);
     if (++p->rx_tail - p->rx_told >= p->slots / 4u) {
         p->rx_told = p->rx_tail;
         store(&p->rx->tail, p->rx_tail);
@@ -63,8 +62,17 @@ static inline uint32_t port_receive(struct port *p, void *frame)
     return n;
 }
 
-static inline void port_wait_room(struct port *p) { (void)p; }
-static inline void port_wait_frame(struct port *p) { (void)p; }
+static inline void port_wait_room(struct port *p)
+{
+    (void)p;
+    relax();
+}
+
+static inline void port_wait_frame(struct port *p)
+{
+    (void)p;
+    relax();
+}
 
 #define CASE case_slotseq
 #define CASE_NAME "ideal.slotseq"

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* The processor's copy-with-CRC (host/link.c) against the core's portable one, which is the reference. */
+#include "harness.h"
+#include "link.h"
+
+enum { N = 300, ROOM = N + 32 };
+
+/* Every length at every alignment of source and destination, continuing any CRC; nothing beside is touched. */
+TEST(processor_and_reference_agree)
+{
+    ist_copy_crc_fn fast = ist_hw_copy_crc();
+    if (!fast) { /* no such instruction here: the reference is used itself */
+        printf("this processor has none\n");
+        return;
+    }
+    ist_u8 from[ROOM], to[ROOM];
+    ist_u64 dice = 1;
+    pattern_fill(from, sizeof from, 1);
+    for (ist_u32 n = 0; n <= N; n++)
+        for (ist_u32 a = 0; a < 16; a++) {
+            const ist_u32 b = random_below(&dice, 16), crc = (ist_u32)random_next(&dice);
+            memset(to, 0xee, sizeof to);
+            CHECK_EQ(fast(to + b, from + a, n, crc), ist_crc32c(crc, from + a, n));
+            CHECK(!memcmp(to + b, from + a, n));
+            for (ist_u32 i = 0; i < ROOM; i++)
+                CHECK((i >= b && i < b + n) || to[i] == 0xee);
+        }
+}
+
+/* One side with the instruction, the other without: they understand one another. */
+TEST(frames_pass_between_both)
+{
+    struct ist_config c = config_of(4096, N, IST_TAG_CRC32C);
+    struct pair p;
+    pair_up(&p, &c);
+    for (ist_u32 round = 0; round < 2; round++) {
+        p.side[round].e.copy_crc = ist_hw_copy_crc();
+        p.side[1 - round].e.copy_crc = NULL;
+        for (ist_u32 length = 1; length <= N; length++)
+            for (ist_u32 from = 0; from < 2; from++) {
+                ist_u8 frame[N], got[N];
+                struct ist_frame f;
+                pattern_fill(frame, length, length + from);
+                CHECK_VERDICT(ist_send(&p.side[from].e, frame, length, NULL), IST_V_OK);
+                ist_publish(&p.side[from].e);
+                CHECK_VERDICT(ist_peek(&p.side[1 - from].e, ++p.now, &f), IST_V_OK);
+                CHECK_VERDICT(ist_take(&p.side[1 - from].e, got), IST_V_OK);
+                CHECK(!memcmp(frame, got, length));
+            }
+    }
+    pair_close(&p);
+}
+
+int main(int argc, char **argv)
+{
+    return run_tests(argc, argv);
+}
