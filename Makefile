@@ -14,7 +14,7 @@ setup-test:
 	@tools/setup.sh --test
 
 demo: setup  ## the main job on real traffic, with a summary
-	@.venv/bin/isthmus check --machine host
+	@tools/demo.sh
 
 test: setup-test  ## lint, types and tests
 	@.venv/bin/python -m pytest $(ARGS)

@@ -12,6 +12,7 @@ import functools
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 from collections import defaultdict
@@ -71,8 +72,18 @@ def host_problem() -> str | None:
     return None
 
 
+@functools.cache
+def qemu_problem() -> str | None:
+    """Why the TrustZone machine cannot run here, or None."""
+    tools = ("qemu-system-aarch64", "aarch64-linux-gnu-gcc", "dtc", "apt-get")
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    return f"qemu: {missing[0]} is missing" if missing else None
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("host") and (problem := host_problem()):
+        pytest.skip(problem)
+    if item.get_closest_marker("qemu") and (problem := qemu_problem()):
         pytest.skip(problem)
 
 

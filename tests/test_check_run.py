@@ -23,6 +23,7 @@ from isthmus.host.pump import frame_pump
 NOBODY = 65534
 ISTHMUS = [sys.executable, "-c", "import sys; from isthmus.cli import main; sys.exit(main())"]
 LIMIT_S = 120
+HOST_BOARD = Path(__file__).parent.parent / "boards" / "host.toml"
 
 
 def isthmus(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -105,7 +106,7 @@ def test_a_row_that_falls_short_is_exit_status_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--machine", "qemu"], "qemu"),
+        (["--machine", "qemu", "--board", str(HOST_BOARD)], "qemu"),
         (["--machine", "memory"], "memory"),
         (["--stack", "freertos"], "freertos"),
         (["--board", "/nonexistent.toml"], "/nonexistent.toml"),

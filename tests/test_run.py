@@ -15,6 +15,7 @@ import pytest
 
 ISTHMUS = [sys.executable, "-m", "isthmus"]
 LIMIT_S = 60.0
+HOST_BOARD = Path(__file__).parent.parent / "boards" / "host.toml"
 
 
 def isthmus(*args: str, before: tuple[str, ...] = (), stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -38,8 +39,14 @@ REFUSALS = {
     "no command": ([], "Missing command"),
     "unknown command": (["fly"], "No such command 'fly'"),
     "unknown option": (["run", "--fly"], "No such option"),
-    "machine not built": (["run", "--machine", "qemu"], "the TrustZone machine is not built yet"),
-    "machine for others": (["run", "--machine", "memory"], "this command runs on host, not on memory"),
+    "another machine's board": (
+        ["run", "--machine", "qemu", "--board", str(HOST_BOARD)],
+        "kind: a 'host' board needs --machine host, not qemu",
+    ),
+    "machine for others": (
+        ["run", "--machine", "memory"],
+        "this command runs on host and qemu, not on memory",
+    ),
     "machine unknown": (["run", "--machine", "vax"], "'vax' is not one of"),
     "stack not built": (["run", "--stack", "freertos"], "the FreeRTOS+TCP world is not built yet"),
     "no number": (["run", "--for", "soon"], "'soon' is not a valid float"),

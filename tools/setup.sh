@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # setup.sh [--test] - makes .venv/bin/isthmus out of a fresh clone on Debian 12; what is there already is left alone.
+# Without the packages of the emulated TrustZone machine it goes on, and says so.
 #   --test   also what the tests need: cross compiler, clang with its sanitizers, pytest and the checkers
 # Speaks on standard error only. Exit status 2 and one line where something is missing that it cannot install.
 set -euo pipefail
@@ -9,7 +10,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 python=/usr/bin/python3 # Debian's own, whatever stands first in PATH
 run_packages=(python3-venv python3-dev gcc libc6-dev make iproute2 iputils-ping curl iperf)
-test_packages=(clang libclang-rt-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross git)
+machine_packages=(qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross device-tree-compiler) # TrustZone, under QEMU
+test_packages=(clang libclang-rt-14-dev git)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() {
@@ -30,7 +32,8 @@ case "${1-}" in
 '') ;;
 --test)
     level=test
-    packages+=("${test_packages[@]}")
+    packages+=("${machine_packages[@]}" "${test_packages[@]}")
+    machine_packages=()
     ;;
 *) die "unknown option $1; usage: tools/setup.sh [--test]" ;;
 esac
@@ -40,32 +43,42 @@ esac
 system=$(. /etc/os-release 2>/dev/null && printf '%s %s' "${ID-}" "${VERSION_ID-}") || system=
 [ "$system" = "debian 12" ] || die "supported is Debian 12; this is ${system:-an unknown system}"
 
-missing=()
-for package in "${packages[@]}"; do
-    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=
-    [ "$state" = installed ] || missing+=("$package")
-done
+lacking() { # those of the packages that are not installed
+    local package state
+    for package in "$@"; do
+        state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=
+        [ "$state" = installed ] || printf '%s\n' "$package"
+    done
+}
 
-if [ ${#missing[@]} -gt 0 ]; then
-    if [ "$(id -u)" = 0 ]; then
-        as_root=(env)
-    elif sudo -n true 2>/dev/null; then
-        as_root=(sudo -n env)
-    else
-        die "missing packages; as root: apt-get install ${missing[*]}"
-    fi
+mapfile -t missing < <(lacking "${packages[@]}")
+mapfile -t wished < <(lacking "${machine_packages[@]}")
+needed=("${missing[@]}" "${wished[@]}")
+as_root=()
+if [ "$(id -u)" = 0 ]; then
+    as_root=(env)
+elif sudo -n true 2>/dev/null; then
+    as_root=(sudo -n env)
+fi
+
+if [ ${#needed[@]} -gt 0 ] && [ ${#as_root[@]} = 0 ]; then
+    [ ${#missing[@]} = 0 ] || die "missing packages; as root: apt-get install ${needed[*]}"
+    say "no TrustZone machine without these; as root: apt-get install ${wished[*]}"
+elif [ ${#needed[@]} -gt 0 ]; then
     apt() { # shows one line per package, keeps the rest for a failure
         "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" 2>&1 </dev/null |
             tee "$log" | sed -un 's/^\(Setting up [^ ]*\).*/setup: \1/p' >&2
     }
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
-    say "installing with apt-get: ${missing[*]}"
-    if ! apt install --no-install-recommends "${missing[@]}"; then
+    say "installing with apt-get: ${needed[*]}"
+    if ! apt install --no-install-recommends "${needed[@]}"; then
         say "apt-get update (the package lists are missing or out of date)"
         apt update || true
-        apt install --no-install-recommends "${missing[@]}" ||
+        [ ${#missing[@]} = 0 ] || apt install --no-install-recommends "${missing[@]}" ||
             die "apt-get install ${missing[*]} failed: $(cause "$log")"
+        [ ${#wished[@]} = 0 ] || apt install --no-install-recommends "${wished[@]}" ||
+            say "no TrustZone machine: apt-get install ${wished[*]} failed: $(cause "$log")"
     fi
 fi
 

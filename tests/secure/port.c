@@ -274,6 +274,34 @@ static void no_buffer_is_counted_and_holds_up_nothing(void)
     CHECK(n == 1);
 }
 
+static void short_frames_have_buffers_of_their_own(void)
+{
+    struct pbuf *held[64];
+    uint32_t count = 0, n;
+    void *memory = malloc(4096);
+    const uint64_t before = secure.count[IST_V_NO_BUFFER];
+
+    CHECK(rxpool_init(&port.small, memory, 4096, 256) >= 4);
+    while ((held[count] = rxpool_get(&port.pool, FRAME_MAX)) != NULL)
+        count++;
+    CHECK(send_frame(udp_echo(10)) == IST_V_OK && send_frame(udp_echo(1000)) == IST_V_OK);
+    CHECK(receive_step(64, 65536, NULL) == 2 && secure.count[IST_V_NO_BUFFER] == before + 1);
+    drain(&n);
+    CHECK(n == 1);
+    CHECK(port.small.available == port.small.count);
+    while (count > 0)
+        pbuf_free(held[--count]);
+    while (count < 64 && (held[count] = rxpool_get(&port.small, 256)) != NULL)
+        count++;
+    CHECK(send_frame(udp_echo(10)) == IST_V_OK && receive_step(64, 65536, NULL) == 1);
+    drain(&n);
+    CHECK(n == 1); /* the others' stand in */
+    while (count > 0)
+        pbuf_free(held[--count]);
+    port.small = (struct rxpool){0};
+    free(memory);
+}
+
 static void full_ring_pushes_back_and_lets_go(void)
 {
     uint32_t n, sent = 0;
@@ -400,6 +428,7 @@ int main(int argc, char **argv)
         {"echo of every size", echo_of_every_size},
         {"a step keeps to its budget", step_keeps_to_its_budget},
         {"no buffer is counted and holds up nothing", no_buffer_is_counted_and_holds_up_nothing},
+        {"short frames have buffers of their own", short_frames_have_buffers_of_their_own},
         {"a full ring pushes back and lets go", full_ring_pushes_back_and_lets_go},
         {"the link follows the channel", link_follows_the_channel},
         {"a raw frame is read within itself", raw_frame_reads_within_itself},

@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from isthmus.bench import Result, Row
+from isthmus.bench.instructions import CountResult
 from isthmus.bench.verdict import Goal
 
-__all__ = ["render"]
+__all__ = ["render", "render_counts"]
 
 COLUMNS = (  # heading, metric, factor to the shown unit, digits
     ("RTT p50\nus", "rtt_p50", 1.0, 2),
@@ -88,3 +89,32 @@ def render(result: Result) -> Group:
         pairs = sorted({f"{g.over} / {g.under}" for g in result.goals})
         parts += [Text(f"\n{', '.join(pairs)}, round by round:"), judged(result.goals)]
     return Group(*parts)
+
+
+def render_counts(result: CountResult) -> Group:
+    """Instructions per case and world, and the goals."""
+    head = Text(
+        f"board {result.board}: executed instructions on {result.processor}, Linux {result.kernel}, in "
+        f"{result.seconds:.0f} s"
+    )
+    rows = Table(box=SIMPLE, header_style="bold", pad_edge=False)
+    rows.add_column("case", no_wrap=True)
+    rows.add_column("bytes", justify="right")
+    for heading in ("Normal", "Secure", "EL3", "all", "beside it:\ncritical task"):
+        rows.add_column(heading, justify="right", no_wrap=True)
+    rows.add_column("", no_wrap=True)
+    for row in result.rows:
+        digits = 2 if row.unit.endswith("per byte") else 0
+        numbers = (row.normal, row.secure, row.monitor, row.value, row.critical)
+        cells = ["" if n is None else f"{n:,.{digits}f}" for n in numbers]
+        note = "per byte" if digits else "" if row.status == "ok" else f"{row.status}: {row.reason}"
+        rows.add_row(row.case, str(row.frame_bytes or ""), *cells, note)
+    goals = Table(box=SIMPLE, header_style="bold", pad_edge=False)
+    for heading in ("goal", "measured", "at most", ""):
+        goals.add_column(heading, no_wrap=True)
+    for goal in result.goals:
+        name = f"{goal.over} / {goal.under}" if goal.under else f"{goal.over} per byte"
+        found = "" if goal.measured is None else f"{goal.measured:.3f}"
+        verdict = Text("ok", style="green") if goal.ok else Text("fell short", style="bold red")
+        goals.add_row(name, found, f"{goal.limit:g}", verdict)
+    return Group(head, rows, goals)

@@ -20,7 +20,7 @@ from pathlib import Path
 from isthmus.build import cache
 from isthmus.errors import EnvironmentProblem
 
-__all__ = ["Unit", "build_program"]
+__all__ = ["Unit", "ask_compiler", "build_program"]
 
 _log = logging.getLogger("isthmus.build")
 _FORMAT = "1"  # of the cache's keys
@@ -51,6 +51,7 @@ def build_program(
     cflags: Sequence[str] = (),
     ldflags: Sequence[str] = (),
     more: Sequence[Unit] = (),
+    compiler: str | None = None,
 ) -> Path:
     """The finished executable NAME in the user's cache.
 
@@ -58,7 +59,7 @@ def build_program(
     The key covers sources, every header in the include folders, flags and the compiler's version; no path.
     CC names another compiler. Raises EnvironmentProblem: no compiler, or its first error.
     """
-    cc = _compiler()
+    cc = _compiler(compiler)
     objects = _objects((Unit(sources, includes, cflags), *more), cc)
     key = _digest("program", name, cc.identity, *ldflags, *(o.key for o in objects))
     program = cache.folder("programs") / key / name
@@ -95,15 +96,16 @@ class _Object:
         return cache.folder("objects") / f"{self.key}.o"
 
 
-def _compiler() -> _Compiler:
-    return _ask_compiler(os.environ.get("CC") or "cc", os.environ.get("PATH", ""))
+def _compiler(name: str | None) -> _Compiler:
+    return _ask_compiler(name or os.environ.get("CC") or "cc", os.environ.get("PATH", ""))
 
 
 @functools.cache
 def _ask_compiler(text: str, path: str) -> _Compiler:
     command = tuple(shlex.split(text))
     if not command or shutil.which(command[0], path=path) is None:
-        raise EnvironmentProblem(f"no C compiler: `{text}` is not on PATH; install gcc, or set CC")
+        hint = f"gcc-{text.removesuffix('-gcc')}" if text.endswith("-gcc") else "gcc, or set CC"
+        raise EnvironmentProblem(f"no C compiler: `{text}` is not on PATH; install {hint}")
     answers = []
     for question in ("--version", "-dumpmachine"):
         done = _run([*command, question])
@@ -111,6 +113,12 @@ def _ask_compiler(text: str, path: str) -> _Compiler:
             raise EnvironmentProblem(f"`{text} {question}` failed; set CC to a C compiler")
         answers.append(done.stdout)
     return _Compiler(command, _digest(text, *answers))
+
+
+def ask_compiler(compiler: str, question: str) -> str:
+    """What the compiler prints when asked, say "-print-file-name=include". EnvironmentProblem if there is
+    none."""
+    return _run([*_compiler(compiler).command, question]).stdout.strip()
 
 
 def _digest(*parts: str) -> str:

@@ -9,7 +9,7 @@ from isthmus.build.program import Unit, build_program
 from isthmus.build.source import debian_source, read_pin
 from isthmus.resources import tree
 
-__all__ = ["secure_units", "secure_world"]
+__all__ = ["LWIP", "secure_units", "secure_world"]
 
 # Nothing is tuned to this processor. The program reads what its peer writes: what hardens it stays on.
 _C = ("-std=c11", "-O2", "-fno-strict-aliasing", "-fstack-protector-strong", "-fPIE")
@@ -17,7 +17,7 @@ _WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
 _LINK = ("-pie", "-Wl,-z,relro,-z,now", "-pthread")
 
 # lwIP's files that are used. lwiperf comes in through worlds/secure/apps/iperf.c.
-_LWIP = (
+LWIP = (
     *(f"core/{name}.c" for name in ("altcp", "altcp_alloc", "altcp_tcp", "def", "inet_chksum", "init", "ip")),
     *(f"core/{name}.c" for name in ("mem", "memp", "netif", "pbuf", "stats", "sys", "timeouts")),
     *(f"core/{name}.c" for name in ("tcp", "tcp_in", "tcp_out", "udp")),
@@ -45,7 +45,7 @@ def secure_units(lwip: Path) -> tuple[Unit, Unit]:
     upstream = lwip / "src" / "include"
     return (
         Unit(own, [core, host, port, apps, loop], [*_C, *_WARNINGS], [upstream, lwip / "src/apps/lwiperf"]),
-        Unit([lwip / "src" / name for name in _LWIP], [port], [*_C, "-w"], [upstream]),
+        Unit([lwip / "src" / name for name in LWIP], [port], [*_C, "-w"], [upstream]),
     )
 
 

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import tarfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,7 +26,16 @@ import msgspec
 from isthmus.build import cache
 from isthmus.errors import EnvironmentProblem
 
-__all__ = ["Pin", "debian_source", "read_pin", "source_entries"]
+__all__ = [
+    "SOURCES",
+    "Pin",
+    "apt_get",
+    "apt_reason",
+    "debian_source",
+    "private_apt",
+    "read_pin",
+    "source_entries",
+]
 
 _log = logging.getLogger("isthmus.build")
 SOURCES = "ISTHMUS_SOURCES"  # environment: a folder of archives that were downloaded already
@@ -104,22 +114,27 @@ def _fetch(pin: Pin, staging: Path) -> Path:
         raise EnvironmentProblem(
             f"no apt-get here (Debian 12 is supported); set {SOURCES} to a folder with {pin.archive}"
         )
-    apt = _private_apt(staging / "apt", pin.archive)
+    apt = private_apt(staging / "apt", pin.archive)
     _log.info("fetching Debian's source package %s %s", pin.package, pin.version)
-    said = _apt(apt, "update")
+    said = apt_get(apt, "update")
     # A later Debian revision keeps the upstream archive: where the pinned one is gone, any that has it does.
     for wanted in (f"{pin.package}={pin.version}", pin.package):
-        said += _apt(apt, "source", "--download-only", wanted)
+        said += apt_get(apt, "source", "--download-only", wanted)
         if (apt / pin.archive).is_file():
             return apt / pin.archive
-    why = next((line for line in said if line.startswith(("E:", "W: Failed"))), "apt-get gave no reason")
     raise EnvironmentProblem(
-        f"cannot fetch Debian's source package {pin.package} {pin.version}: {why[2:].strip()}; "
+        f"cannot fetch Debian's source package {pin.package} {pin.version}: {apt_reason(said)}; "
         f"mend this machine's apt sources, or set {SOURCES} to a folder with {pin.archive}"
     )
 
 
-def _apt(folder: Path, *arguments: str) -> list[str]:
+def apt_reason(said: list[str]) -> str:
+    """The first thing that apt-get could not do."""
+    found = (line[2:].strip() for line in said if line.startswith(("E:", "W: Failed")))
+    return next(found, "apt-get gave no reason")
+
+
+def apt_get(folder: Path, *arguments: str) -> list[str]:
     """Runs apt-get with the private configuration; returns what it said."""
     done = subprocess.run(
         ["apt-get", "-q", "-c", str(folder / "apt.conf"), *arguments],
@@ -135,9 +150,11 @@ def _apt(folder: Path, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def _private_apt(folder: Path, archive: str) -> Path:
-    """A folder with lists, cache and sources of its own. Its configuration is read after the machine's,
-    and so is the place to clear the machine's hooks: they refresh system-wide state, which is not ours."""
+def private_apt(folder: Path, wanted: str, kind: str = "deb-src", architectures: Sequence[str] = ()) -> Path:
+    """A folder with lists, cache and sources of its own, for source packages (`kind` "deb-src") or binary
+    ones ("deb", of these architectures, the first one's by default). Its configuration is read after the
+    machine's, and so is the place to clear the machine's hooks: they refresh system-wide state, which is not
+    ours. `wanted` is what a user without Debian's archive has to bring along."""
     for name in ("lists/partial", "cache/archives/partial", "parts"):
         (folder / name).mkdir(parents=True)
     settings = {
@@ -152,6 +169,9 @@ def _private_apt(folder: Path, archive: str) -> Path:
     }
     hooks = ("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success")
     lines = [f"#clear {name};" for name in hooks] + [f'{name} "{value}";' for name, value in settings.items()]
+    if architectures:
+        lines += [f'APT::Architecture "{architectures[0]}";', "#clear APT::Architectures;"]
+        lines += [f'APT::Architectures:: "{name}";' for name in architectures]
     (folder / "apt.conf").write_text("\n".join(lines) + "\n")
 
     list_file, parts = _configured_sources()
@@ -163,14 +183,14 @@ def _private_apt(folder: Path, archive: str) -> Path:
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        entries = source_entries(text, path.suffix == ".sources", codename)
+        entries = source_entries(text, path.suffix == ".sources", codename, kind)
         if entries:
             (folder / "parts" / f"{number}{path.suffix}").write_text(entries)
             found += 1
     if not found:
         raise EnvironmentProblem(
             f"this machine's apt sources name no Debian archive for {codename}; "
-            f"set {SOURCES} to a folder with {archive}"
+            f"set {SOURCES} to a folder with {wanted}"
         )
     return folder
 
@@ -186,8 +206,8 @@ def _configured_sources() -> tuple[Path, Path]:
     return Path(found.get("LIST", etc / "sources.list")), Path(found.get("PARTS", etc / "sources.list.d"))
 
 
-def source_entries(text: str, deb822: bool, codename: str) -> str:
-    """What of one of apt's source files is Debian's own, for this release: as entries for source packages.
+def source_entries(text: str, deb822: bool, codename: str, kind: str = "deb-src") -> str:
+    """What of one of apt's source files is Debian's own, for this release: as entries of this kind.
 
     >>> source_entries("deb [signed-by=/k.gpg] http://mirror/debian bookworm main # x", False, "bookworm")
     'deb-src [signed-by=/k.gpg] http://mirror/debian bookworm main\\n'
@@ -195,9 +215,9 @@ def source_entries(text: str, deb822: bool, codename: str) -> str:
     ''
     """
     if deb822:
-        stanzas = [_deb822(stanza, codename) for stanza in re.split(r"\n[ \t]*\n", text)]
+        stanzas = [_deb822(stanza, codename, kind) for stanza in re.split(r"\n[ \t]*\n", text)]
         return "\n\n".join(filter(None, stanzas))
-    lines = {_one_line(line, codename): None for line in text.splitlines()}
+    lines = {_one_line(line, codename, kind): None for line in text.splitlines()}
     return "".join(filter(None, lines))
 
 
@@ -206,14 +226,15 @@ def _debian(suites: list[str], components: list[str], codename: str) -> bool:
     return bool(suites) and own.issuperset(suites) and "main" in components
 
 
-def _one_line(line: str, codename: str) -> str:
+def _one_line(line: str, codename: str, kind: str) -> str:
     entry = re.match(r"deb(?:-src)?\s+(\[[^]]*\]\s+)?(\S+)\s+(\S+)\s+([^#]+)", line.strip())
     if not entry or not _debian([entry[3]], entry[4].split(), codename) or entry[2].startswith("cdrom:"):
         return ""
-    return f"deb-src {entry[1] or ''}{entry[2]} {entry[3]} {entry[4].strip()}\n"
+    options = re.sub(r"\barch=\S+?(?=[\s\]])\s*", "", entry[1] or "").replace("[]", "").strip()
+    return f"{kind} {options + ' ' if options else ''}{entry[2]} {entry[3]} {entry[4].strip()}\n"
 
 
-def _deb822(stanza: str, codename: str) -> str:
+def _deb822(stanza: str, codename: str, kind: str) -> str:
     kept: list[str] = []
     fields: dict[str, str] = {}
     name = ""
@@ -232,4 +253,4 @@ def _deb822(stanza: str, codename: str) -> str:
     enabled = fields.get("enabled", "yes").strip().lower() not in ("no", "false", "off", "0")
     if not enabled or not _debian(suites, components, codename):
         return ""
-    return "\n".join(["Types: deb-src", *kept]).strip() + "\n"
+    return "\n".join([f"Types: {kind}", *kept]).strip() + "\n"

@@ -12,17 +12,22 @@ from collections.abc import Callable
 
 from isthmus.board import Board
 from isthmus.check.host import TOPICS, check_host
+from isthmus.check.qemu import check_qemu
 from isthmus.check.rows import CATALOGUE, Report, Row
+from isthmus.trustzone.board import TrustZone
 
 __all__ = ["CATALOGUE", "TOPICS", "Report", "Row", "run"]
 
 
 def run(board: Board, *, seed: int, began: Callable[[str], None] = lambda topic: None) -> Report:
-    """Checks the host machine of `board`. `began` hears each of TOPICS as it begins, once the machines stand.
+    """Checks the machine that plays `board`. `began` hears each of TOPICS as it begins.
 
     Raises EnvironmentProblem where the machine cannot be brought up; what falls short is a row, never an
     exception.
     """
     at = time.monotonic()
-    interface, rows = check_host(board, seed, began)
-    return Report(board.kind, "lwip", interface, seed, round(time.monotonic() - at, 2), rows)
+    if isinstance(board, TrustZone):
+        machine, (interface, rows) = "qemu", check_qemu(board, seed, began)
+    else:
+        machine, (interface, rows) = "host", check_host(board, seed, began)
+    return Report(machine, "lwip", interface, seed, round(time.monotonic() - at, 2), rows)

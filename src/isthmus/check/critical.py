@@ -17,6 +17,7 @@ __all__ = ["Account"]
 LATE_FACTOR = 10  # on the bare timer's 99th percentile, and as many periods
 RUN_SHARE_MIN = 0.25  # of the periods; the others were kept from the task by the platform
 CLOCK_TOLERANCE = 0.02  # between the periods that passed and the time that passed
+IDS = tuple(f"critical.{name}" for name in ("missed", "late_kernel", "periods", "first_period"))
 CLOCK_SLACK_PERIODS = 20  # how far apart a report and its time stamp may lie
 
 
@@ -65,12 +66,13 @@ class Account:
 
     def rows(self) -> Iterator[Row]:
         if not self.lives or self.trouble:
-            for ident in ("critical.missed", "critical.late_kernel", "critical.periods"):
+            for ident in IDS:
                 yield missing(ident, self.trouble or "no report")
             return
         yield self.missed()
         yield self.late_kernel()
         yield self.periods()
+        yield self.first_period()
 
     def missed(self) -> Row:
         missed = sum(life.last["missed"] for life in self.lives)
@@ -97,6 +99,12 @@ class Account:
         )
         detail = f"p50, p99, max: {three(task)}; a bare timer beside it: {three(bare)}"
         return row("critical.late_kernel", ok, task["p50"], detail)
+
+    def first_period(self) -> Row:
+        """The work is done before the world serves anybody; how soon, the kernel decides."""
+        took = max(life.last["first_period_us"] for life in self.lives)
+        detail = f"worst of {len(self.lives)} starts of the Secure world"
+        return row("critical.first_period", took > 0, took, detail)
 
     def periods(self) -> Row:
         """No period may be missing from the account, and most must have been run."""

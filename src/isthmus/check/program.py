@@ -14,8 +14,11 @@ import msgspec
 
 from isthmus.errors import LinkDown
 from isthmus.host import HostMachine
+from isthmus.qemu.linked import LinkedMachine, ProgramFailed
 
-__all__ = ["Failed", "Program", "answer", "argv"]
+__all__ = ["Failed", "Machine", "Program", "answer", "argv"]
+
+Machine = HostMachine | LinkedMachine
 
 _HERE = Path(__file__).parent / "programs"
 
@@ -75,7 +78,12 @@ class Program:
             raise Failed(f"{self.name}: its answer is not JSON") from None
 
 
-def answer(machine: HostMachine, name: str, *arguments: object, limit: float) -> dict[str, Any]:
+def answer(machine: Machine, name: str, *arguments: object, limit: float) -> dict[str, Any]:
     """Runs a program that ends by itself. Raises Failed."""
+    if isinstance(machine, LinkedMachine):
+        try:
+            return machine.ask(name, *arguments, limit=limit)
+        except ProgramFailed as problem:
+            raise Failed(str(problem)) from None
     with Program(machine, name, *arguments) as program:
         return program.answer(limit)

@@ -9,10 +9,9 @@ from typing import Any
 
 import msgspec
 
-from isthmus.check.program import Failed, answer
+from isthmus.check.program import Failed, Machine, answer
 from isthmus.check.rows import Row, missing, row
 from isthmus.errors import LinkDown
-from isthmus.host import HostMachine
 
 __all__ = ["http", "link", "percentile", "ping", "tcp", "udp"]
 
@@ -34,7 +33,7 @@ def percentile(values: list[int], percent: float) -> int:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
-def link(machine: HostMachine, started_s: float) -> Row:
+def link(machine: Machine, started_s: float) -> Row:
     """Both worlds agree on state and epoch, and a frame makes the round trip."""
     try:
         epoch = machine.wait_up(timeout=1.0)
@@ -52,7 +51,7 @@ def link(machine: HostMachine, started_s: float) -> Row:
     return row("link.up", agree and pinged["received"] == 1, started_s, detail)
 
 
-def ping(machine: HostMachine, address: str) -> Iterator[Row]:
+def ping(machine: Machine, address: str) -> Iterator[Row]:
     try:
         paced = answer(machine, "ping", address, PINGS, PING_EVERY_US, limit=10.0)
         lost = paced["sent"] - paced["received"]
@@ -81,7 +80,7 @@ def round_trips(echoes: dict[str, Any], limit_p50_us: float) -> Iterator[Row]:
             yield missing(ident, counted)
 
 
-def udp(machine: HostMachine, address: str, seed: int, port: int = ECHO_PORT) -> Row:
+def udp(machine: Machine, address: str, seed: int, port: int = ECHO_PORT) -> Row:
     longest = machine.board.channel.mtu - IP_UDP_HEADERS
     try:
         got = answer(machine, "udp", address, port, DATAGRAMS, longest, seed, limit=20.0)
@@ -93,7 +92,7 @@ def udp(machine: HostMachine, address: str, seed: int, port: int = ECHO_PORT) ->
     return row("udp.echo_ok", got["echoed"] == DATAGRAMS and not got["foreign"], got["echoed"], detail)
 
 
-def tcp(machine: HostMachine, address: str, seed: int, port: int = ECHO_PORT) -> Row:
+def tcp(machine: Machine, address: str, seed: int, port: int = ECHO_PORT) -> Row:
     try:
         got = answer(machine, "tcp_echo", address, port, TCP_BYTES, seed, 15, limit=20.0)
     except Failed as problem:
@@ -109,7 +108,7 @@ def tcp(machine: HostMachine, address: str, seed: int, port: int = ECHO_PORT) ->
     return row("tcp.echo_exact", ok, got["exact"], detail)
 
 
-def http(machine: HostMachine, address: str, port: int = HTTP_PORT) -> Row:
+def http(machine: Machine, address: str, port: int = HTTP_PORT) -> Row:
     """The page for people, the same as data, and a page that is not there."""
     try:
         got = answer(machine, "web", address, port, "/", "/status.json", "/missing", limit=20.0)

@@ -19,7 +19,9 @@ from isthmus.errors import IsthmusError
 COMMANDS = {
     "run": "bring up both worlds and the link",
     "check": "bring everything up, prove that it works, take it down",
+    "build": "firmware, secure payload, kernel module, initramfs for a board",
     "bench": "costs against the bound and the peers",
+    "board": "check a TrustZone board's file, and generate from it",
 }
 
 

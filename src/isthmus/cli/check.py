@@ -15,10 +15,10 @@ __all__ = ["command"]
 
 
 @click.command("check")
-@common_options("host")
+@common_options("host", "qemu")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replays the random bytes of an earlier run.")
 def command(common: Common, seed: int | None) -> int:
-    """Bring both worlds up, prove every row with real traffic, kill each world in it, take everything down.
+    """Bring both worlds up, prove every row with real traffic, restart each world, take everything down.
 
     A table on standard output, or the JSON document with --json. Exit status 1: a row fell short.
     """

@@ -20,14 +20,14 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from isthmus.board import Board, load
+from isthmus.board import Board
+from isthmus.boards import load
 
 HELD, FELL_SHORT, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 MACHINES = ("memory", "host", "qemu")
 STACKS = ("lwip", "freertos")
 _NOT_BUILT = {
-    "qemu": "the TrustZone machine is not built yet: use --machine host",
     "freertos": "the FreeRTOS+TCP world is not built yet: use --stack lwip",
 }
 
@@ -45,8 +45,8 @@ class Common:
     verbose: bool
 
     def board(self) -> Board:
-        """The board file, decoded. ConfigError, one line, if it is wrong."""
-        return load(self.board_file)
+        """The board file, decoded: a TrustZone on machine qemu. ConfigError, one line, if it is wrong."""
+        return load(self.machine, self.board_file)
 
 
 def common_options(*machines: str) -> Callable[[F], F]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from isthmus.cli.common import HELD, Common, common_options, say, write_document
 from isthmus.errors import IsthmusError
 from isthmus.host import HostMachine
+from isthmus.qemu.linked import LinkedMachine
+from isthmus.trustzone.board import TrustZone
 
 __all__ = ["command"]
 
@@ -25,7 +29,7 @@ LOOK_S = 0.1
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
-@common_options("host")
+@common_options("host", "qemu")
 @click.option(
     "--for", "seconds", type=click.FloatRange(0, 1e9), metavar="SECONDS", help="End by itself after so long."
 )
@@ -34,13 +38,16 @@ def command(common: Common, seconds: float | None, argv: tuple[str, ...]) -> int
     """Bring up both worlds and the link, and stay until Ctrl-C or --for SECONDS.
 
     With a command: run it in the Normal world and exit with its status (126: cannot be executed, 127: not
-    found, 128+n: ended by signal n). A world that dies is restarted.
+    found, 128+n: ended by signal n). A world that dies is restarted. On the emulated machine the command gets
+    no input, and its output comes when it has ended.
     """
     if argv and seconds is not None:
         raise click.UsageError("--for and a command exclude each other: the command decides how long")
     if argv and common.json_file == "-":
         raise click.UsageError("--json - and a command exclude each other: standard output is the command's")
     board = common.board()
+    if isinstance(board, TrustZone):
+        return _emulated(common, board, seconds, argv)
     with HostMachine(board) as machine:
         if argv:
             status = _run_inside(machine, argv)
@@ -53,6 +60,35 @@ def command(common: Common, seconds: float | None, argv: tuple[str, ...]) -> int
             status = HELD
         write_document(common, "run", _rows(machine))
     return status
+
+
+def _emulated(common: Common, board: TrustZone, seconds: float | None, argv: tuple[str, ...]) -> int:
+    with LinkedMachine(board) as machine:
+        status = HELD
+        if argv:
+            done = machine.run(f"exec {shlex.join(argv)}", timeout=threading.TIMEOUT_MAX)
+            sys.stdout.write(done.output)
+            sys.stderr.write(done.errors)
+            status = done.status
+        else:
+            say(
+                f"up: {board.normal.interface} {board.normal.address} <-> {board.secure.address} "
+                f"({board.name} under QEMU), epoch {machine.epoch:016x}; consoles in {machine.logs}"
+            )
+            end = None if seconds is None else time.monotonic() + seconds
+            while (left := LOOK_S if end is None else min(LOOK_S, end - time.monotonic())) > 0:
+                time.sleep(left)
+                machine.require()
+        if common.json_file is not None:
+            write_document(common, "run", [_world(machine, world) for world in ("normal", "secure")])
+    return status
+
+
+def _world(machine: LinkedMachine, world: Literal["normal", "secure"]) -> dict[str, Any]:
+    try:
+        return {"id": f"world.{world}", **machine.status(world)}
+    except IsthmusError as problem:
+        return {"id": f"world.{world}", "state": "gone", "reason": str(problem)}
 
 
 def _stay(machine: HostMachine, seconds: float | None) -> None:

@@ -51,6 +51,9 @@ int echo_start(void);
 int iperf_start(void);
 int status_start(const struct status_source *source);
 
+/* The whole of /status.json, with a newline. */
+void status_write(struct text *t);
+
 /* Each writes its member of "apps". */
 void echo_json(struct text *t);
 void iperf_json(struct text *t);

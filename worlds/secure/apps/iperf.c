@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* iperf.c - lwIP's own lwiperf (iperf 2, port 5001), taken in as source so that two of its mistakes stay out of the
+/* iperf.c - lwIP's own lwiperf (iperf 2, port 5001), taken in as source so that three of its mistakes stay out of the
  * critical world; the file itself is not changed:
  *
  *   - its error callback closes the connection, but lwIP has freed the pcb by then: a peer that falls silent, or a pcb
  *     that lwIP takes back for a more important connection, would put it into its pool twice. Here every tcp_err() of
  *     lwiperf's registers a callback that only forgets the session.
+ *   - it asks with every write that the segment be pushed, which keeps the peer from joining segments on receipt.
  *   - it sends TCP_MSS bytes from an array of 1600. Here its TCP_MSS is that of a 1500-byte MTU; tcp_write() fills
  *     longer segments from several of those.
  *
@@ -26,6 +27,7 @@ static struct tcp_pcb *new_pcb(u8_t type)
 
 #define tcp_new_ip_type(type) new_pcb(type)
 #define tcp_err(pcb, callback) (tcp_err)((pcb), (callback) != NULL ? on_error : NULL)
+#define tcp_write(pcb, data, n, flags) (tcp_write)((pcb), (data), (n), (u8_t)((flags) | TCP_WRITE_FLAG_MORE))
 #undef TCP_MSS
 #define TCP_MSS 1460
 #define LWIPERF_CHECK_RX_DATA 0
@@ -38,6 +40,7 @@ static struct tcp_pcb *new_pcb(u8_t type)
 #include "lwiperf.c"
 #pragma GCC diagnostic pop
 #undef tcp_err
+#undef tcp_write
 
 static struct {
     uint64_t sessions, aborted;

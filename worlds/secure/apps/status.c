@@ -93,7 +93,7 @@ static void age_value(struct text *t, const char *unknown)
         text_u64(t, (source->now() - last) / source->units_per_us);
 }
 
-static void write_json(struct text *t)
+void status_write(struct text *t)
 {
     const struct ist_endpoint *ep = source->ep;
 
@@ -251,7 +251,7 @@ int fs_open_custom(struct fs_file *file, const char *name)
         write_html(&t);
     } else if (strcmp(name, "/status.json") == 0) {
         begin(&t, "200 OK", "application/json");
-        write_json(&t);
+        status_write(&t);
     } else if (strcmp(name, "/404.html") == 0) {
         begin(&t, "404 Not Found", "text/plain");
         text_str(&t, "No such page. There are / and /status.json.\n");

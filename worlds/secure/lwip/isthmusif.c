@@ -51,6 +51,13 @@ static err_t output(struct netif *netif, struct pbuf *p)
     }
 }
 
+static struct pbuf *buffer_for(struct isthmusif *i, ist_u32 length)
+{
+    struct pbuf *p = rxpool_get(&i->small, length);
+
+    return p != NULL ? p : rxpool_get(&i->pool, length);
+}
+
 enum ist_verdict isthmusif_receive(struct netif *netif, ist_u64 now, ist_u32 frames, ist_u32 bytes, ist_u32 *work)
 {
     struct isthmusif *i = of(netif);
@@ -63,7 +70,7 @@ enum ist_verdict isthmusif_receive(struct netif *netif, ist_u64 now, ist_u32 fra
             return v;
         if (v != IST_V_OK)
             continue;
-        p = rxpool_get(&i->pool, f.length);
+        p = buffer_for(i, f.length);
         if (p == NULL)
             ist_drop(i->ep, IST_V_NO_BUFFER);
         else if (ist_take(i->ep, p->payload) != IST_V_OK || netif->input(p, netif) != ERR_OK)

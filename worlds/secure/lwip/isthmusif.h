@@ -11,7 +11,8 @@
 
 struct isthmusif {
     struct ist_endpoint *ep;
-    struct rxpool pool;
+    struct rxpool pool;  /* for frames of any length */
+    struct rxpool small; /* for short ones, so that they leave those to the long; may be empty */
     ist_u8 mac[6];
     ist_u16 mtu;
     int blocked; /* the ring was full: TCP waits for isthmusif_unblock */

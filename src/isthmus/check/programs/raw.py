@@ -9,6 +9,8 @@ clock in s; stale: a sequence that was not sent by this run, or came twice, or a
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import random
 import select
@@ -25,6 +27,7 @@ ETHERNET = 14
 OVERHEAD = ETHERNET + HEAD.size + CRC.size
 FRAME_MIN, FRAME_MAX = 60, 1514
 EVERY_S = 0.0003
+GONE = (errno.ENXIO, errno.ENODEV, errno.ENETDOWN)  # the interface, with its driver
 DRAIN_S = 0.2
 PATTERN = bytes(range(256)) * 8
 
@@ -39,7 +42,8 @@ class Sender:
     def __init__(self, interface: str, own: bytes, peer: bytes, seed: int) -> None:
         self.link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         self.link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.link.bind((interface, ETHERTYPE))
+        self.address = (interface, ETHERTYPE)
+        self.link.bind(self.address)
         self.out = peer + own + struct.pack("!H", ETHERTYPE)
         self.back = own + peer + struct.pack("!H", ETHERTYPE)
         self.dice = random.Random(seed)
@@ -55,8 +59,11 @@ class Sender:
         frame = self.out + body(self.incarnation, self.sequence + 1, n)
         try:
             self.link.send(frame.ljust(FRAME_MIN, b"\0"))
-        except OSError:
-            return  # the interface's queue is full: this sequence was not sent
+        except OSError as problem:  # this sequence was not sent
+            if problem.errno in GONE:
+                with contextlib.suppress(OSError):  # until the interface is back
+                    self.link.bind(self.address)
+            return
         self.sequence += 1
         self.sent_at[self.sequence] = time.monotonic()
 

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""What the border costs on an emulated TrustZone machine, in executed instructions.
+
+One boot runs everything before anything from outside reaches the machine, so a second run counts the same
+to the last digit. Linux's ping and TCP over loopback, in the same boot, are the yardstick.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median_low
+from typing import Literal
+
+import msgspec
+
+from isthmus.build.guest import driver, kernel_module
+from isthmus.build.packages import debian_kernel
+from isthmus.build.payload import CROSS
+from isthmus.build.program import build_program
+from isthmus.errors import IsthmusError
+from isthmus.qemu import count
+from isthmus.qemu.count import Counts, Lap
+from isthmus.qemu.machine import QemuMachine
+from isthmus.resources import tree
+from isthmus.trustzone.board import TrustZone, load
+
+__all__ = ["CountGoal", "CountResult", "CountRow", "goals_of", "rows_of", "run"]
+
+ECHOES = 500
+TCP_BYTES = 8 << 20
+BOOT_SECONDS = 300.0  # the whole measurement is in the boot
+
+# Marks by case: before and after. Those below 11 are passed many times, by costs_main.c.
+DOORBELL = (1, 2)
+FRAMES = {("channel.send", 64): (3, 4), ("channel.receive", 64): (5, 6),
+          ("channel.send", 1500): (7, 8), ("channel.receive", 1500): (9, 10)}  # fmt: skip
+TRAFFIC = {"ping.rtt": 11, "loopback.ping": 13, "tcp.to_secure": 15, "tcp.to_normal": 17, "loopback.tcp": 19}
+
+
+class CountRow(msgspec.Struct, frozen=True):
+    """Instructions of one case: `value` is `normal` + `secure` + `monitor`, per frame, echo, crossing or,
+    where the unit says so, per byte. `critical` is the control task's, which runs at its period in any
+    case.
+    """
+
+    case: str
+    peer: str
+    frame_bytes: int
+    unit: str
+    value: float | None = None
+    normal: float | None = None
+    secure: float | None = None
+    monitor: float | None = None
+    critical: float | None = None
+    rounds: tuple[float, ...] = ()
+    status: Literal["ok", "missing", "invalid"] = "ok"
+    reason: str = ""
+    metric: str = "instructions"
+    api: str = "c"
+    mode: str = "sleep"
+    checks: bool = True
+    tag: str = "none"
+    batch: int = 1
+    slots: int | None = None
+
+
+class CountGoal(msgspec.Struct, frozen=True):
+    """`measured` is a row's value, or the ratio of two; it must be at most `limit`."""
+
+    id: str
+    over: str
+    under: str
+    measured: float | None
+    limit: float
+    ok: bool
+
+
+class CountResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What `isthmus bench --machine qemu --json` prints, beside what every command's document says."""
+
+    board: str
+    processor: str
+    kernel: str
+    seconds: float
+    rows: list[CountRow]
+    goals: list[CountGoal]
+
+
+def run(board: TrustZone | None = None, began: Callable[[str], None] = lambda step: None) -> CountResult:
+    """Measures. Raises EnvironmentProblem where the machine cannot run, IsthmusError where a step failed."""
+    start = time.monotonic()
+    board = board if board is not None else load()
+    began("building")
+    kernel = debian_kernel()
+    guest = tree() / "worlds" / "normal" / "guest"
+    costs = kernel_module(kernel, "costs", {"": guest / "costs", "core": tree() / "core", "guest": guest})
+    program = build_program(
+        "traffic",
+        [guest / "traffic.c"],
+        [guest],
+        ("-std=gnu11", "-O2", "-Wall"),
+        ("-static",),
+        (),
+        f"{CROSS}gcc",
+    )
+    with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
+        script, out = Path(folder) / "start", Path(folder) / "laps"
+        script.write_text(script_for(board), encoding="utf-8")
+        files = {"start": script, "traffic": program, "costs.ko": costs, "isthmus.ko": driver(kernel)}
+        machine = QemuMachine(board, files=files, counted=True, more=count.arguments(board, out))
+        began("running")
+        try:
+            machine.start(BOOT_SECONDS)
+            done = machine.run("cat /run/start.err; exit $(cat /run/start.status)")
+            if done.status != 0:
+                raise IsthmusError(
+                    f"the guest did not finish: {done.output.strip() or 'status'} ({done.status})"
+                )
+        finally:
+            machine.close()
+        rows = rows_of(list(count.laps(out)))
+    return CountResult(
+        board=board.name,
+        processor=board.emulator.cpu if board.emulator else "",
+        kernel=kernel.release,
+        seconds=round(time.monotonic() - start, 3),
+        rows=rows,
+        goals=goals_of(rows),
+    )
+
+
+def script_for(board: TrustZone) -> str:
+    """What the guest does, from its start; the first step that fails ends it."""
+    name, secure = board.normal.interface, board.secure.address
+    return f"""#!/bin/sh
+set -e
+/traffic seed
+insmod /isthmus.ko
+ip addr add {board.normal.ip} dev {name}
+ip link set {name} up
+until [ "$(cat /sys/class/net/{name}/carrier)" = 1 ]; do usleep 10000; done
+echo 0 0 >/proc/sys/net/ipv4/ping_group_range
+insmod /costs.ko
+rmmod costs
+/traffic ping {secure} {ECHOES} {TRAFFIC["ping.rtt"]}
+/traffic ping 127.0.0.1 {ECHOES} {TRAFFIC["loopback.ping"]}
+/traffic send {secure} 5001 {TCP_BYTES} {TRAFFIC["tcp.to_secure"]}
+/traffic receive {secure} 5001 {TCP_BYTES} {TRAFFIC["tcp.to_normal"]}
+/traffic sink 5003 &
+usleep 10000
+/traffic send 127.0.0.1 5003 {TCP_BYTES} {TRAFFIC["loopback.tcp"]}
+"""
+
+
+def spans(laps: Sequence[Lap], marks: tuple[int, int]) -> list[Counts]:
+    """What ran between the first mark and the second, each time."""
+    found, begun = [], None
+    for lap in laps:
+        if lap.mark == marks[0]:
+            begun = lap
+        elif lap.mark == marks[1] and begun is not None:
+            found.append(lap.total - begun.total)
+            begun = None
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    name: str
+    frame: int
+    unit: str
+    spans: list[Counts]
+    divisor: int = 1
+
+
+def rows_of(laps: Sequence[Lap]) -> list[CountRow]:
+    """One row per case. Of many spans the median counts: the secure timer falls into some."""
+    doorbells = spans(laps, DOORBELL)
+    one = "instructions"
+    cases = [
+        _Case("crossing.roundtrip", 0, one, [s for s in doorbells if s.secure]),
+        _Case("doorbell.noswitch", 0, one, [s for s in doorbells if not s.secure and s.monitor]),
+    ]
+    cases += [_Case(name, frame, one, spans(laps, marks)) for (name, frame), marks in FRAMES.items()]
+    for name, mark in TRAFFIC.items():
+        found = spans(laps, (mark, mark + 1))
+        tcp = "tcp" in name
+        unit = "instructions per byte" if tcp else one
+        cases.append(_Case(name, 0 if tcp else 64, unit, found, TCP_BYTES if tcp else ECHOES))
+    return [_row(case) for case in cases]
+
+
+def _row(case: _Case) -> CountRow:
+    peer = "linux" if case.name.startswith("loopback") else "isthmus"
+    row = CountRow(case.name, peer, case.frame, case.unit)
+    if not case.spans:
+        return msgspec.structs.replace(row, status="missing", reason="the guest passed no mark of it")
+    works = [s.work for s in case.spans]
+    middle = next(s for s in case.spans if s.work == median_low(works))
+    return msgspec.structs.replace(
+        row,
+        value=middle.work / case.divisor,
+        normal=middle.normal / case.divisor,
+        secure=middle.secure / case.divisor,
+        monitor=middle.monitor / case.divisor,
+        critical=middle.critical / case.divisor,
+        rounds=tuple(w / case.divisor for w in works),
+    )
+
+
+def goals_of(rows: Sequence[CountRow]) -> list[CountGoal]:
+    """A ping across costs no more than one over loopback; TCP at most 8 instructions a byte, each way."""
+    values = {row.case: row.value for row in rows}
+    ping, loopback = values.get("ping.rtt"), values.get("loopback.ping")
+    ratio = ping / loopback if ping and loopback else None
+    goals = [CountGoal("ping", "ping.rtt", "loopback.ping", ratio, 1.0, ratio is not None and ratio <= 1.0)]
+    for case in ("tcp.to_secure", "tcp.to_normal"):
+        value = values.get(case)
+        goals.append(CountGoal(case, case, "", value, 8.0, value is not None and value <= 8.0))
+    return goals

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""The Secure world of a TrustZone machine: runtime, core, lwIP and the applications, as one ELF file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from isthmus.build import cache
+from isthmus.build.program import Unit, ask_compiler, build_program
+from isthmus.build.secure import LWIP
+from isthmus.build.source import debian_source, read_pin
+from isthmus.resources import tree
+from isthmus.trustzone import generate
+from isthmus.trustzone.board import TrustZone
+
+__all__ = ["CROSS", "generated", "payload"]
+
+CROSS = "aarch64-linux-gnu-"
+
+# Bare metal: no libc, no FP registers (the monitor keeps none), addresses fixed at link time.
+_C = (
+    *("-std=c11", "-O2", "-ffreestanding", "-nostdinc", "-mgeneral-regs-only", "-fno-strict-aliasing"),
+    *("-fno-pic", "-fno-stack-protector", "-ffunction-sections", "-fdata-sections"),
+    *("-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns", "-DLWIP_NO_CTYPE_H=1"),
+)
+_WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
+_LINK = ("-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,--build-id=none,--no-warn-rwx-segments")
+_STRICT = "mmu.c"  # runs before there is normal memory
+
+
+def generated(board: TrustZone) -> Path:
+    """A folder with what is made of the board file, and the payload's linker script beside it."""
+    script = tree() / "worlds" / "secure" / "runtime" / "payload.ld"
+    files = {
+        "board.h": generate.header(board),
+        "memory.ld": generate.memory_map(board),
+        "board.dtsi": generate.device_tree(board),
+        "payload.ld": script.read_text(encoding="utf-8"),
+    }
+    key = hashlib.sha256("\0".join(files.values()).encode()).hexdigest()
+    place = cache.folder("boards") / key
+    if not place.is_dir():
+        with cache.staging(f"board-{key[:16]}") as staging:
+            if not place.is_dir():
+                for name, text in files.items():
+                    (staging / name).write_text(text, encoding="utf-8")
+                os.rename(staging, place)
+                staging.mkdir()
+    return place
+
+
+def payload(board: TrustZone) -> Path:
+    """The ELF file, linked where the board's secure memory is. Fetches lwIP at the first call.
+
+    Raises EnvironmentProblem, one line.
+    """
+    lwip = debian_source(read_pin(tree() / "worlds" / "secure" / "lwip" / "source.toml"))
+    core, world, made = tree() / "core", tree() / "worlds" / "secure", generated(board)
+    runtime, port, apps = world / "runtime", world / "lwip", world / "apps"
+    own = [p for folder in (core, runtime, runtime / "libc", port, apps) for p in sorted(folder.glob("*.c"))]
+    includes = [runtime / "libc", runtime, made, core, port, apps, world / "host"]
+    system = [Path(ask_compiler(f"{CROSS}gcc", "-print-file-name=include"))]
+    upstream = [lwip / "src" / "include", lwip / "src" / "apps" / "lwiperf"]
+    flags = [*_C, *_WARNINGS]
+    strict = [p for p in own if p.name == _STRICT]
+    portable = [p for p in own if p not in strict] + [world / "host" / "histogram.c"]
+    stack = [lwip / "src" / name for name in LWIP]
+    return build_program(
+        "payload.elf",
+        [runtime / "start.S"],
+        ldflags=[*_LINK, f"-L{made}", f"-T{made / 'payload.ld'}"],
+        more=(
+            Unit(portable, includes, flags, system + upstream),
+            Unit(strict, includes, [*flags, "-mstrict-align"], system + upstream),
+            Unit(stack, [runtime / "libc", port], [*_C, "-w"], system + upstream),
+        ),
+        compiler=f"{CROSS}gcc",
+    )

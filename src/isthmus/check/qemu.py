@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: MIT
+"""`isthmus check --machine qemu`: Linux and the critical OS on an emulated TrustZone machine.
+
+The machine's time counts instructions (1 ns each): deadlines, round trips and rates see the work done, not
+how busy this computer is. Everything is measured in the guest's time, on one start of the machine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.check import traffic
+from isthmus.check.counters import Ledger
+from isthmus.check.program import Failed, answer
+from isthmus.check.restart import RECOVERY_MAX_S
+from isthmus.check.rows import CATALOGUE, Row, missing, row
+from isthmus.check.throughput import DIRECTIONS, PORT
+from isthmus.errors import ClosedError, LinkDown
+from isthmus.qemu.linked import LinkedMachine, ProgramFailed
+from isthmus.trustzone.board import Region, TrustZone
+
+__all__ = ["TOPICS", "check_qemu"]
+
+TOPICS = ("build", "link", "ping", "traffic", "throughput", "restart", "isolation", "counters")
+
+STREAM_MS = 50
+RESTARTS = 2  # of each world
+STARTS_S = 60.0  # for the programs to start
+SETTLE_US = 30_000  # of traffic before the first restart and after each
+BUS_ERROR = 128 + 7
+UPTIME_S = 0.01  # how finely Linux tells its time
+
+Began = Callable[[str], None]
+Trouble = (Failed, ProgramFailed, LinkDown, ClosedError, TimeoutError)
+
+
+def check_qemu(board: TrustZone, seed: int, began: Began) -> tuple[str, list[Row]]:
+    """Runs everything on one machine; `began` hears each topic as it begins. What goes wrong before "link"
+    raises EnvironmentProblem.
+
+    Returns how frames reached the Linux stack, and the rows in the catalogue's order.
+    """
+    began("build")
+    at = time.monotonic()
+    with LinkedMachine(board, counted=True) as machine:
+        started_s = time.monotonic() - at
+        ledger, critical = Ledger(), Critical()
+        critical.look(machine)
+        rows: list[Row] = []
+        began("link")
+        rows.append(traffic.link(machine, started_s))
+        began("ping")
+        rows += traffic.ping(machine, board.secure.address)
+        began("traffic")
+        rows.append(traffic.udp(machine, board.secure.address, seed))
+        rows.append(traffic.tcp(machine, board.secure.address, seed))
+        rows.append(traffic.http(machine, board.secure.address))
+        began("throughput")
+        rows += throughput(machine)
+        ledger.close(machine)
+        began("restart")
+        rows += restarts(machine, seed)
+        began("isolation")
+        rows += isolation(machine)
+        began("counters")
+        ledger.open(machine)
+        traffic.udp(machine, board.secure.address, seed)
+        ledger.close(machine)
+        rows.append(ledger.row())
+        critical.look(machine)
+        rows += critical.rows(machine)
+        order = list(CATALOGUE)
+        return machine.interface_kind, sorted(rows, key=lambda r: order.index(r.id))
+
+
+def throughput(machine: LinkedMachine) -> Iterator[Row]:
+    """Both directions; the rate of a processor that executes an instruction per nanosecond."""
+    for ident, direction in DIRECTIONS:
+        try:
+            got = answer(
+                machine, "stream", direction, machine.board.secure.address, PORT, STREAM_MS, limit=15.0
+            )
+        except Failed as problem:
+            yield missing(ident, str(problem))
+            continue
+        rate = got["bytes"] * 8 / got["seconds"] / 1e6 if got["seconds"] else 0.0
+        yield row(ident, rate > 0, rate, f"{got['bytes'] / 1e6:.1f} MB, at one instruction per ns")
+
+
+# ---- the critical task -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Critical:
+    """The control task's account between two looks, through every restart: it never stops."""
+
+    looks: list[tuple[float, dict[str, Any], float]] = field(default_factory=list)  # Linux's time around each
+    trouble: str = ""
+
+    def look(self, machine: LinkedMachine) -> None:
+        try:
+            before = machine.uptime()
+            report = machine.status("secure")["critical"]
+            self.looks.append((before, report, machine.uptime() + UPTIME_S))
+        except Trouble as problem:
+            self.trouble = str(problem)
+
+    def rows(self, machine: LinkedMachine) -> Iterator[Row]:
+        if self.trouble or len(self.looks) < 2:
+            names = (name for name in CATALOGUE if name.startswith("critical."))
+            yield from (missing(ident, self.trouble or "no report") for ident in names)
+            return
+        (before_a, a, after_a), (before_b, b, after_b) = self.looks[0], self.looks[-1]
+        blocking = machine.board.secure.blocking.us
+        yield row(
+            "critical.missed",
+            b["missed"] == 0,
+            b["missed"],
+            f"every {b['period_us']:,} us, deadline {b['deadline_us']:,}, cost {b['cost_us']:,}; "
+            f"at worst cost {b['cost_us_max']:,}, waited {b['wait_us_max']:,}",
+        )
+        late = b["late_kernel_us"]
+        yield row(
+            "critical.late_kernel",
+            late["max"] <= blocking,
+            late["p50"],
+            f"no kernel releases it: lateness p50, p99, max {late['p50']}, {late['p99']}, {late['max']}; "
+            f"at most {blocking}, the board's longest masked stretch",
+        )
+        passed = b["periods"] - a["periods"]
+        least, most = ((s * 1e6 / b["period_us"]) for s in (before_b - after_a, after_b - before_a))
+        ok = b["skipped"] == 0 and least - 2 <= passed <= most + 2
+        detail = (
+            f"{least:,.0f} to {most:,.0f} by Linux's clock, {b['skipped']} skipped, through every restart"
+        )
+        yield row("critical.periods", ok, passed, detail)
+        yield first_period(machine, b)
+
+
+def first_period(machine: LinkedMachine, report: dict[str, Any]) -> Row:
+    """The monitor enters Linux when the runtime says READY; the runtime does so after this line."""
+    lines = (machine.logs / "secure.log").read_text(errors="replace").splitlines()
+    told = any("first period done" in line for line in lines[:4])
+    took = report["first_period_us"]
+    detail = "since the runtime's start; the monitor lets Linux begin after it"
+    return row("critical.first_period", told and 0 < took <= report["deadline_us"], took, detail)
+
+
+# ---- restarts ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Pause:
+    """A restart happened between two looks at Linux's clock."""
+
+    world: str
+    since: float
+    until: float
+    renewed: bool  # the session has another epoch than before
+
+    def seconds(self, arrivals: list[float]) -> float:
+        """The longest time without a frame there; infinite where none came after it."""
+        if not arrivals or arrivals[-1] < self.until - UPTIME_S - SETTLE_US / 2e6:
+            return float("inf")
+        gaps = itertools.pairwise(arrivals)
+        return max((b - a for a, b in gaps if b > self.since and a < self.until), default=float("inf"))
+
+
+def restarts(machine: LinkedMachine, seed: int) -> Iterator[Row]:
+    """Raw sequenced frames and TCP cross all the time; a held TCP connection outlives the driver."""
+    board = machine.board
+    own = (board.normal.interface, board.normal.mac, board.secure.mac)
+    pauses: list[Pause] = []
+    counted = {"torn": 0, "stale": 0}
+
+    def count_raw() -> None:  # the Secure world's own count, which its restart clears
+        told = machine.status("secure")["apps"]["raw"]
+        for name in counted:
+            counted[name] += told[name]
+
+    def paused(world: str, act: Callable[[], None]) -> None:
+        epoch, since = machine.epoch, machine.uptime()
+        act()
+        machine.wait_up(timeout=10.0)
+        machine.run(f"usleep {SETTLE_US}")
+        pauses.append(Pause(world, since, machine.uptime(), machine.epoch != epoch))
+
+    def reload() -> None:
+        name = board.normal.interface
+        done = machine.run(
+            f"rmmod isthmus && insmod /modules/isthmus.ko && ip addr add {board.normal.ip} dev {name}", 120
+        )
+        if done.status:
+            raise Failed(f"the driver does not come back: {done.errors.strip()}")
+
+    def anew() -> None:
+        assert machine.console is not None
+        machine.console.restart(60.0)
+
+    try:
+        before = machine.status("secure")["apps"]
+        with (
+            machine.program("raw", *own, seed) as raw,
+            machine.program("stream", "flood", board.secure.address, PORT, 0) as flood,
+            machine.program("hold", board.secure.address, traffic.ECHO_PORT) as hold,
+        ):
+            await_traffic(machine, before)
+            machine.run(f"usleep {SETTLE_US}", 120)
+            for _ in range(RESTARTS):
+                paused("normal", reload)
+            held = hold.answer(limit=15.0)
+            for _ in range(RESTARTS):
+                count_raw()
+                paused("secure", anew)
+            sent = raw.answer(limit=15.0)
+            count_raw()
+            flooded = flood.answer(limit=15.0)
+        page = answer(machine, "web", board.secure.address, traffic.HTTP_PORT, "/status.json", limit=10.0)
+    except Trouble as problem:
+        for ident in ("restart.normal", "restart.secure", "restart.torn"):
+            yield missing(ident, str(problem))
+        return
+    arrivals = [arrived for _, arrived in sent["passed"]]
+    lives_on = f"a TCP connection lived on, echo paused {held['pause_s']:.3f} s"
+    if not held["exact"]:
+        lives_on = f"the TCP connection did not survive: {held['error'] or 'its bytes differ or are missing'}"
+    reloaded = f"driver unloaded and loaded under traffic; {lives_on}"
+    yield restarted("restart.normal", pauses, arrivals, held["exact"], reloaded)
+    answers = bool(page["pages"]) and page["pages"][0]["status"] == 200
+    began = f"channel and stack began anew; the status page {'answers' if answers else 'does not answer'}"
+    yield restarted("restart.secure", pauses, arrivals, answers, began)
+    bad = sent["torn"] + sent["stale"] + sum(counted.values())
+    detail = (
+        f"{len(arrivals):,} of {sent['sent']:,} raw frames came back through {len(pauses)} restarts, beside "
+        f"{flooded['bytes'] / 1e6:,.1f} MB of TCP in {flooded['connections']} connections"
+    )
+    if bad:
+        detail += f"; seen here: {sent['torn']} torn, {sent['stale']} stale; by the Secure world: {counted}"
+    yield row("restart.torn", bad == 0 and len(arrivals) > 0, bad, detail)
+
+
+def await_traffic(machine: LinkedMachine, before: dict[str, Any]) -> None:
+    """Until raw frames come and the held connection stands. Raises Failed after STARTS_S."""
+    end = time.monotonic() + STARTS_S
+    while time.monotonic() < end:
+        now = machine.status("secure")["apps"]
+        begun = (
+            now["raw"]["ok"] - before["raw"]["ok"],
+            now["tcp_echo"]["bytes"] - before["tcp_echo"]["bytes"],
+        )
+        if all(begun):
+            return
+        time.sleep(0.1)
+    raw, held = begun
+    raise Failed(f"no traffic to restart in within {STARTS_S:g} s: {raw} raw frames, {held} bytes held")
+
+
+def restarted(ident: str, pauses: list[Pause], arrivals: list[float], ok: bool, detail: str) -> Row:
+    ours = [p for p in pauses if ident.endswith(p.world)]
+    seconds = [p.seconds(arrivals) for p in ours]
+    worst = max(seconds)
+    times = ", ".join("never" if s == float("inf") else f"{s:.3f}" for s in seconds)
+    if not all(p.renewed for p in ours):
+        ok, detail = False, f"the session's epoch is the old one; {detail}"
+    value = None if worst == float("inf") else worst
+    return row(ident, ok and worst <= RECOVERY_MAX_S, value, f"worst of {times}; {detail}")
+
+
+# ---- isolation ---------------------------------------------------------------------------------------------
+
+
+def places(board: TrustZone) -> dict[str, int]:
+    """Addresses that Linux must not reach: both ends of what is the Secure world's alone."""
+
+    def ends(name: str, region: Region) -> dict[str, int]:
+        return {f"{name}'s first word": region.base, f"{name}'s last word": region.end - 4}
+
+    return {
+        **ends("the firmware's memory", board.memory.monitor),
+        **ends("the Secure world's memory", board.memory.secure),
+        "the secure console": board.device.console.base,
+    }
+
+
+def isolation(machine: LinkedMachine) -> Iterator[Row]:
+    """Root in Linux reads and writes physical addresses. A refusal ends the process, and nothing else."""
+    try:
+        before = machine.status("secure")["critical"]["periods"]
+        yield attempts(machine, "isolation.read", "")
+        written = attempts(machine, "isolation.write", " 32 0xffffffff")
+        alive = machine.run("true").status == 0
+        machine.run("usleep 20000")
+        lives = machine.status("secure")["critical"]["periods"] - before
+    except Trouble as problem:
+        yield missing("isolation.read", str(problem))
+        yield missing("isolation.write", str(problem))
+        return
+    ok = written.ok and alive and lives > 0
+    detail = f"{written.detail}; Linux {'lives on' if alive else 'died'}, {lives} periods meanwhile"
+    yield row("isolation.write", ok, written.value, detail)
+
+
+def attempts(machine: LinkedMachine, ident: str, argument: str) -> Row:
+    tried = places(machine.board)
+    script = "; ".join(f"devmem {at:#x}{argument} >/dev/null 2>&1; echo $?" for at in tried.values())
+    statuses = [int(word) for word in machine.run(script, 60).output.split()]
+    if len(statuses) != len(tried):
+        raise Failed("devmem: the guest did not try every address")
+    open_ways = [name for name, status in zip(tried, statuses, strict=True) if status != BUS_ERROR]
+    detail = f"{len(tried) - len(open_ways)} of {len(tried)} attempts by root refused (bus error)"
+    if open_ways:
+        detail = f"open: {', '.join(open_ways)}; {detail}"
+    return row(ident, not open_ways, len(open_ways), detail)

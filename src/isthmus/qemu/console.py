@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""The Secure world's serial line, seen from outside: what it says, and the two things it may be asked for.
+
+The commands are in worlds/secure/runtime/network.h. Linux has no part in this: the line is a secure device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import threading
+from typing import Any
+
+import msgspec
+
+from isthmus.errors import ClosedError
+
+__all__ = ["Console"]
+
+_PENDING_MAX = 1 << 16  # bytes of a line that has no end
+
+
+class Console:
+    """Reads the line in a thread of its own until the machine is gone: nobody waits for it."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._lock = threading.Lock()
+        self._answers: queue.Queue[bytes | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._read, name="isthmus-console", daemon=True)
+        self._thread.start()
+
+    def status(self, timeout: float = 10.0) -> dict[str, Any]:
+        """The Secure world's status, which does not come over the channel. TimeoutError, ClosedError."""
+        answer = self._ask(b"s", b"{", timeout, "its status")
+        try:
+            return msgspec.json.decode(answer, type=dict[str, Any])
+        except msgspec.DecodeError as problem:
+            raise ClosedError(f"the Secure world's status is not JSON: {problem}") from None
+
+    def restart(self, timeout: float = 10.0) -> None:
+        """Has the Secure world's channel and stack begin anew; returns when they have."""
+        self._ask(b"r", b"isthmus: channel and stack begin anew", timeout, "a restart of its stack")
+
+    def close(self) -> None:
+        """Idempotent."""
+        with contextlib.suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+
+    def _ask(self, command: bytes, begin: bytes, timeout: float, what: str) -> bytes:
+        with self._lock:
+            while not self._answers.empty():
+                self._answers.get_nowait()
+            try:
+                self._line.sendall(command)
+            except OSError:
+                raise ClosedError("the machine is gone") from None
+            while True:
+                try:
+                    answer = self._answers.get(timeout=timeout)
+                except queue.Empty:
+                    text = f"the Secure world did not answer within {timeout:g} s when asked for {what}"
+                    raise TimeoutError(text) from None
+                if answer is None:
+                    raise ClosedError("the machine is gone")
+                if answer.startswith(begin):
+                    return answer
+
+    def _read(self) -> None:
+        pending = b""
+        with self._line, contextlib.suppress(OSError):
+            while data := self._line.recv(4096):
+                *lines, pending = (pending + data).split(b"\n")
+                pending = pending[-_PENDING_MAX:]
+                for line in lines:
+                    self._answers.put(line.strip())
+        self._answers.put(None)

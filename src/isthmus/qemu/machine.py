@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""A TrustZone machine under QEMU: firmware, Secure world and Linux, started, asked and stopped from here.
+
+with QemuMachine() as machine:                      # Linux runs, the Secure world before it
+    machine.run("uname -r").output                  # a shell script in the Normal world
+    machine.buffer("secure")[:4]                    # the channel's memory, live
+
+     host: QemuMachine ---- agent's port ---- /init   Linux   Normal world
+               |                                        | SMC
+               |                                     monitor   EL3
+               |                                        |
+          memory file ===== window ==== buffers ===== runtime  Secure world
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import mmap
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from isthmus.build import cache
+from isthmus.build.firmware import firmware
+from isthmus.build.guest import initramfs
+from isthmus.build.packages import debian_kernel
+from isthmus.errors import ClosedError, EnvironmentProblem
+from isthmus.qemu.agent import Agent, Done
+from isthmus.qemu.console import Console
+from isthmus.qemu.devicetree import device_tree
+from isthmus.trustzone.board import Emulator, TrustZone, load
+
+_log = logging.getLogger("isthmus.qemu")
+_QEMU = "qemu-system-aarch64"
+_ARGUMENTS = "console=ttyAMA0 panic=-1 rdinit=/init quiet"
+_RAM = "memory-backend-file,id=ram,share=on"
+_LOGS_KEPT = 20
+# One instruction is one nanosecond of the machine's time, and an idle machine's time jumps to its next event:
+# two runs are the same to the last instruction. Otherwise the machine's time is ours.
+_COUNTED = ("-icount", "shift=0,align=off,sleep=off", "-rtc", "base=2026-01-01,clock=vm")
+
+
+class QemuMachine:
+    """One machine. A context manager; methods may be called from any thread.
+
+    board     the board, or None for boards/qemu-virt.toml
+    modules   kernel modules that Linux loads at start, in this order
+    files     more files of the guest, by their path there
+    counted   the machine's time counts instructions, so that two runs are alike; slower
+    more      further arguments for QEMU
+
+    Raises ConfigError for a board that cannot work and EnvironmentProblem where this machine lacks something.
+    """
+
+    def __init__(
+        self,
+        board: TrustZone | None = None,
+        *,
+        modules: Sequence[Path] = (),
+        files: Mapping[str, Path] | None = None,
+        counted: bool = False,
+        more: Sequence[str] = (),
+    ) -> None:
+        self.board = board if board is not None else load()
+        self.boot_seconds = 0.0  # from QEMU's start to the agent's ready
+        self._modules, self._files, self._counted, self._more = modules, files, counted, tuple(more)
+        self._agent: Agent | None = None
+        self._thread: threading.Thread | None = None
+        self._qemu: subprocess.Popen[bytes] | None = None
+        self._ram = -1
+        self._logs: Path | None = None
+        self.console: Console | None = None  # of the Secure world
+        self._maps: list[mmap.mmap] = []
+
+    # ---- life -------------------------------------------------------------------------------------------
+
+    def start(self, timeout: float = 60.0) -> None:
+        """Builds what is missing, starts the machine and waits until Linux's agent answers. Raises
+        EnvironmentProblem naming the log to read; nothing is left behind then."""
+        if self._thread is not None:
+            raise ClosedError("this machine was started before")
+        emulator = self.emulator()
+        flash, kernel = firmware(self.board), debian_kernel()
+        archive = initramfs(kernel, self._modules, self._files)
+        self._logs = _log_folder()
+        memory = self.board.memory.normal
+        shape = [
+            *(_QEMU, "-machine", emulator.machine, "-accel", "tcg", "-cpu", emulator.cpu),
+            *("-smp", str(len(self.board.core.normal)), "-m", f"{memory.size >> 20}M", "-bios", str(flash)),
+            *("-display", "none", "-monitor", "none", "-nic", "none", "-nodefaults"),
+        ]
+        with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
+            tree = device_tree(self.board, shape, archive.stat().st_size, _ARGUMENTS, Path(folder))
+            tree = tree.rename(self._logs / "board.dtb")
+        self._ram = os.memfd_create("isthmus-ram", os.MFD_CLOEXEC)
+        os.ftruncate(self._ram, memory.size)
+        ours, theirs = socket.socketpair()
+        line, wire = socket.socketpair()
+        self.console = Console(line)
+        command = [
+            *shape,
+            *("-object", f"{_RAM},size={memory.size},mem-path=/proc/self/fd/{self._ram}"),
+            *("-machine", "memory-backend=ram", "-no-reboot"),
+            *("-serial", f"file:{self._logs / 'normal.log'}", "-serial", "chardev:secure"),
+            *("-device", f"loader,file={kernel.image},addr={self.board.boot.kernel:#x},force-raw=on"),
+            *("-device", f"loader,file={archive},addr={self.board.boot.initramfs:#x},force-raw=on"),
+            *("-dtb", str(tree)),
+            *("-chardev", f"socket,id=agent,fd={theirs.fileno()}"),
+            *("-chardev", f"socket,id=secure,fd={wire.fileno()},logfile={self._logs / 'secure.log'}"),
+            *(
+                "-device",
+                "virtio-serial-device",
+                "-device",
+                "virtserialport,chardev=agent,name=isthmus.agent",
+            ),
+            *(_COUNTED if self._counted else ()),
+            *self._more,
+        ]
+        self._agent = Agent(ours, self._why_dead)
+        began = time.monotonic()
+        started = threading.Event()
+        # The thread that starts QEMU is its parent as far as its death is concerned, and lives as long.
+        self._thread = threading.Thread(
+            target=self._live,
+            args=(command, (theirs, wire), self._agent, started),
+            name="isthmus-qemu",
+            daemon=True,
+        )
+        self._thread.start()
+        try:
+            started.wait()
+            if not self._agent.ready.wait(timeout):
+                raise EnvironmentProblem(
+                    f"Linux did not answer within {timeout:g} s: read {self._logs}/*.log"
+                )
+            if self._agent.closed:
+                raise EnvironmentProblem(self._why_dead())
+        except BaseException:
+            self.close()
+            raise
+        self.boot_seconds = time.monotonic() - began
+
+    def emulator(self) -> Emulator:
+        """What QEMU is to play. EnvironmentProblem: it cannot, or it is not here."""
+        if self.board.emulator is None:
+            raise EnvironmentProblem(f"board {self.board.name!r} has no [emulator]: QEMU cannot play it")
+        for tool in (_QEMU, "setpriv"):
+            if shutil.which(tool) is None:
+                raise EnvironmentProblem(f"no {tool} here; tools/setup.sh installs what the machine needs")
+        return self.board.emulator
+
+    def _live(
+        self, command: Sequence[str], ends: Sequence[socket.socket], agent: Agent, started: threading.Event
+    ) -> None:
+        assert self._logs is not None
+        with ends[0], ends[1], (self._logs / "qemu.log").open("wb") as log:
+            try:
+                self._qemu = subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(self._ram, *(end.fileno() for end in ends)),
+                )
+            finally:
+                started.set()
+        agent.serve()
+        self._qemu.wait()
+
+    def close(self) -> None:
+        """Stops the machine. Idempotent."""
+        if self._qemu is not None and self._qemu.poll() is None:
+            self._qemu.kill()  # it has no state of ours to save
+        if self._thread is not None:
+            self._thread.join()
+        if self.console is not None:
+            self.console.close()
+        for mapped in self._maps:
+            with contextlib.suppress(BufferError):  # somebody still looks at it
+                mapped.close()
+        self._maps.clear()
+        if self._ram >= 0:
+            os.close(self._ram)
+            self._ram = -1
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _why_dead(self) -> str:
+        said = (self.logs / "qemu.log").read_text(errors="replace").strip().splitlines()
+        why = said[-1] if said else "it powered off"
+        status = self._qemu.wait() if self._qemu is not None else 0
+        if status < 0:
+            why = f"QEMU was ended by {signal.Signals(-status).name}"
+        return f"the machine is gone: {why}: read {self.logs}/*.log"
+
+    # ---- the worlds -------------------------------------------------------------------------------------
+
+    def require(self) -> None:
+        """Raises ClosedError, with the reason, if the machine is gone."""
+        if self._agent is None:
+            raise ClosedError("this machine is not started")
+        if self._agent.closed:
+            raise ClosedError(self._why_dead())
+
+    def run(self, script: str, timeout: float = 30.0) -> Done:
+        """Runs a shell script in the Normal world and waits for it."""
+        if self._agent is None:
+            raise ClosedError("this machine is not started")
+        return self._agent.run(script, timeout)
+
+    @property
+    def boot_id(self) -> str:
+        """Of this boot of Linux."""
+        return self._agent.boot_id if self._agent is not None else ""
+
+    @property
+    def logs(self) -> Path:
+        """A folder with normal.log and secure.log, the worlds' consoles, and qemu.log."""
+        if self._logs is None:
+            raise ClosedError("this machine is not started")
+        return self._logs
+
+    def buffer(self, role: Literal["normal", "secure"]) -> memoryview:
+        """The buffer that `role` writes, as the machine sees it; what is written here is seen there."""
+        if self._ram < 0:
+            raise ClosedError("this machine is not started")
+        region = self.board.buffer_region(role)
+        mapped = mmap.mmap(self._ram, region.size, offset=region.base - self.board.memory.normal.base)
+        self._maps.append(mapped)
+        return memoryview(mapped)
+
+
+def _log_folder() -> Path:
+    """A new folder in the cache; the oldest beyond a few are removed."""
+    logs = cache.folder("logs", "qemu")
+    for old in sorted(p for p in logs.iterdir() if p.is_dir())[: -_LOGS_KEPT + 1]:
+        shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=logs))

@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: MIT
+"""Boards with TrustZone: the tables that a host machine does not have, and the rules between them.
+
+    >>> board = load()
+    >>> hex(board.memory.window.base), board.interrupt.doorbell
+    ('0x5f800000', 232)
+
+A mistake is one ConfigError whose line names the file, the key and both parties:
+
+    >>> text = (resources.tree() / "boards" / "qemu-virt.toml").read_text()
+    >>> decode(text.replace("base = 0x0e100000", "base = 0x0e000000"), "my.toml")
+    Traceback (most recent call last):
+    isthmus.errors.ConfigError: my.toml: memory.secure: 0x0e000000..0x0ef00000 overlaps memory.monitor \
+0x0e000000..0x0e100000
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from isthmus import board as common
+from isthmus import resources
+from isthmus.errors import ConfigError
+
+PAGE = 4096
+ADDRESS_LIMIT = 1 << 32  # what the Secure world's tables span
+SGI, PPI, SPI = range(8, 16), range(16, 32), range(32, 1020)  # SGI 0..7 belong to the Normal world
+CORES_MAX = 8
+DEFAULT = "qemu-virt.toml"
+_NAME = re.compile(r"[a-z0-9_]+")
+_OPTION = re.compile(r"[A-Z][A-Z0-9_]*=[A-Za-z0-9_./-]*")
+
+
+class Region(common._Table, frozen=True):
+    """A stretch of physical addresses, in bytes."""
+
+    base: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.base + self.size
+
+    def overlaps(self, other: Region) -> bool:
+        return self.base < other.end and other.base < self.end
+
+    def holds(self, other: Region) -> bool:
+        return self.base <= other.base and other.end <= self.end
+
+    def __str__(self) -> str:
+        return f"{self.base:#010x}..{self.end:#010x}"
+
+
+class Device(Region, frozen=True):
+    """A device's registers; `shared` where the device itself keeps the worlds apart."""
+
+    owner: Literal["secure", "shared"]
+
+
+class Memory(common._Table, frozen=True):
+    """RAM by owner. The window is part of the Normal world's."""
+
+    monitor: Region
+    secure: Region
+    normal: Region
+    window: Region
+
+
+class Buffer(common._Table, frozen=True):
+    """Where each world's buffer begins."""
+
+    normal: int
+    secure: int
+
+
+class Devices(common._Table, frozen=True):
+    """What the Secure world maps."""
+
+    console: Device
+    gic_distributor: Device
+    gic_redistributor: Device
+
+
+class Interrupt(common._Table, frozen=True):
+    """Interrupt ids as the GIC numbers them: private timer, software-generated kick, shared doorbell."""
+
+    timer: int
+    kick: int
+    doorbell: int
+
+
+class Core(common._Table, frozen=True):
+    """Which cores each world runs on; a core that is in both is shared."""
+
+    normal: tuple[int, ...]
+    secure: int
+
+
+class Monitor(common._Table, frozen=True):
+    """What the monitor allows the Normal world."""
+
+    doorbells_per_second: int
+    doorbell_burst: int
+    insecure_test_key: bool = False
+
+
+class Boot(common._Table, frozen=True):
+    """Where Linux and its initramfs are put, in the Normal world's memory."""
+
+    kernel: int
+    initramfs: int
+
+
+class Firmware(common._Table, frozen=True):
+    """How TF-A is built: its platform, make variables, and where the FIP begins in the flash image."""
+
+    platform: str
+    options: tuple[str, ...]
+    fip: int
+
+
+class Emulator(common._Table, frozen=True):
+    """What QEMU is to play: arguments of -machine and -cpu."""
+
+    machine: str
+    cpu: str
+
+
+class Server(common._Table, frozen=True):
+    """The network work: below every task, at most `cost_us` in each `period_us`."""
+
+    cost_us: int
+    period_us: int
+
+
+class Blocking(common._Table, frozen=True):
+    """The longest stretch with the secure timer masked, at EL3 or at Secure EL1, in microseconds."""
+
+    us: int
+
+
+class Secure(common.Secure, frozen=True, kw_only=True):
+    """The Secure world's side, with what its scheduling analysis needs."""
+
+    network: Server
+    blocking: Blocking
+
+
+class TrustZone(common.Board, frozen=True, kw_only=True):
+    """One machine with TrustZone."""
+
+    kind: Literal["trustzone"]  # type: ignore[assignment]
+    secure: Secure
+    memory: Memory
+    buffer: Buffer
+    device: Devices
+    interrupt: Interrupt
+    core: Core
+    boot: Boot
+    firmware: Firmware
+    monitor: Monitor
+    emulator: Emulator | None = None  # a board of silicon has none
+
+    def buffer_region(self, role: Literal["normal", "secure"]) -> Region:
+        """The whole pages of the buffer that `role` writes: what is registered, mapped and compared."""
+        size = (self.buffer_bytes(role) + PAGE - 1) & -PAGE
+        return Region(getattr(self.buffer, role), size)
+
+
+def load(path: str | Path | None = None) -> TrustZone:
+    """Reads and checks a board file; without a path, QEMU's. Raises ConfigError, one line."""
+    file = Path(path) if path is not None else resources.tree() / "boards" / DEFAULT
+    try:
+        return decode(file.read_text(encoding="utf-8"), str(file))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 text (byte {error.start})") from None
+
+
+def decode(text: str, name: str = "board") -> TrustZone:
+    """A board from TOML text; `name` stands for the file in messages. Raises ConfigError, one line."""
+    try:
+        board = msgspec.convert(tomllib.loads(text), TrustZone)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name}: {common._key_first(str(error))}") from None
+    _Check(name).board(board)
+    return board
+
+
+# ---- response times --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The longest time from a task's release to its end, in microseconds; None: it never settles below
+    `limit_us`."""
+
+    name: str
+    limit_us: int
+    us: int | None
+
+    @property
+    def ok(self) -> bool:
+        return self.us is not None and self.us <= self.limit_us
+
+
+def responses(secure: Secure) -> list[Response]:
+    """R = C + B + sum over what stands above of ceil(R / T_j) * C_j, by fixed-point iteration.
+
+    Tasks run to completion in the order of their periods, so the longest one below adds to B. The network
+    work is the lowest of all and is pre-empted by each of them.
+    """
+    tasks = sorted(secure.task, key=lambda t: t.period_us)
+    network = secure.network
+    found = []
+    for i, task in enumerate(tasks):
+        blocking = secure.blocking.us + max((t.cost_us for t in tasks[i + 1 :]), default=0)
+        above = [(t.cost_us, t.period_us) for t in tasks[:i]]
+        found.append(_response(task.name, task.cost_us + blocking, above, task.deadline_us))
+    above = [(t.cost_us, t.period_us) for t in tasks]
+    found.append(_response("network", network.cost_us + secure.blocking.us, above, network.period_us))
+    return found
+
+
+def _response(name: str, own: int, above: list[tuple[int, int]], limit: int) -> Response:
+    us = own
+    while us <= limit:
+        following = own + sum(-(-us // period) * cost for cost, period in above)
+        if following == us:
+            return Response(name, limit, us)
+        us = following
+    return Response(name, limit, None)
+
+
+# ---- rules -----------------------------------------------------------------------------------------------
+
+
+class _Check(common._Check):
+    """The rules that a type cannot state. Reports the first that is broken, by file, key and both parties."""
+
+    def board(self, b: common.Board) -> None:
+        assert isinstance(b, TrustZone)
+        super().board(b)
+        self.regions(b)
+        self.window(b)
+        self.interrupts(b.interrupt)
+        self.cores(b)
+        self.boot(b)
+        self.firmware(b.firmware)
+        self.monitor(b.monitor)
+        self.schedule(b.secure)
+
+    def region(self, key: str, r: Region) -> None:
+        if r.size <= 0:
+            self.fail(f"{key}.size", f"{r.size:#x} is not above 0")
+        for name, value in (("base", r.base), ("size", r.size)):
+            if value < 0 or value % PAGE:
+                self.fail(f"{key}.{name}", f"{value:#x} is not a multiple of the page, {PAGE:#x}")
+        if r.end > ADDRESS_LIMIT:
+            self.fail(key, f"{r} ends beyond {ADDRESS_LIMIT:#x}")
+
+    def disjoint(self, regions: dict[str, Region]) -> None:
+        for (a, first), (b, second) in combinations(regions.items(), 2):
+            if first.overlaps(second):
+                self.fail(b, f"{second} overlaps {a} {first}")
+
+    def regions(self, b: TrustZone) -> None:
+        memory = {f"memory.{name}": getattr(b.memory, name) for name in Memory.__struct_fields__}
+        devices = {f"device.{name}": getattr(b.device, name) for name in Devices.__struct_fields__}
+        for key, region in (*memory.items(), *devices.items()):
+            self.region(key, region)
+        window = memory.pop("memory.window")
+        if not b.memory.normal.holds(window):
+            self.fail("memory.window", f"{window} is not within memory.normal {b.memory.normal}")
+        self.disjoint({**memory, **devices})
+        if b.device.console.owner != "secure":
+            self.fail("device.console.owner", "the Secure world's console must be its own, not shared")
+
+    def window(self, b: TrustZone) -> None:
+        buffers = {f"buffer.{role}": b.buffer_region(role) for role in ("normal", "secure")}
+        for key, region in buffers.items():
+            if region.base % PAGE:
+                self.fail(key, f"{region.base:#x} is not a multiple of the page, {PAGE:#x}")
+            if not b.memory.window.holds(region):
+                self.fail(key, f"{region} is not within memory.window {b.memory.window}")
+        self.disjoint(buffers)
+
+    def interrupts(self, i: Interrupt) -> None:
+        for key, value, kind, ids in (
+            ("timer", i.timer, "private", PPI),
+            ("kick", i.kick, "secure software-generated", SGI),
+            ("doorbell", i.doorbell, "shared", SPI),
+        ):
+            if value not in ids:
+                what = f"a {kind} interrupt, {ids.start}..{ids.stop - 1}"
+                self.fail(f"interrupt.{key}", f"{value} is not {what}")
+
+    def cores(self, b: TrustZone) -> None:
+        if not b.core.normal:
+            self.fail("core.normal", "the Normal world has no core")
+        for n, core in enumerate(b.core.normal):
+            self.within(f"core.normal[{n}]", core, 0, CORES_MAX - 1)
+            if core in b.core.normal[:n]:
+                self.fail(f"core.normal[{n}]", f"core {core} is named twice")
+        self.within("core.secure", b.core.secure, 0, CORES_MAX - 1)
+        if b.core.secure not in b.core.normal:
+            self.fail("core.secure", f"core {b.core.secure} is not in core.normal {list(b.core.normal)}")
+
+    def tasks(self, tasks: tuple[common.Task, ...]) -> None:
+        if len(tasks) != 1:
+            self.fail("secure.task", f"the runtime runs exactly one periodic task, not {len(tasks)}")
+        super().tasks(tasks)
+
+    def boot(self, b: TrustZone) -> None:
+        for key, at in (("kernel", b.boot.kernel), ("initramfs", b.boot.initramfs)):
+            place = Region(at, PAGE)
+            if not b.memory.normal.holds(place):
+                self.fail(f"boot.{key}", f"{at:#x} is not within memory.normal {b.memory.normal}")
+            if b.memory.window.overlaps(place):
+                self.fail(f"boot.{key}", f"{at:#x} is within memory.window {b.memory.window}")
+        if b.boot.kernel % (2 << 20):
+            self.fail("boot.kernel", f"{b.boot.kernel:#x} is not a multiple of 2 MiB")
+        if b.boot.initramfs <= b.boot.kernel:
+            self.fail("boot.initramfs", f"{b.boot.initramfs:#x} is not above boot.kernel {b.boot.kernel:#x}")
+
+    def firmware(self, f: Firmware) -> None:
+        if not _NAME.fullmatch(f.platform):
+            self.fail("firmware.platform", f"{f.platform!r} is not a name of one of TF-A's platforms")
+        for i, option in enumerate(f.options):
+            if not _OPTION.fullmatch(option):
+                self.fail(f"firmware.options[{i}]", f"{option!r} is not NAME=value")
+        self.within("firmware.fip", f.fip, PAGE, 1 << 26)
+
+    def monitor(self, m: Monitor) -> None:
+        self.within("monitor.doorbells_per_second", m.doorbells_per_second, 1, 10_000_000)
+        self.within("monitor.doorbell_burst", m.doorbell_burst, 1, 1 << 20)
+
+    def schedule(self, s: Secure) -> None:
+        self.within("secure.blocking.us", s.blocking.us, 0, 1_000_000)
+        self.within("secure.network.period_us", s.network.period_us, 100, 1_000_000)
+        self.within("secure.network.cost_us", s.network.cost_us, 1, s.network.period_us)
+        for response in responses(s):
+            if response.ok:
+                continue
+            tasks = ", ".join(f"{t.name} {t.cost_us}/{t.period_us}" for t in s.task)
+            load = f"{tasks}, network {s.network.cost_us}/{s.network.period_us}, blocking {s.blocking.us}"
+            key = "secure.network" if response.name == "network" else self.task_key(s, response.name)
+            self.fail(key, f"cannot be done within {response.limit_us} us beside the rest (us: {load})")
+
+    @staticmethod
+    def task_key(s: Secure, name: str) -> str:
+        return f"secure.task[{[t.name for t in s.task].index(name)}].deadline_us"

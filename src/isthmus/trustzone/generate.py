@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""What is made of a board file: every number that C, the linker, the monitor and Linux need, written once.
+
+    board.h     constants, for C and assembler, and the two structs' initialisers
+    memory.ld   MEMORY regions of the Secure world's payload
+    board.dtsi  reserved-memory and channel nodes, as an overlay on the machine's own device tree
+
+Text in, text out: nothing here reads or writes a file.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Literal
+
+from isthmus.trustzone.board import TrustZone
+
+FEATURES = 0  # offered on this machine; the sleeper's fence is a host optimisation
+_NS = 1_000_000_000
+
+
+def header(board: TrustZone) -> str:
+    """board.h. IPv4 addresses are numbers in the host's order."""
+    b, s = board, board.secure
+    task = s.task[0]
+    normal, secure = b.buffer_region("normal"), b.buffer_region("secure")
+    rate = b.monitor.doorbells_per_second
+    numbers = {
+        "SECURE_RAM_BASE": b.memory.secure.base,
+        "SECURE_RAM_SIZE": b.memory.secure.size,
+        "NORMAL_BUFFER_BASE": normal.base,
+        "NORMAL_BUFFER_SIZE": normal.size,
+        "SECURE_BUFFER_BASE": secure.base,
+        "SECURE_BUFFER_SIZE": secure.size,
+        "CONSOLE_BASE": b.device.console.base,
+        "CONSOLE_SIZE": b.device.console.size,
+        "GICD_BASE": b.device.gic_distributor.base,
+        "GICD_SIZE": b.device.gic_distributor.size,
+        "GICR_BASE": b.device.gic_redistributor.base,
+        "GICR_SIZE": b.device.gic_redistributor.size,
+        "TIMER_INTERRUPT": b.interrupt.timer,
+        "KICK_INTERRUPT": b.interrupt.kick,
+        "DOORBELL_INTERRUPT": b.interrupt.doorbell,
+        "SECURE_CORE": b.core.secure,
+        "DOORBELL_INTERVAL_NS": _NS // rate,
+        "DOORBELL_BURST": b.monitor.doorbell_burst,
+        "INSECURE_TEST_KEY": int(b.monitor.insecure_test_key),
+        "TASK_COST_NS": task.cost_us * 1000,
+        "TASK_DEADLINE_NS": task.deadline_us * 1000,
+        "TASK_PERIOD_NS": task.period_us * 1000,
+        "NETWORK_COST_NS": s.network.cost_us * 1000,
+        "NETWORK_PERIOD_NS": s.network.period_us * 1000,
+        "STEP_FRAMES": s.budget.step_frames,
+        "STEP_BYTES": s.budget.step_bytes,
+        "MTU": b.channel.mtu,
+    }
+    lines = [f"#define BOARD_{name} {value:#x}" for name, value in numbers.items()]
+    lines.append(f'#define BOARD_NAME "{b.name}"')
+    for role in ("normal", "secure"):
+        side, name = b.side(role), role.upper()
+        lines.append(f"#define BOARD_{name}_MAC {{{', '.join(f'0x{byte}' for byte in side.mac.split(':'))}}}")
+        lines.append(f"#define BOARD_{name}_IP {int(IPv4Address(side.address)):#x}")
+    lines.append(f"#define BOARD_NETMASK {int(IPv4Address(s.netmask)):#x}")
+    lines.append(f"#define BOARD_CONFIG {_config(b, 'secure')}")
+    return (
+        _banner("board.h")
+        + "#ifndef ISTHMUS_BOARD_H\n#define ISTHMUS_BOARD_H\n\n"
+        + _lines(*lines, "", "#endif")
+    )
+
+
+def memory_map(board: TrustZone) -> str:
+    """memory.ld, included by the payload's linker script."""
+    ram = board.memory.secure
+    return _banner("memory.ld") + _lines(
+        "MEMORY", "{", f"    RAM (rwx) : ORIGIN = {ram.base:#x}, LENGTH = {ram.size:#x}", "}"
+    )
+
+
+def device_tree(board: TrustZone) -> str:
+    """board.dtsi, appended to the machine's own source: see worlds/normal/linux/isthmus,channel.yaml."""
+    c, rings = board.channel, (board.normal.ring_bytes, board.secure.ring_bytes)
+    reserved = []
+    for role in ("normal", "secure"):
+        region = board.buffer_region(role)
+        reserved += [
+            f"        isthmus_{role}: isthmus@{region.base:x} {{",
+            '            compatible = "isthmus,buffer";',
+            f"            reg = <{_cells(region.base)} {_cells(region.size)}>;",
+            "            no-map;",
+            "        };",
+        ]
+    mac = board.normal.mac.replace(":", " ")
+    return _banner("board.dtsi") + _lines(
+        "/ {",
+        "    reserved-memory {",
+        "        #address-cells = <2>;",
+        "        #size-cells = <2>;",
+        "        ranges;",
+        *reserved,
+        "    };",
+        "    isthmus {",
+        '        compatible = "isthmus,channel";',
+        "        isthmus,channel = <0>;",
+        "        memory-region = <&isthmus_normal>, <&isthmus_secure>;",
+        '        memory-region-names = "normal", "secure";',
+        f"        interrupts = <0 {board.interrupt.doorbell - 32} 1>; /* shared, rising edge */",
+        f"        local-mac-address = [{mac}];",
+        f"        isthmus,ring-bytes = <{rings[0]} {rings[1]}>;",
+        f"        isthmus,frame-max = <{c.frame_max}>;",
+        f"        isthmus,mtu = <{c.mtu}>;",
+        f"        isthmus,tag = <{board.config('normal')['tag']}>;",
+        f"        isthmus,features = <{FEATURES}>;",
+        f"        isthmus,silence-ms = <{c.silence_ms}>;",
+        f"        isthmus,first-cursor = <{c.first_cursor}>;",
+        f"        isthmus,first-sequence = <{_cells(c.first_sequence)}>;",
+        "    };",
+        "};",
+    )
+
+
+def _config(board: TrustZone, role: Literal["normal", "secure"]) -> str:
+    """An initialiser of struct ist_config."""
+    values = dict(board.config(role), features=FEATURES)
+    rings = f"{{{values.pop('ring_normal')}u, {values.pop('ring_secure')}u}}"
+    members = [f".ring_bytes = {rings}", *(f".{name} = {value}u" for name, value in values.items())]
+    return f"{{{', '.join(members)}}}"
+
+
+def _cells(value: int) -> str:
+    return f"{value >> 32:#x} {value & 0xFFFFFFFF:#x}"
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _banner(name: str) -> str:
+    return f"/* {name} - generated from a board file by `isthmus board generate`. */\n"

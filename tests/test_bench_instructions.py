@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""What the border costs in executed instructions: two runs alike to the last digit, within the goals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isthmus.bench import instructions
+from isthmus.bench.instructions import CountResult, CountRow, goals_of, rows_of, spans
+from isthmus.errors import IsthmusError
+from isthmus.qemu.count import Counts, Lap, laps
+
+CASES = {
+    ("crossing.roundtrip", 0), ("doorbell.noswitch", 0), ("channel.send", 64), ("channel.send", 1500),
+    ("channel.receive", 64), ("channel.receive", 1500), ("ping.rtt", 64), ("loopback.ping", 64),
+    ("tcp.to_secure", 0), ("tcp.to_normal", 0), ("loopback.tcp", 0),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result() -> CountResult:
+    return instructions.run()
+
+
+def row(result: CountResult, case: str, frame: int = 0) -> CountRow:
+    return next(r for r in result.rows if (r.case, r.frame_bytes) == (case, frame))
+
+
+@pytest.mark.qemu
+def test_every_case_is_counted_and_every_goal_held(result: CountResult) -> None:
+    assert {(r.case, r.frame_bytes) for r in result.rows} == CASES
+    assert not [r for r in result.rows if r.status != "ok" or not r.value]
+    assert len(result.goals) == 3
+    assert all(goal.ok for goal in result.goals), result.goals
+
+
+@pytest.mark.qemu
+def test_a_second_run_counts_the_same(result: CountResult) -> None:
+    again = instructions.run()
+    assert again.rows == result.rows
+    assert again.goals == result.goals
+
+
+@pytest.mark.qemu
+def test_instructions_are_charged_to_who_executes_them(result: CountResult) -> None:
+    crossing, rung = row(result, "crossing.roundtrip"), row(result, "doorbell.noswitch")
+    assert crossing.secure
+    assert crossing.monitor
+    assert crossing.normal == rung.normal, "Linux makes the same call"
+    assert rung.secure == 0, "over the rate, the Secure world is not entered"
+    assert rung.monitor
+    assert rung.monitor < crossing.monitor
+    for case, frame in (("channel.send", 64), ("channel.receive", 1500)):
+        own = row(result, case, frame)
+        assert (own.secure, own.monitor) == (0, 0), "the core runs in Linux alone"
+    ping, loopback = row(result, "ping.rtt", 64), row(result, "loopback.ping", 64)
+    assert loopback.secure is not None
+    assert ping.secure is not None
+    assert loopback.secure < ping.secure / 50, "only the Secure world's own period"
+    for r in result.rows:
+        assert r.normal is not None
+        assert r.secure is not None
+        assert r.monitor is not None
+        assert r.value == pytest.approx(r.normal + r.secure + r.monitor)
+
+
+def lap(mark: int, *numbers: int) -> Lap:
+    return Lap(mark, 0, (Counts(*numbers),))
+
+
+def test_spans_pair_a_mark_with_the_next_one() -> None:
+    passed = [
+        lap(2, 9, 9, 9, 9),
+        lap(1, 10, 0, 0, 1),
+        lap(3, 11, 0, 0, 1),
+        lap(2, 15, 2, 3, 1),
+        lap(2, 20, 0, 0, 0),
+    ]
+    assert spans(passed, (1, 2)) == [Counts(5, 2, 3, 0)]
+    assert Counts(5, 2, 3, 1).work == 8, "the critical task's are not the traffic's"
+    assert Lap(0, 1, (Counts(1, 2, 3, 4), Counts(10, 20, 30, 40))).total == Counts(11, 22, 33, 44)
+
+
+def test_a_case_that_was_not_reached_is_missing_and_its_goal_not_held() -> None:
+    rows = rows_of([lap(11, 0, 0, 0, 0), lap(12, 500, 0, 0, 0)])
+    assert {(r.case, r.status) for r in rows if r.value is not None} == {("ping.rtt", "ok")}
+    assert next(r for r in rows if r.case == "tcp.to_secure").status == "missing"
+    assert not any(goal.ok for goal in goals_of(rows))
+
+
+@pytest.mark.parametrize("text", ["1 0 5 5\n", "1 0\n"])
+def test_what_the_counter_did_not_write_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "laps").write_text(text)
+    with pytest.raises(IsthmusError, match="not a lap"):
+        list(laps(tmp_path / "laps"))
+
+
+def test_options_of_the_other_machines_are_refused() -> None:
+    command = [sys.executable, "-c", "import sys; from isthmus.cli import main; sys.exit(main())"]
+    done = subprocess.run(
+        [*command, "bench", "--machine", "qemu", "--seed", "1"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "--machine qemu: it counts once" in done.stderr

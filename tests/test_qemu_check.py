@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""`isthmus build`, `run` and `check` on the emulated TrustZone machine, as people and scripts use them, and
+what `check` makes of its measurements there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from isthmus.check import CATALOGUE
+from isthmus.check.qemu import Critical, Pause, restarted
+from isthmus.errors import EnvironmentProblem
+from isthmus.qemu.linked import LinkedMachine
+from isthmus.trustzone.board import load
+
+ISTHMUS = [sys.executable, "-m", "isthmus"]
+LIMIT_S = 600
+
+
+def isthmus(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*ISTHMUS, *arguments], capture_output=True, text=True, timeout=LIMIT_S, check=False, **more
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    return done.stderr
+
+
+@pytest.mark.qemu
+def test_every_row_holds() -> None:
+    done = isthmus("check", "--machine", "qemu", "--seed", "7", "--json", "-")
+    document = msgspec.json.decode(done.stdout, type=dict[str, Any])
+    assert [row for row in document["rows"] if not row["ok"]] == []
+    assert (done.returncode, document["schema"], document["machine"]) == (0, "isthmus.check/1", "qemu")
+    assert [row["id"] for row in document["rows"]] == list(CATALOGUE)
+
+
+@pytest.mark.qemu
+def test_a_command_in_the_guest_gives_output_and_status() -> None:
+    done = isthmus("run", "--machine", "qemu", "--", "sh", "-c", "echo 'out  put'; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out  put\n", "err\n")
+
+
+@pytest.mark.qemu
+def test_a_second_build_runs_no_compiler(tmp_path: Path) -> None:
+    """Whatever the build calls then, it is not one of these."""
+    first = isthmus("build")
+    assert first.returncode == 0, first.stderr
+    for tool in ("make", "apt-get", "dpkg-deb", "aarch64-linux-gnu-objcopy"):
+        fake = tmp_path / tool
+        fake.write_text("#!/bin/sh\nexit 1\n")
+        fake.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    second = isthmus("build", env={**os.environ, "PATH": path})
+    assert (second.returncode, second.stdout) == (0, first.stdout), second.stderr
+
+
+@pytest.mark.qemu
+def test_a_machine_that_hangs_names_the_log_and_is_gone() -> None:
+    machine = LinkedMachine()
+    machine.build()
+    at = time.monotonic()
+    with pytest.raises(EnvironmentProblem, match=r"did not answer within 0\.2 s: read .*/\*\.log"):
+        machine.start(timeout=0.2)
+    assert time.monotonic() - at < 60
+    assert (machine.logs / "secure.log").is_file()
+    with pytest.raises(Exception, match="gone"):
+        machine.require()
+
+
+def test_without_the_emulator(tmp_path: Path) -> None:
+    for tool in ("aarch64-linux-gnu-gcc", "make", "dtc"):
+        if (found := shutil.which(tool)) is not None:
+            (tmp_path / tool).symlink_to(found)
+    one_line(isthmus("run", "--machine", "qemu", "--for", "1", env={**os.environ, "PATH": str(tmp_path)}))
+
+
+def test_a_board_for_another_machine(root: Path) -> None:
+    line = one_line(isthmus("check", "--machine", "qemu", "--board", str(root / "boards" / "host.toml")))
+    assert "kind: a 'host' board needs --machine host, not qemu" in line
+
+
+# ---- verdicts, no machine needed ---------------------------------------------------------------------------
+
+
+def test_a_pause_is_the_longest_time_without_a_frame() -> None:
+    pause = Pause("secure", since=1.0, until=1.3, renewed=True)
+    before = [0.5, 0.9]  # that gap is not ours
+    assert pause.seconds([*before, 0.99, 1.01, 1.05, 1.15, 1.29]) == pytest.approx(0.14)
+    assert pause.seconds([*before, 0.99, 1.01]) == float("inf"), "frames never came back"
+    assert pause.seconds([]) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("renewed", "arrivals", "ok"),
+    [(True, [0.99, 1.1, 1.3], True), (False, [0.99, 1.1, 1.3], False), (True, [0.99], False)],
+)
+def test_a_restart_needs_a_new_epoch_and_frames(renewed: bool, arrivals: list[float], ok: bool) -> None:
+    row = restarted("restart.secure", [Pause("secure", 1.0, 1.3, renewed)], arrivals, True, "")
+    assert row.ok == ok
+
+
+def critical(first: dict[str, Any], last: dict[str, Any], log: Path) -> dict[str, bool]:
+    class Machine:
+        board = load()
+        logs = log
+
+    looks = [(1.0, first, 1.01), (2.0, last, 2.01)]
+    return {row.id: row.ok for row in Critical(looks).rows(Machine())}  # type: ignore[arg-type]
+
+
+def report(periods: int, **changed: Any) -> dict[str, Any]:
+    calm = {"p50": 0, "p99": 0, "max": 0}
+    return {
+        "periods": periods, "missed": 0, "skipped": 0, "period_us": 1000, "cost_us": 50, "deadline_us": 1000,
+        "first_period_us": 50, "cost_us_max": 50, "wait_us_max": 1, "late_kernel_us": calm, **changed,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("last", "short"),
+    [
+        (report(2000), set()),
+        (report(1900), {"critical.periods"}),
+        (report(2100), {"critical.periods"}),
+        (report(2000, skipped=1), {"critical.periods"}),
+        (report(2000, missed=1), {"critical.missed"}),
+        (report(2000, late_kernel_us={"p50": 0, "p99": 0, "max": 21}), {"critical.late_kernel"}),
+        (report(2000, first_period_us=0), {"critical.first_period"}),
+    ],
+)
+def test_the_critical_tasks_account(last: dict[str, Any], short: set[str], tmp_path: Path) -> None:
+    (tmp_path / "secure.log").write_text("isthmus: first period done, Linux may start\n")
+    assert {ident for ident, ok in critical(report(1000), last, tmp_path).items() if not ok} == short
+
+
+def test_linux_before_the_first_period_falls_short(tmp_path: Path) -> None:
+    (tmp_path / "secure.log").write_text("")
+    assert not critical(report(1000), report(2000), tmp_path)["critical.first_period"]

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""A TrustZone board file: each mistake is one line with file, key and both parties; what it makes agrees."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from isthmus.errors import ConfigError
+from isthmus.resources import tree
+from isthmus.trustzone import board, generate
+
+GOOD = (tree() / "boards" / "qemu-virt.toml").read_text()
+
+# What is changed in the board that ships, and how the message must begin.
+BAD = {
+    "no memory map": (("[memory.secure]", "[memory.other]"), "memory.other: unknown key"),
+    "secure overlaps monitor": (
+        ("base = 0x0e100000", "base = 0x0e080000"),
+        "memory.secure: 0x0e080000..0x0ef80000 overlaps memory.monitor 0x0e000000..0x0e100000",
+    ),
+    "secure overlaps normal": (
+        ("base = 0x0e100000\nsize = 0x00f00000", "base = 0x3ff00000\nsize = 0x00f00000"),
+        "memory.normal: 0x40000000..0x60000000 overlaps memory.secure 0x3ff00000..0x40e00000",
+    ),
+    "device overlaps memory": (
+        ("base = 0x09040000", "base = 0x0e200000"),
+        "device.console: 0x0e200000..0x0e201000 overlaps memory.secure",
+    ),
+    "redistributor runs into the console": (
+        ("size = 0x00f60000", "size = 0x01000000"),
+        "device.gic_redistributor: 0x080a0000..0x090a0000 overlaps device.console 0x09040000..0x09041000",
+    ),
+    "window outside": (
+        ("base = 0x5f800000", "base = 0x5fe00000"),
+        "memory.window: 0x5fe00000..0x60200000 is not within memory.normal 0x40000000..0x60000000",
+    ),
+    "misaligned": (
+        ("base = 0x0e100000", "base = 0x0e100800"),
+        "memory.secure.base: 0xe100800 is not a multiple",
+    ),
+    "empty": (("size = 0x00f00000", "size = 0"), "memory.secure.size: 0x0 is not above 0"),
+    "beyond the tables": (
+        ("size = 0x20000000", "size = 0xd0000000"),
+        "memory.normal: 0x40000000..0x110000000 ends",
+    ),
+    "buffers alias": (
+        ("secure = 0x5fa00000", "secure = 0x5f800000"),
+        "buffer.secure: 0x5f800000..0x5f911000 overlaps buffer.normal 0x5f800000..0x5f911000",
+    ),
+    "buffers overlap by a page": (
+        ("secure = 0x5fa00000", "secure = 0x5f900000"),
+        "buffer.secure: 0x5f900000..0x5fa11000 overlaps buffer.normal 0x5f800000..0x5f911000",
+    ),
+    "buffer beyond the window": (
+        ("secure = 0x5fa00000", "secure = 0x5fb00000"),
+        "buffer.secure: 0x5fb00000..0x5fc11000 is not within memory.window 0x5f800000..0x5fc00000",
+    ),
+    "buffer misaligned": (
+        ("secure = 0x5fa00000", "secure = 0x5fa00010"),
+        "buffer.secure: 0x5fa00010 is not a",
+    ),
+    "ring larger than the window": (
+        ("ring_bytes = 1048576    #", "ring_bytes = 8388608    #"),
+        "buffer.normal: 0x5f800000..0x60011000 is not within memory.window",
+    ),
+    "shared console": (('owner = "secure"', 'owner = "shared"'), "device.console.owner: the Secure world's"),
+    "unknown owner": (('owner = "secure"', 'owner = "me"'), "device.console.owner: invalid enum value 'me'"),
+    "timer is not private": (
+        ("timer = 29", "timer = 40"),
+        "interrupt.timer: 40 is not a private interrupt, 16..31",
+    ),
+    "kick of the Normal world": (
+        ("kick = 8", "kick = 7"),
+        "interrupt.kick: 7 is not a secure software-generated",
+    ),
+    "doorbell is private": (
+        ("doorbell = 232", "doorbell = 30"),
+        "interrupt.doorbell: 30 is not a shared interrupt",
+    ),
+    "no core": (("normal = [0]", "normal = []"), "core.normal: the Normal world has no core"),
+    "a core twice": (("normal = [0]", "normal = [0, 0]"), "core.normal[1]: core 0 is named twice"),
+    "a core of its own": (("normal = [0]", "normal = [1]"), "core.secure: core 0 is not in core.normal [1]"),
+    "no doorbells": (("_second = 100000", "_second = 0"), "monitor.doorbells_per_second: 0 is not within"),
+    "kernel in the window": (
+        ("kernel = 0x40200000", "kernel = 0x5fa00000"),
+        "boot.kernel: 0x5fa00000 is within memory.window 0x5f800000..0x5fc00000",
+    ),
+    "kernel misaligned": (("kernel = 0x40200000", "kernel = 0x40280000"), "boot.kernel: 0x40280000 is not a"),
+    "initramfs outside": (
+        ("initramfs = 0x48000000", "initramfs = 0x60000000"),
+        "boot.initramfs: 0x60000000 is not within memory.normal",
+    ),
+    "injected option": (
+        ('"ARM_LINUX_KERNEL_AS_BL33=1"', '"A=1; rm -r x"'),
+        "firmware.options[1]: 'A=1; rm -r x'",
+    ),
+    "a second task": (
+        ("[secure.network]", '[[secure.task]]\nname = "other"\n[secure.network]'),
+        "secure.task: the runtime runs exactly one periodic task, not 2",
+    ),
+    "deadline that blocking breaks": (
+        ("cost_us = 50\ndeadline_us = 1000", "cost_us = 50\ndeadline_us = 60"),
+        "secure.task[0].deadline_us: cannot be done within 60 us beside the rest (us: control 50/1000, net",
+    ),
+    "network beyond what is left": (
+        ("cost_us = 800", "cost_us = 950"),
+        "secure.network: cannot be done within 1000 us beside the rest (us: control 50/1000, network 950/",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_mistake_is_one_line_with_file_key_and_both_parties(name: str) -> None:
+    (old, new), expected = BAD[name]
+    assert old in GOOD
+    with pytest.raises(ConfigError) as caught:
+        board.decode(GOOD.replace(old, new, 1), "my.toml")
+    line = str(caught.value)
+    assert line.startswith(f"my.toml: {expected}"), line
+    assert "\n" not in line
+
+
+def test_the_common_rules_hold_here_too() -> None:
+    with pytest.raises(ConfigError, match=r"my\.toml: normal\.ring_bytes: 12345 is not"):
+        board.decode(GOOD.replace("ring_bytes = 1048576", "ring_bytes = 12345", 1), "my.toml")
+
+
+def test_response_times_by_hand() -> None:
+    """Network C = 800, B = 20, above it C = 50 every 1000: 820 -> 870, settled."""
+    assert [(r.name, r.us) for r in board.responses(board.load().secure)] == [
+        ("control", 70),
+        ("network", 870),
+    ]
+
+
+def test_the_header_compiles_and_says_what_the_board_says(tmp_path: Path) -> None:
+    b = board.load()
+    (tmp_path / "board.h").write_text(generate.header(b))
+    (tmp_path / "config.c").write_text(
+        '#include "isthmus.h"\n#include "board.h"\n#include <stdio.h>\n'
+        "int main(void) { static const struct ist_config c = BOARD_CONFIG;"
+        " const unsigned char mac[] = BOARD_SECURE_MAC;"
+        " unsigned long end = (unsigned long)BOARD_SECURE_BUFFER_BASE + ist_buffer_size(&c, IST_SECURE);"
+        ' return !printf("%u %u %u %lx %x %x", c.ring_bytes[1], c.frame_max, c.role, end,'
+        " BOARD_SECURE_IP, mac[5]); }"
+    )
+    core = tree() / "core"
+    command = ["cc", "-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{core}", f"-I{tmp_path}"]
+    subprocess.run(
+        [*command, "-o", tmp_path / "config", tmp_path / "config.c", *core.glob("*.c")], check=True
+    )
+    said = subprocess.run([tmp_path / "config"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    end = b.buffer.secure + b.buffer_bytes("secure")
+    assert said == f"{b.secure.ring_bytes} {b.channel.frame_max} 1 {end:x} a4d0002 2"
+    assert end <= b.buffer_region("secure").end
+
+
+def test_the_device_tree_names_each_node_once() -> None:
+    text = generate.device_tree(board.load())
+    assert re.findall(r"isthmus_(\w+): isthmus@(\w+)", text) == [
+        ("normal", "5f800000"),
+        ("secure", "5fa00000"),
+    ]
+    assert "interrupts = <0 200 1>" in text
+    assert "local-mac-address = [02 49 53 00 00 01]" in text

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+# The dispatcher as TF-A builds it: SPD=isthmus, with this folder staged as services/spd/isthmus/ and, beside it, the
+# board's header and the pieces of the core that it uses.
+
+SPD_DIR		:=	services/spd/isthmus
+SPD_INCLUDES	:=	-I${SPD_DIR}
+SPD_SOURCES	:=	$(addprefix ${SPD_DIR}/,dispatcher.c session.c entropy.c power.c limit.c)
+NEED_BL32	:=	yes

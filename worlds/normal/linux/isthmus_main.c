@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0
+/* isthmus_main.c - the Normal world's end of the channel as an Ethernet interface.
+ *
+ *   start_xmit -> reserve -> copy (and checksum) into our own buffer -> commit ... publish -> doorbell (SMC)
+ *   interrupt  -> NAPI: peek (validated length) -> skb -> take (one copy) -> GRO ... arm, look again -> sleep
+ *
+ * Nothing that the Secure world writes is trusted: it reaches this file as values that the core has checked, and a
+ * frame is parsed only in the skb it was copied to. A violation ends the session with a named reason; after a while
+ * that grows a new one is asked for. */
+#include <linux/arm-smccc.h>
+#include <linux/etherdevice.h>
+#include <linux/interrupt.h>
+#include <linux/io.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/of.h>
+#include <linux/of_address.h>
+#include <linux/of_net.h>
+#include <linux/platform_device.h>
+#include <linux/slab.h>
+
+#include "isthmus_dev.h"
+
+#define TICK_MS 5
+#define RETRY_FIRST_NS (2 * NSEC_PER_MSEC)
+#define RETRY_MAX_NS NSEC_PER_SEC
+
+/* ---- the monitor ------------------------------------------------------------------------------------------- */
+
+static long smc(struct arm_smccc_res *r, u32 call, u64 a, u64 b, u64 c, u64 d, u64 e)
+{
+	arm_smccc_smc(call, a, b, c, d, e, 0, 0, r);
+	return (long)r->a0;
+}
+
+static void doorbell(struct isthmus *p)
+{
+	struct arm_smccc_res r;
+
+	p->doorbells++;
+	if (smc(&r, IST_SMC_DOORBELL, p->channel, IST_LANE_BULK, 0, 0, 0) == IST_SMC_LATCHED)
+		p->latched++;
+}
+
+static const char *refusal(long result)
+{
+	switch (result) {
+	case IST_SMC_INVALID:
+		return "the buffers are not those of the monitor's table";
+	case IST_SMC_DENIED:
+		return "the Secure world is not there";
+	case IST_SMC_BUSY:
+		return "the session before is still ending";
+	case IST_SMC_ALREADY:
+		return "the monitor holds a session already";
+	case IST_SMC_NO_ENTROPY:
+		return "the platform has no entropy for an epoch";
+	default:
+		return "the monitor does not know the call";
+	}
+}
+
+/* ---- the session, in NAPI under the transmit lock ------------------------------------------------------------ */
+
+static void leave_session(struct isthmus *p, enum ist_verdict why)
+{
+	struct arm_smccc_res r;
+
+	ist_end(&p->ep, why);
+	if (p->epoch)
+		smc(&r, IST_SMC_DETACH, p->channel, p->epoch, 0, 0, 0);
+	p->epoch = 0;
+}
+
+static void enter_session(struct isthmus *p, u64 now)
+{
+	struct arm_smccc_res r;
+	ist_u64 key[2];
+	long result = smc(&r, IST_SMC_REGISTER, p->channel, p->base[IST_NORMAL], p->size[IST_NORMAL],
+			  p->base[IST_SECURE], p->size[IST_SECURE]);
+
+	if (result == IST_SMC_ALREADY) {
+		/* An earlier driver died without a word. Its session can only be ended by name. */
+		if (smc(&r, IST_SMC_STATUS, p->channel, 0, 0, 0, 0) == IST_SMC_OK)
+			smc(&r, IST_SMC_DETACH, p->channel, r.a2, 0, 0, 0);
+	}
+	if (result != IST_SMC_OK) {
+		p->refused++;
+		net_info_ratelimited("%s: registration refused: %s\n", netdev_name(p->dev), refusal(result));
+		p->retry_ns = min_t(u64, p->retry_ns * 2, RETRY_MAX_NS);
+		p->retry_after = now + p->retry_ns;
+		return;
+	}
+	p->registrations++;
+	p->epoch = r.a1;
+	key[0] = r.a2;
+	key[1] = r.a3;
+	ist_begin(&p->ep, p->epoch, key, now);
+	p->unreclaimed = p->ep.tx.tail;
+	netdev_reset_queue(p->dev);
+	doorbell(p); /* the Secure world need not wait for its own period to see us */
+}
+
+static void link_up(struct isthmus *p)
+{
+	p->retry_ns = RETRY_FIRST_NS;
+	netif_wake_queue(p->dev);
+	netif_carrier_on(p->dev);
+}
+
+static void link_down(struct isthmus *p)
+{
+	netif_carrier_off(p->dev);
+	netif_stop_queue(p->dev);
+	p->links_lost++;
+}
+
+static void tick(struct isthmus *p, u64 now)
+{
+	enum ist_state before = ist_link_state(&p->ep), state;
+
+	p->next_tick = now + TICK_MS * NSEC_PER_MSEC;
+	state = ist_poll(&p->ep, now);
+	if (state == IST_RUN && !netif_carrier_ok(p->dev))
+		link_up(p);
+	else if (state != IST_RUN && netif_carrier_ok(p->dev))
+		link_down(p);
+	if (state == IST_RESET || state == IST_DEAD) {
+		if (p->epoch) {
+			net_info_ratelimited("%s: link down: %s\n", netdev_name(p->dev), ist_verdict_name(p->ep.reason));
+			leave_session(p, IST_V_PEER_LEFT);
+			p->retry_after = now + p->retry_ns;
+		} else if (now >= p->retry_after) {
+			enter_session(p, now);
+		}
+	} else if (state != before) {
+		doorbell(p);
+	}
+}
+
+/* ---- transmit, under the transmit lock ------------------------------------------------------------------------ */
+
+/* Room for the largest frame? Looks at the peer's cursor only when what we know of it says no. */
+static bool has_room(struct isthmus *p)
+{
+	struct ist_endpoint *e = &p->ep;
+	u32 largest = IST_ROUND(IST_REC_PAYLOAD + e->config.frame_max) + IST_TRAILER;
+
+	return e->tx.ring - (e->tx.head - e->tx.tail) >= largest || ist_room(e) >= e->config.frame_max;
+}
+
+/* Tells the byte queue limits what the peer has consumed; counted in bytes of records, as was what we sent. */
+static void reclaim(struct isthmus *p)
+{
+	u32 tail, bytes;
+
+	ist_room(&p->ep);
+	tail = p->ep.tx.tail;
+	bytes = tail - p->unreclaimed;
+	p->unreclaimed = tail;
+	if (bytes)
+		netdev_completed_queue(p->dev, 1, bytes);
+}
+
+static void stop_before_full(struct isthmus *p)
+{
+	if (has_room(p))
+		return;
+	netif_stop_queue(p->dev);
+	p->stops++;
+	if (ist_arm_tx(&p->ep, p->ep.config.frame_max))
+		netif_wake_queue(p->dev);
+}
+
+/* One copy: the checksum, where the stack left it to us, is computed while the bytes go into our own buffer. */
+static enum ist_verdict put(struct isthmus *p, struct sk_buff *skb)
+{
+	struct ist_endpoint *e = &p->ep;
+	enum ist_verdict v = ist_reserve(e, skb->len, NULL);
+	void *place;
+
+	if (v != IST_V_OK)
+		return v;
+	place = ist_place(e);
+	skb_copy_and_csum_dev(skb, place ?: p->bounce);
+	if (!place)
+		ist_append(e, p->bounce, skb->len);
+	return ist_commit(e, skb->len);
+}
+
+/* The Secure world runs before the call returns, so its answer is there by then: NAPI looks at once, and asks for an
+ * interrupt only when it finds nothing more. */
+static void cross(struct isthmus *p)
+{
+	ist_disarm(&p->ep);
+	doorbell(p);
+	napi_schedule(&p->napi); /* in any case: it asks again */
+}
+
+static netdev_tx_t isthmus_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	struct isthmus *p = netdev_priv(dev);
+	u32 before = p->ep.tx.head;
+	bool more = netdev_xmit_more(), kick = true;
+
+	if (put(p, skb) == IST_V_OK) {
+		kick = __netdev_sent_queue(dev, p->ep.tx.head - before, more);
+		dev_sw_netstats_tx_add(dev, 1, skb->len);
+		skb_tx_timestamp(skb);
+	} else {
+		dev->stats.tx_dropped++; /* why is in the verdict counters */
+		kick = !more;
+	}
+	dev_consume_skb_any(skb);
+	stop_before_full(p);
+	if ((kick || netif_queue_stopped(dev)) && ist_publish(&p->ep))
+		cross(p); /* NAPI reclaims */
+	else
+		reclaim(p);
+	return NETDEV_TX_OK;
+}
+
+static netdev_features_t isthmus_features_check(struct sk_buff *skb, struct net_device *dev, netdev_features_t features)
+{
+	struct isthmus *p = netdev_priv(dev);
+
+	if (skb_is_gso(skb) && skb->len > p->ep.config.frame_max)
+		features &= ~NETIF_F_GSO_MASK;
+	return features;
+}
+
+/* ---- receive: NAPI ------------------------------------------------------------------------------------------------ */
+
+/* Only TCP's segments are joined: everything else goes up without the detour. */
+static bool joinable(const struct sk_buff *skb)
+{
+	switch (skb->protocol) {
+	case htons(ETH_P_IP):
+		return skb_headlen(skb) >= sizeof(struct iphdr) && ((struct iphdr *)skb->data)->protocol == IPPROTO_TCP;
+	case htons(ETH_P_IPV6):
+		return skb_headlen(skb) >= sizeof(struct ipv6hdr) && ((struct ipv6hdr *)skb->data)->nexthdr == IPPROTO_TCP;
+	default:
+		return false;
+	}
+}
+
+static void deliver(struct isthmus *p, struct sk_buff *skb)
+{
+	dev_sw_netstats_rx_add(p->dev, skb->len);
+	skb->protocol = eth_type_trans(skb, p->dev);
+	if (joinable(skb))
+		napi_gro_receive(&p->napi, skb);
+	else
+		netif_receive_skb(skb);
+}
+
+static int receive(struct isthmus *p, int budget, u64 now)
+{
+	struct ist_endpoint *e = &p->ep;
+	struct ist_frame f;
+	int done;
+
+	for (done = 0; done < budget; done++) {
+		enum ist_verdict v = ist_peek(e, now, &f);
+		struct sk_buff *skb;
+
+		if (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET)
+			break;
+		if (v != IST_V_OK)
+			continue; /* refused, counted, consumed */
+		skb = napi_alloc_skb(&p->napi, f.length);
+		if (!skb) {
+			ist_drop(e, IST_V_NO_BUFFER);
+			p->dev->stats.rx_dropped++;
+		} else if (ist_take(e, skb_put(skb, f.length)) == IST_V_OK) {
+			deliver(p, skb);
+		} else {
+			dev_kfree_skb_any(skb);
+			p->dev->stats.rx_errors++;
+		}
+	}
+	return done;
+}
+
+/* What needs both halves: the session's tick, completion of what was sent, the queue that waited for room. */
+static void under_lock(struct isthmus *p, u64 now)
+{
+	struct netdev_queue *queue = netdev_get_tx_queue(p->dev, 0);
+
+	__netif_tx_lock(queue, smp_processor_id()); /* there is one: no need to freeze all, and to reschedule them */
+	if (now >= p->next_tick || ist_link_state(&p->ep) != IST_RUN)
+		tick(p, now);
+	if (ist_link_state(&p->ep) == IST_RUN) {
+		reclaim(p);
+		if (netif_queue_stopped(p->dev) && has_room(p))
+			netif_wake_queue(p->dev);
+	}
+	if (ist_rx_bell(&p->ep))
+		doorbell(p);
+	__netif_tx_unlock(queue);
+}
+
+static int isthmus_napi(struct napi_struct *napi, int budget)
+{
+	struct isthmus *p = container_of(napi, struct isthmus, napi);
+	u64 now = ktime_get_ns();
+	int done = receive(p, budget, now);
+
+	under_lock(p, now);
+	if (done < budget && napi_complete_done(napi, done) && ist_link_state(&p->ep) == IST_RUN) {
+		if (ist_arm(&p->ep, 1)) { /* a frame came between the last look and the request: no bell will come */
+			ist_disarm(&p->ep);
+			napi_schedule(napi);
+		}
+	}
+	return done;
+}
+
+static irqreturn_t isthmus_irq(int irq, void *data)
+{
+	struct isthmus *p = data;
+
+	p->interrupts++;
+	napi_schedule_irqoff(&p->napi);
+	return IRQ_HANDLED;
+}
+
+static void isthmus_timer(struct timer_list *t)
+{
+	struct isthmus *p = from_timer(p, t, timer);
+
+	napi_schedule(&p->napi);
+	mod_timer(&p->timer, jiffies + msecs_to_jiffies(TICK_MS));
+}
+
+/* ---- up and down ------------------------------------------------------------------------------------------------------ */
+
+static int isthmus_open(struct net_device *dev)
+{
+	struct isthmus *p = netdev_priv(dev);
+	int error;
+
+	netif_carrier_off(dev);
+	netif_stop_queue(dev);
+	p->next_tick = p->retry_after = 0;
+	p->retry_ns = RETRY_FIRST_NS;
+	napi_enable(&p->napi);
+	error = request_irq(p->irq, isthmus_irq, 0, dev->name, p);
+	if (error) {
+		napi_disable(&p->napi);
+		return error;
+	}
+	mod_timer(&p->timer, jiffies);
+	return 0;
+}
+
+static int isthmus_stop(struct net_device *dev)
+{
+	struct isthmus *p = netdev_priv(dev);
+	struct netdev_queue *queue = netdev_get_tx_queue(dev, 0);
+
+	/* Nobody schedules NAPI any more, then nobody runs it; the transmit queue is already quiet. */
+	free_irq(p->irq, p);
+	del_timer_sync(&p->timer);
+	napi_disable(&p->napi);
+	netif_carrier_off(dev);
+	__netif_tx_lock_bh(queue);
+	leave_session(p, IST_V_PEER_LEFT);
+	__netif_tx_unlock_bh(queue);
+	return 0;
+}
+
+static const struct net_device_ops isthmus_netdev_ops = {
+	.ndo_open = isthmus_open,
+	.ndo_stop = isthmus_stop,
+	.ndo_start_xmit = isthmus_xmit,
+	.ndo_features_check = isthmus_features_check,
+	.ndo_get_stats64 = dev_get_tstats64,
+	.ndo_set_mac_address = eth_mac_addr,
+	.ndo_validate_addr = eth_validate_addr,
+};
+
+/* ---- the device tree ---------------------------------------------------------------------------------------------------- */
+
+static int read_config(struct device *d, struct isthmus *p, struct ist_config *c)
+{
+	struct device_node *np = d->of_node;
+	u32 rings[2], silence_ms = 1000;
+	u64 sequence = 0;
+
+	memset(c, 0, sizeof(*c));
+	c->role = IST_NORMAL;
+	if (of_property_read_u32(np, "isthmus,channel", &p->channel) ||
+	    of_property_read_u32_array(np, "isthmus,ring-bytes", rings, 2) ||
+	    of_property_read_u32(np, "isthmus,frame-max", &c->frame_max) ||
+	    of_property_read_u32(np, "isthmus,mtu", &c->mtu))
+		return dev_err_probe(d, -EINVAL, "the node lacks a required property\n");
+	c->ring_bytes[IST_NORMAL] = rings[0];
+	c->ring_bytes[IST_SECURE] = rings[1];
+	of_property_read_u32(np, "isthmus,tag", &c->tag);
+	of_property_read_u32(np, "isthmus,features", &c->features);
+	of_property_read_u32(np, "isthmus,silence-ms", &silence_ms);
+	of_property_read_u32(np, "isthmus,first-cursor", &c->first_cursor);
+	of_property_read_u64(np, "isthmus,first-sequence", &sequence);
+	c->first_sequence = sequence;
+	c->silence = (u64)silence_ms * NSEC_PER_MSEC;
+	return 0;
+}
+
+/* A region of reserved-memory, by name, mapped as ordinary cached memory. */
+static void *map_region(struct device *d, struct isthmus *p, const char *name, int role)
+{
+	struct device_node *region;
+	struct resource r;
+	int index = of_property_match_string(d->of_node, "memory-region-names", name);
+	int error;
+
+	region = index < 0 ? NULL : of_parse_phandle(d->of_node, "memory-region", index);
+	if (!region)
+		return ERR_PTR(dev_err_probe(d, -EINVAL, "no memory-region called %s\n", name));
+	error = of_address_to_resource(region, 0, &r);
+	of_node_put(region);
+	if (error)
+		return ERR_PTR(dev_err_probe(d, error, "memory-region %s has no address\n", name));
+	p->base[role] = r.start;
+	p->size[role] = resource_size(&r);
+	return devm_memremap(d, r.start, resource_size(&r), MEMREMAP_WB);
+}
+
+static int check_monitor(struct device *d)
+{
+	struct arm_smccc_res r;
+
+	if (smc(&r, IST_SMC_UID, 0, 0, 0, 0, 0) != (u32)IST_SMC_UID_0 || (u32)r.a1 != (u32)IST_SMC_UID_1 ||
+	    (u32)r.a2 != (u32)IST_SMC_UID_2 || (u32)r.a3 != (u32)IST_SMC_UID_3)
+		return dev_err_probe(d, -ENODEV, "no Isthmus monitor at EL3\n");
+	smc(&r, IST_SMC_REVISION, 0, 0, 0, 0, 0);
+	if (r.a0 != IST_SMC_MAJOR)
+		return dev_err_probe(d, -ENODEV, "the monitor speaks version %lu, this driver %d\n", r.a0, IST_SMC_MAJOR);
+	return 0;
+}
+
+static void describe(struct net_device *dev, const struct ist_config *c)
+{
+	dev->netdev_ops = &isthmus_netdev_ops;
+	dev->ethtool_ops = &isthmus_ethtool_ops;
+	dev->min_mtu = ETH_MIN_MTU;
+	dev->max_mtu = c->mtu;
+	dev->mtu = c->mtu;
+	/* A checksum or a segment that is left to us is completed while the frame is copied: nothing leaves unfinished. */
+	dev->hw_features = NETIF_F_SG | NETIF_F_HW_CSUM | NETIF_F_ALL_TSO;
+	dev->features = dev->hw_features | NETIF_F_HIGHDMA;
+	dev->vlan_features = dev->hw_features;
+	netif_set_tso_max_size(dev, min_t(u32, c->frame_max, GSO_LEGACY_MAX_SIZE));
+}
+
+static int isthmus_probe(struct platform_device *pdev)
+{
+	struct device *d = &pdev->dev;
+	struct ist_config c;
+	struct net_device *dev;
+	struct isthmus *p;
+	enum ist_verdict v;
+	void *own;
+	void *peer;
+	int error;
+
+	error = check_monitor(d);
+	if (error)
+		return error;
+	dev = devm_alloc_etherdev(d, sizeof(*p));
+	if (!dev)
+		return -ENOMEM;
+	SET_NETDEV_DEV(dev, d);
+	p = netdev_priv(dev);
+	p->dev = dev;
+	platform_set_drvdata(pdev, dev);
+	error = read_config(d, p, &c);
+	if (error)
+		return error;
+	v = ist_config_check(&c);
+	if (v != IST_V_OK)
+		return dev_err_probe(d, -EINVAL, "the node's geometry cannot be: %s\n", ist_verdict_name(v));
+	own = map_region(d, p, "normal", IST_NORMAL);
+	peer = map_region(d, p, "secure", IST_SECURE);
+	if (IS_ERR(own) || IS_ERR(peer))
+		return IS_ERR(own) ? PTR_ERR(own) : PTR_ERR(peer);
+	if (p->size[IST_NORMAL] < ist_buffer_size(&c, IST_NORMAL) || p->size[IST_SECURE] < ist_buffer_size(&c, IST_SECURE))
+		return dev_err_probe(d, -EINVAL, "a memory-region is smaller than its ring and one frame\n");
+	p->irq = platform_get_irq(pdev, 0);
+	if (p->irq < 0)
+		return p->irq;
+	p->bounce = devm_kmalloc(d, c.frame_max, GFP_KERNEL);
+	dev->tstats = devm_netdev_alloc_pcpu_stats(d, struct pcpu_sw_netstats);
+	if (!p->bounce || !dev->tstats)
+		return -ENOMEM;
+	ist_init(&p->ep, &c, own, peer);
+	describe(dev, &c);
+	if (of_get_ethdev_address(d->of_node, dev))
+		return dev_err_probe(d, -EINVAL, "the node has no local-mac-address\n");
+	netif_napi_add(dev, &p->napi, isthmus_napi);
+	timer_setup(&p->timer, isthmus_timer, 0);
+	strscpy(dev->name, "ist%d", sizeof(dev->name));
+	return register_netdev(dev);
+}
+
+static int isthmus_remove(struct platform_device *pdev)
+{
+	struct net_device *dev = platform_get_drvdata(pdev);
+	struct isthmus *p = netdev_priv(dev);
+
+	unregister_netdev(dev);
+	netif_napi_del(&p->napi);
+	return 0;
+}
+
+static const struct of_device_id isthmus_match[] = {
+	{ .compatible = "isthmus,channel" },
+	{},
+};
+MODULE_DEVICE_TABLE(of, isthmus_match);
+
+static struct platform_driver isthmus_driver = {
+	.probe = isthmus_probe,
+	.remove = isthmus_remove,
+	.driver = {
+		.name = "isthmus",
+		.of_match_table = isthmus_match,
+	},
+};
+module_platform_driver(isthmus_driver);
+
+MODULE_DESCRIPTION("Network channel to the Secure world");
+MODULE_LICENSE("Dual MIT/GPL");
+MODULE_VERSION("0.1.0");

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* fault.h - the end of the Secure world: reported, and stopped safely. Linux lives on. */
+#ifndef ISTHMUS_RUNTIME_FAULT_H
+#define ISTHMUS_RUNTIME_FAULT_H
+
+#include <stdint.h>
+
+/* A broken invariant of our own. */
+_Noreturn void fault(const char *what);
+/* An exception that nobody expects, from start.S. */
+_Noreturn void on_fault(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far, uint64_t spsr, uint64_t lr);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include "network.h"
+
+#include "apps.h"
+#include "board.h"
+#include "clock.h"
+#include "console.h"
+#include "control.h"
+#include "fault.h"
+#include "isthmusif.h"
+#include "lwip/init.h"
+#include "lwip/timeouts.h"
+#include "netif/ethernet.h"
+#include "restart.h"
+#include "smc.h"
+#include "sysreg.h"
+
+#define CHANNEL 0
+#define RX_MEMORY (6u << 20)    /* of receive buffers for any frame */
+#define SMALL_MEMORY (2u << 20) /* of those for short ones: more than all connections can keep out of order */
+#define SMALL_FRAME 1536u
+
+static uint8_t rx_memory[RX_MEMORY], small_memory[SMALL_MEMORY];
+static struct ist_endpoint endpoint;
+static struct isthmusif lower = {.ep = &endpoint, .mtu = BOARD_MTU, .mac = BOARD_SECURE_MAC};
+static struct netif netif;
+static uint64_t random_key[2];
+static uint64_t last_frame;     /* when the last one came; 0 = never */
+static uint64_t ended;          /* epoch whose end is still to be confirmed; 0 = none */
+static uint64_t period;         /* of the control task, as last seen: the budget's clock */
+static uint64_t spent;          /* of the budget, in this period */
+
+/* ---- what lwIP asks of the platform -------------------------------------------------------------------------------- */
+
+_Noreturn void isthmus_lwip_assert(const char *what, const char *file, int line)
+{
+    (void)file, (void)line;
+    fault(what);
+}
+
+/* SipHash of a counter under the monitor's seed. */
+uint32_t isthmus_lwip_random(void)
+{
+    static uint64_t count;
+    struct ist_tagger t;
+    ist_u64 out[2];
+
+    count++;
+    ist_tag_start(&t, IST_TAG_SIPHASH, random_key);
+    ist_tag_feed(&t, &count, sizeof count);
+    ist_tag_finish(&t, out);
+    return (uint32_t)out[0];
+}
+
+u32_t sys_now(void)
+{
+    return (u32_t)(clock_now() / 1000000u);
+}
+
+/* ---- status --------------------------------------------------------------------------------------------------------- */
+
+static uint64_t when_last_frame(void)
+{
+    return last_frame;
+}
+
+static const struct status_source source = {
+    .ep = &endpoint,
+    .netif = &netif,
+    .pool = &lower.pool,
+    .critical = control_report,
+    .now = clock_now,
+    .last_frame = when_last_frame,
+    .units_per_us = 1000,
+};
+
+const char *network_init(const uint64_t seed[2])
+{
+    static const struct ist_config config = BOARD_CONFIG;
+    const ip4_addr_t ip = {PP_HTONL(BOARD_SECURE_IP)}, netmask = {PP_HTONL(BOARD_NETMASK)};
+    const ip4_addr_t peer = {PP_HTONL(BOARD_NORMAL_IP)};
+    enum ist_verdict v;
+
+    random_key[0] = seed[0];
+    random_key[1] = seed[1];
+    v = ist_init(&endpoint, &config, (void *)BOARD_SECURE_BUFFER_BASE, (const void *)BOARD_NORMAL_BUFFER_BASE);
+    if (v != IST_V_OK)
+        return ist_verdict_name(v);
+    rxpool_init(&lower.pool, rx_memory, sizeof rx_memory, config.frame_max < 0xffffu ? config.frame_max : 0xffffu);
+    if (config.frame_max > SMALL_FRAME)
+        rxpool_init(&lower.small, small_memory, sizeof small_memory, SMALL_FRAME);
+    lwip_init();
+    if (netif_add(&netif, &ip, &netmask, &peer, &lower, isthmusif_init, ethernet_input) == NULL)
+        return "lwIP refused the interface";
+    netif_set_default(&netif);
+    netif_set_up(&netif);
+    return apps_start(&source) == 0 ? NULL : "lwIP's pools are too small for the applications";
+}
+
+/* ---- the session, as the monitor holds it ------------------------------------------------------------------------------ */
+
+static void ask_session(void)
+{
+    struct call c = {{IST_SMC_SESSION, CHANNEL}};
+
+    call_monitor(&c);
+    if (c.x[0] != IST_SMC_OK)
+        fault("the monitor does not know our channel");
+    if (c.x[1] == IST_SESSION_SEALED && c.x[2] != endpoint.epoch) {
+        const ist_u64 key[2] = {c.x[3], c.x[4]};
+        ist_begin(&endpoint, c.x[2], key, clock_now());
+    } else if (c.x[1] == IST_SESSION_ENDING) {
+        /* Nothing of the peer's buffer is in our hands between two steps: once ended, we are quiescent. */
+        ended = c.x[2];
+        ist_end(&endpoint, IST_V_PEER_LEFT);
+        isthmusif_link(&netif, ist_link_state(&endpoint));
+        c = (struct call){{IST_SMC_QUIESCED, CHANNEL, ended}};
+        call_monitor(&c);
+    }
+}
+
+static void ring(void)
+{
+    call_monitor(&(struct call){{IST_SMC_RING, CHANNEL, IST_LANE_BULK}});
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------------------ */
+
+static void tell_status(void)
+{
+    static char room[8192];
+    struct text t = text_over(room, sizeof room);
+
+    status_write(&t);
+    if (!t.cut)
+        console_write(room, (size_t)(t.at - room));
+}
+
+/* The session ends with it: the peer sees our state, detaches, and registers again for a new epoch. */
+static void restart(void)
+{
+    uint64_t seed[2];
+    const char *failure;
+
+    for (unsigned i = 0; i < 2; i++)
+        seed[i] = (uint64_t)isthmus_lwip_random() << 32 | isthmus_lwip_random();
+    ist_end(&endpoint, IST_V_PEER_LEFT);
+    restart_memory();
+    failure = network_init(seed);
+    if (failure != NULL)
+        fault(failure);
+    console_line("channel and stack", " begin anew");
+}
+
+static void obey_console(void)
+{
+    switch (console_take()) {
+    case 's':
+        tell_status();
+        break;
+    case 'r':
+        restart();
+        break;
+    default:
+        break;
+    }
+}
+
+/* Once per period, bell or not: handshake, heartbeat, TCP's timers, a fresh budget. */
+static void tick(void)
+{
+    uint64_t now = control_periods();
+
+    if (now == period)
+        return;
+    period = now;
+    spent = 0;
+    isthmusif_link(&netif, ist_poll(&endpoint, clock_now()));
+    sys_check_timeouts();
+    obey_console();
+}
+
+/* One budgeted step. True: there may be more. */
+static int step(void)
+{
+    uint32_t work;
+    enum ist_verdict v = isthmusif_receive(&netif, clock_now(), BOARD_STEP_FRAMES, BOARD_STEP_BYTES, &work);
+
+    isthmusif_unblock(&netif);
+    if (isthmusif_flush(&netif))
+        ring();
+    if (work > 0)
+        last_frame = clock_now();
+    return v == IST_V_OK;
+}
+
+/* Asks for a doorbell before the core is given away. True: there is work already. */
+static int arm(void)
+{
+    if (ist_link_state(&endpoint) != IST_RUN)
+        return 0;
+    if (lower.blocked && ist_arm_tx(&endpoint, isthmusif_frame_max(&netif)))
+        return 1;
+    return ist_arm(&endpoint, 1);
+}
+
+/* Works until there is nothing left or the period's budget is spent. What to say to YIELD. */
+static uint64_t work(void)
+{
+    for (;;) {
+        const uint64_t begun = clock_now(), preempted = control_spent();
+        int more;
+
+        tick();
+        more = step();
+        spent += clock_now() - begun - (control_spent() - preempted);
+        if (spent >= BOARD_NETWORK_COST_NS)
+            return IST_YIELD_MORE;
+        if (!more && !arm())
+            return IST_YIELD_IDLE;
+    }
+}
+
+_Noreturn void network_run(void)
+{
+    struct call c = {{IST_SMC_READY}};
+
+    for (;;) {
+        call_monitor(&c);
+        if (c.x[0] != IST_SMC_OK)
+            fault("the monitor refused READY or YIELD");
+        ist_disarm(&endpoint);
+        if (c.x[1] & IST_EVENT_SESSION)
+            ask_session();
+        c = (struct call){{IST_SMC_YIELD, work()}};
+    }
+}
