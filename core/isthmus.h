@@ -145,7 +145,8 @@ enum ist_state ist_link_state(const struct ist_endpoint *e);
 /* ---- send ------------------------------------------------------------------------------------------------- */
 
 /* Room for one frame of `length` bytes (up to frame_max; shorter than IST_FRAME_MIN is padded with zeros).
- * OK, FULL, DOWN, TOO_LONG, MISUSE, or FLAGS or OFFLOAD for a `meta` that its reader would refuse; it may be NULL. A failed or abandoned reservation leaves nothing behind. */
+ * OK, FULL, DOWN, TOO_LONG, MISUSE, or FLAGS or OFFLOAD for a `meta` that its reader would refuse; `meta` may be NULL.
+ * A failed or abandoned reservation leaves nothing behind. */
 enum ist_verdict ist_reserve(struct ist_endpoint *e, ist_u32 length, const struct ist_meta *meta);
 /* Where the reserved payload lies in our own buffer, for writing in place; NULL where a tag is carried, since a tag
  * is computed over bytes as they are copied, never read back. */
