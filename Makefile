@@ -2,7 +2,7 @@
 # Every target sets up what it needs first; see tools/setup.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test slow lint sizes dist clean
+.PHONY: help setup setup-machine setup-test demo trustzone test slow lint sizes dist clean
 
 help:   ## this list
 	@sed -n 's/^\([a-z]*\):.*## *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -10,10 +10,16 @@ help:   ## this list
 setup:  ## leaves the command at .venv/bin/isthmus
 	@tools/setup.sh
 
+setup-machine:
+	@tools/setup.sh --machine
+
 setup-test:
 	@tools/setup.sh --test
 
 demo: setup  ## the main job on real traffic, with a summary
+	@.venv/bin/isthmus check --machine host
+
+trustzone: setup-machine  ## the same on an emulated TrustZone machine, or on the host where that cannot be
 	@tools/demo.sh
 
 test: setup-test  ## lint, types and tests

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# setup.sh [--test] - makes .venv/bin/isthmus out of a fresh clone on Debian 12; what is there already is left alone.
-# Without the packages of the emulated TrustZone machine it goes on, and says so.
-#   --test   also what the tests need: cross compiler, clang with its sanitizers, pytest and the checkers
+# setup.sh [--machine|--test] - makes .venv/bin/isthmus out of a fresh clone on Debian 12; what is there is left alone.
+#   --machine  also the emulated TrustZone machine, where its packages can be had; without them it goes on, and says so
+#   --test     also what the tests need: that machine, clang with its sanitizers, pytest and the checkers
 # Speaks on standard error only. Exit status 2 and one line where something is missing that it cannot install.
 set -euo pipefail
 
@@ -29,13 +29,14 @@ trap 'exit 130' INT
 level=run
 packages=("${run_packages[@]}")
 case "${1-}" in
-'') ;;
+'') machine_packages=() ;;
+--machine) ;;
 --test)
     level=test
     packages+=("${machine_packages[@]}" "${test_packages[@]}")
     machine_packages=()
     ;;
-*) die "unknown option $1; usage: tools/setup.sh [--test]" ;;
+*) die "unknown option $1; usage: tools/setup.sh [--machine|--test]" ;;
 esac
 
 # ---- the system -------------------------------------------------------------------------------------------------
