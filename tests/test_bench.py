@@ -319,7 +319,7 @@ def test_only_takes_names_and_patterns_in_the_tables_order() -> None:
     [
         (["--only", "warp"], "no case 'warp'"),
         (["--only", "udp-veth", "--machine", "memory"], "none of these cases runs"),
-        (["--machine", "qemu"], "qemu"),
+        (["--machine", "qemu", "--rounds", "2"], "--rounds"),
         (["--rounds", "0"], "--rounds"),
     ],
 )
