@@ -54,7 +54,7 @@ def test_random_runs(cc: str, seed: int, tmp_path_factory: pytest.TempPathFactor
 @pytest.mark.timeout(1800)
 def test_many_random_runs(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     program = build(tmp_path_factory, "hostile", *FLAGS, cc="clang")
-    run(program, "--random", "5000000", "--seed", str(seed), timeout=1700)
+    run(program, "--random", "3000000", "--seed", str(seed), timeout=1700)
 
 
 # ---- positive controls: each defence taken out is noticed ---------------------------------------
