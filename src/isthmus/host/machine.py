@@ -103,6 +103,7 @@ class HostMachine:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             with contextlib.suppress(RuntimeError):
+                loop.run_until_complete(_end_tasks(loop))
                 loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
@@ -268,6 +269,14 @@ class HostMachine:
         supervisor, self._supervisor, self._loop, self._thread = self._supervisor, None, None, None
         if supervisor is not None:
             supervisor.abandon()
+
+
+async def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """What a Ctrl-C left half done (a start, a wait) ends here, not with a warning when the loop is gone."""
+    tasks = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _after_fork_in_child() -> None:
