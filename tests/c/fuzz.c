@@ -37,7 +37,7 @@ static ist_u32 hostile(ist_u32 event, ist_u32 offset, int copy)
         at = IST_CONTROL_SIZE + ((stage.me.rx.tail & (stage.config.ring_bytes[PEER] - 1)) + (byte() & 0x1c));
     if ((what & 3) == 2)
         at = (word() % (stage.peer_size / 4)) * 4;
-    if (at == IST_CTL_TAIL)
+    if (at == IST_CTL_TAIL || offset == IST_CTL_TAIL)
         stage.tail_lied = 1;
     const ist_u32 now = word_get(stage.theirs, at);
     ist_u32 value = word();
