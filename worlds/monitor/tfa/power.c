@@ -4,14 +4,14 @@
 #include <lib/psci/psci.h>
 #include <plat/common/platform.h>
 
-#include "dispatcher.h"
+#include "monitor.h"
 
 static uint64_t home_mpidr;
 
 static int32_t refuse_off(u_register_t unused)
 {
     (void)unused;
-    return dispatcher_at_home() ? PSCI_E_DENIED : PSCI_E_SUCCESS;
+    return at_home() ? PSCI_E_DENIED : PSCI_E_SUCCESS;
 }
 
 /* Linux asks this before it takes a core off line. */

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* monitor.h - what the monitor knows, and what its files offer each other.
+ *
+ *     dispatcher.c   the service: set-up, interrupts, who may call what
+ *     normal.c       calls of the Normal world
+ *     secure.c       calls of the Secure world
+ *     switch.c       one world leaves the core, the other gets it
+ *     session.c      who may use the channel
+ *     power.c        what PSCI may do */
+#ifndef ISTHMUS_MONITOR_H
+#define ISTHMUS_MONITOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lib/spinlock.h>
+
+#include "isthmus.h"
+#include "session.h"
+
+enum secure_state {
+    SECURE_BOOTING, /* until READY: Linux does not run yet */
+    SECURE_UP,
+    SECURE_STOPPED, /* it said so, after a fault: never entered again */
+};
+
+/* Under the lock, all of it. */
+struct monitor {
+    spinlock_t lock;
+    enum secure_state secure;
+    struct session session;
+    struct ist_limit rate;  /* of doorbells that enter the Secure world, in ticks of the system counter */
+    uint64_t latched;       /* doorbells beyond it */
+    uint32_t events, lanes; /* not yet told to the Secure world */
+    uint64_t home_mpidr;    /* of the core that the Secure world runs on */
+};
+
+extern struct monitor monitor;
+
+/* The Secure world runs on this core. */
+bool at_home(void);
+
+/* What an SMC returns to TF-A: its caller's context, with `result` in x0. Lock held; gives it back. */
+uintptr_t reply(void *handle, long result);
+
+/* The calls of each world; the lock is not held. */
+uintptr_t from_normal(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, void *handle);
+uintptr_t from_secure(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, void *handle);
+
+/* switch.c. Each returns what its caller returns to TF-A: the context that the core goes on with. */
+void switch_init(void);           /* before the Secure world's first instruction */
+uintptr_t enter_secure(void);     /* home core, lock held, which it gives back; the Normal world's registers are ready */
+uintptr_t leave_secure(void);     /* home core */
+uintptr_t start_normal(void);     /* home core: Linux's first instruction */
+
+/* From now on PSCI does not take the Secure world's core away. After PSCI's own set-up. */
+void power_setup(void);
+
+#endif

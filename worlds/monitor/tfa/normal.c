@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* normal.c - calls of the Normal world. Whatever it asks, what is not its own stays as it was. */
+#include <arch_helpers.h>
+#include <lib/el3_runtime/context_mgmt.h>
+#include <plat/common/platform.h>
+#include <smccc_helpers.h>
+
+#include "board.h"
+#include "monitor.h"
+#include "smc.h"
+
+static uintptr_t on_register(void *handle, const struct claim *c)
+{
+    struct session *s = &monitor.session;
+    uint64_t epoch, key[2];
+    long result = monitor.secure == SECURE_UP ? session_register(s, c) : IST_SMC_DENIED;
+
+    if (result != IST_SMC_OK)
+        return reply(handle, result);
+    monitor.events |= IST_EVENT_SESSION; /* told at the next period: attaching again and again buys no switches */
+    epoch = s->epoch;
+    key[0] = s->key[0];
+    key[1] = s->key[1];
+    spin_unlock(&monitor.lock);
+    SMC_RET4(handle, IST_SMC_OK, epoch, key[0], key[1]);
+}
+
+static uintptr_t on_detach(void *handle, uint64_t channel, uint64_t epoch)
+{
+    long result = session_detach(&monitor.session, channel, epoch);
+
+    if (result == IST_SMC_OK) {
+        monitor.events |= IST_EVENT_SESSION;
+        if (monitor.secure != SECURE_UP) /* nobody is left to say so */
+            (void)session_quiesced(&monitor.session, channel, epoch);
+    }
+    return reply(handle, result);
+}
+
+static uintptr_t on_doorbell(void *handle, uint64_t channel, uint64_t lanes)
+{
+    if (channel != 0 || lanes == 0 || (lanes & ~(uint64_t)IST_LANES_ALL) != 0)
+        return reply(handle, IST_SMC_INVALID);
+    if (monitor.secure != SECURE_UP || monitor.session.state != IST_SESSION_SEALED)
+        return reply(handle, IST_SMC_DENIED);
+    monitor.events |= IST_EVENT_DOORBELL;
+    monitor.lanes |= (uint32_t)lanes;
+    if (!ist_limit_take(&monitor.rate, read_cntpct_el0(), monitor.rate.interval)) {
+        monitor.latched++;
+        return reply(handle, IST_SMC_LATCHED);
+    }
+    if (!at_home()) {
+        plat_ic_raise_s_el1_sgi(BOARD_KICK_INTERRUPT, monitor.home_mpidr);
+        return reply(handle, IST_SMC_OK);
+    }
+    write_ctx_reg(get_gpregs_ctx((cpu_context_t *)handle), CTX_GPREG_X0, IST_SMC_OK);
+    return enter_secure();
+}
+
+static uintptr_t on_status(void *handle, uint64_t channel)
+{
+    uint64_t state = monitor.session.state, epoch = monitor.session.epoch, latched = monitor.latched;
+
+    if (channel != 0)
+        return reply(handle, IST_SMC_INVALID);
+    spin_unlock(&monitor.lock);
+    SMC_RET4(handle, IST_SMC_OK, state, epoch, latched);
+}
+
+uintptr_t from_normal(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, void *handle)
+{
+    switch (fid) {
+    case IST_SMC_GET_VERSION:
+        SMC_RET2(handle, IST_SMC_VERSION_WORD, BOARD_INSECURE_TEST_KEY ? IST_SMC_FEATURE_TEST_KEY : 0);
+    case IST_SMC_REGISTER:
+        spin_lock(&monitor.lock);
+        return on_register(handle, &(struct claim){x1, x2, x3, x4, SMC_GET_GP(handle, CTX_GPREG_X5)});
+    case IST_SMC_DETACH:
+        spin_lock(&monitor.lock);
+        return on_detach(handle, x1, x2);
+    case IST_SMC_DOORBELL:
+        spin_lock(&monitor.lock);
+        return on_doorbell(handle, x1, x2);
+    case IST_SMC_STATUS:
+        spin_lock(&monitor.lock);
+        return on_status(handle, x1);
+    default:
+        SMC_RET1(handle, SMC_UNK);
+    }
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* secure.c - calls of the Secure world. */
+#include <drivers/console.h>
+#include <plat/common/platform.h>
+#include <smccc_helpers.h>
+
+#include "board.h"
+#include "monitor.h"
+#include "smc.h"
+
+static uintptr_t on_ready(void *handle)
+{
+    spin_lock(&monitor.lock);
+    if (monitor.secure != SECURE_BOOTING)
+        return reply(handle, IST_SMC_DENIED);
+    monitor.secure = SECURE_UP;
+    spin_unlock(&monitor.lock);
+    power_setup();
+    return start_normal();
+}
+
+/* Nothing may come up for a world that is never entered again. */
+static void stop(void)
+{
+    monitor.secure = SECURE_STOPPED;
+    session_end(&monitor.session);
+    plat_ic_disable_interrupt(BOARD_TIMER_INTERRUPT);
+    plat_ic_disable_interrupt(BOARD_KICK_INTERRUPT);
+}
+
+static uintptr_t on_yield(void *handle, uint64_t flags)
+{
+    spin_lock(&monitor.lock);
+    if (flags > IST_YIELD_STOP)
+        return reply(handle, IST_SMC_INVALID);
+    if (monitor.secure == SECURE_BOOTING && flags == IST_YIELD_STOP) {
+        stop(); /* Linux is started all the same: it is not what failed */
+        spin_unlock(&monitor.lock);
+        return start_normal();
+    }
+    if (monitor.secure != SECURE_UP)
+        return reply(handle, IST_SMC_DENIED);
+    if (flags == IST_YIELD_STOP)
+        stop();
+    spin_unlock(&monitor.lock);
+    return leave_secure();
+}
+
+static uintptr_t on_ring(void *handle, uint64_t channel, uint64_t lanes)
+{
+    spin_lock(&monitor.lock);
+    if (channel != 0 || lanes == 0 || (lanes & ~(uint64_t)IST_LANES_ALL) != 0)
+        return reply(handle, IST_SMC_INVALID);
+    if (monitor.session.state != IST_SESSION_SEALED)
+        return reply(handle, IST_SMC_DENIED);
+    plat_ic_set_interrupt_pending(BOARD_DOORBELL_INTERRUPT);
+    return reply(handle, IST_SMC_OK);
+}
+
+static uintptr_t on_session(void *handle, uint64_t channel)
+{
+    struct session s;
+
+    spin_lock(&monitor.lock);
+    if (channel != 0)
+        return reply(handle, IST_SMC_INVALID);
+    s = monitor.session;
+    spin_unlock(&monitor.lock);
+    SMC_RET5(handle, IST_SMC_OK, s.state, s.epoch, s.key[0], s.key[1]);
+}
+
+static uintptr_t on_quiesced(void *handle, uint64_t channel, uint64_t epoch)
+{
+    spin_lock(&monitor.lock);
+    return reply(handle, session_quiesced(&monitor.session, channel, epoch));
+}
+
+/* What comes from below is printable or a line's end, or it is a dot. */
+static uintptr_t on_log(void *handle, uint64_t n, uint64_t x2, uint64_t x3, uint64_t x4)
+{
+    const uint64_t words[IST_LOG_MAX / 8] = {x2, x3, x4, SMC_GET_GP(handle, CTX_GPREG_X5),
+                                             SMC_GET_GP(handle, CTX_GPREG_X6)};
+
+    if (n > IST_LOG_MAX)
+        SMC_RET1(handle, (uint64_t)IST_SMC_INVALID);
+    for (uint64_t i = 0; i < n; i++) {
+        int c = (int)(words[i / 8] >> (i % 8 * 8) & 0xff);
+
+        console_putc((c >= ' ' && c <= '~') || c == '\n' ? c : '.');
+    }
+    SMC_RET1(handle, IST_SMC_OK);
+}
+
+uintptr_t from_secure(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, void *handle)
+{
+    switch (fid) {
+    case IST_SMC_GET_VERSION:
+        SMC_RET2(handle, IST_SMC_VERSION_WORD, BOARD_INSECURE_TEST_KEY ? IST_SMC_FEATURE_TEST_KEY : 0);
+    case IST_SMC_READY:
+        return on_ready(handle);
+    case IST_SMC_YIELD:
+        return on_yield(handle, x1);
+    case IST_SMC_RING:
+        return on_ring(handle, x1, x2);
+    case IST_SMC_SESSION:
+        return on_session(handle, x1);
+    case IST_SMC_QUIESCED:
+        return on_quiesced(handle, x1, x2);
+    case IST_SMC_LOG:
+        return on_log(handle, x1, x2, x3, x4);
+    default:
+        SMC_RET1(handle, SMC_UNK);
+    }
+}
