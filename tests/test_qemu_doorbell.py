@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Doorbells over the board's rate enter nothing, and none of their frames is lost.
 
-The rate of this board is one doorbell a second: all others are latched, and what they announced is found at the
-Secure world's next period.
+The rate of this board is one doorbell a second: all others are latched, and what they announced is found at
+the Secure world's next period.
 """
 
 from __future__ import annotations
