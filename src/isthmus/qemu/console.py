@@ -10,6 +10,7 @@ import contextlib
 import queue
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -33,21 +34,33 @@ class Console:
 
     def status(self, timeout: float = 10.0) -> dict[str, Any]:
         """The Secure world's status, which does not come over the channel. TimeoutError, ClosedError."""
-        answer = self._ask(b"s", b"{", timeout, "its status")
-        try:
-            return msgspec.json.decode(answer, type=dict[str, Any])
-        except msgspec.DecodeError as problem:
-            raise ClosedError(f"the Secure world's status is not JSON: {problem}") from None
+        return self._object(b"s", timeout, "its status")
 
     def restart(self, timeout: float = 10.0) -> None:
         """Has the Secure world's channel and stack begin anew; returns when they have."""
         self._ask(b"r", b"isthmus: channel and stack begin anew", timeout, "a restart of its stack")
+
+    def record(self, timeout: float = 10.0) -> Iterator[dict[str, Any]]:
+        """The control task's periods since the last call, line by line, as worlds/secure/apps/record.h has
+        them. TimeoutError, ClosedError."""
+        while True:
+            line = self._object(b"t", timeout, "the control task's record")
+            yield line
+            if line["first"] + len(line["periods"]) // 4 >= line["written"]:
+                return
 
     def close(self) -> None:
         """Idempotent."""
         with contextlib.suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
         self._thread.join()
+
+    def _object(self, command: bytes, timeout: float, what: str) -> dict[str, Any]:
+        answer = self._ask(command, b"{", timeout, what)
+        try:
+            return msgspec.json.decode(answer, type=dict[str, Any])
+        except msgspec.DecodeError as problem:
+            raise ClosedError(f"asked for {what}, the Secure world says no JSON: {problem}") from None
 
     def _ask(self, command: bytes, begin: bytes, timeout: float, what: str) -> bytes:
         with self._lock:

@@ -5,6 +5,8 @@
 #include "board.h"
 #include "clock.h"
 #include "histogram.h"
+#include "network.h"
+#include "record.h"
 #include "restart.h"
 #include "sysreg.h"
 
@@ -18,6 +20,7 @@ static KEPT struct {
     struct histogram late;
     int32_t level, setpoint, integral, output; /* the plant and its controller, Q16 */
 } task;
+KEPT struct record control_record;
 
 /* One step of the work: a PI controller holds the level of a leaking tank (Q16 fixed point). */
 static void control_law(void)
@@ -29,10 +32,19 @@ static void control_law(void)
     task.level += task.output / 32 - task.level / 256;
 }
 
+static void record(uint64_t late, uint64_t done)
+{
+    uint64_t in, out;
+
+    network_frames(&in, &out);
+    record_period(&control_record, late < RECORD_NONE ? (uint32_t)late : RECORD_NONE,
+                  done < RECORD_NONE ? (uint32_t)done : RECORD_NONE, in, out);
+}
+
 void control_start(void)
 {
     task.setpoint = 1 << 16;
-    task.born = task.next = clock_now();
+    task.born = task.next = control_record.born = clock_now();
     clock_arm(task.next);
 }
 
@@ -58,11 +70,13 @@ void control_on_timer(void)
         task.cost_max = done - begun;
     task.periods++;
     task.missed += done - task.next > BOARD_TASK_DEADLINE_NS;
+    record(late, done - task.next);
     task.next += BOARD_TASK_PERIOD_NS;
     for (; done >= task.next + BOARD_TASK_PERIOD_NS; task.next += BOARD_TASK_PERIOD_NS) {
         task.periods++; /* after a long stop it does not run many times in a row */
         task.skipped++;
         task.missed++;
+        record(RECORD_NONE, RECORD_NONE);
     }
     if (task.first_done == 0)
         task.first_done = done;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct critical_report;
+struct record;
 
 /* The first release is now; the timer is armed. Interrupts are to be on. */
 void control_start(void);
@@ -20,5 +21,7 @@ uint64_t control_periods(void);
 /* Processor time that the task has used so far: what it took from whatever it pre-empted. */
 uint64_t control_spent(void);
 void control_report(struct critical_report *report);
+/* Its periods one by one. Whoever reads it runs on the task's core, below it. */
+extern struct record control_record;
 
 #endif

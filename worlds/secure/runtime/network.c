@@ -11,6 +11,7 @@
 #include "lwip/init.h"
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
+#include "record.h"
 #include "restart.h"
 #include "smc.h"
 #include "sysreg.h"
@@ -19,6 +20,7 @@
 #define RX_MEMORY (6u << 20)    /* of receive buffers for any frame */
 #define SMALL_MEMORY (2u << 20) /* of those for short ones: more than all connections can keep out of order */
 #define SMALL_FRAME 1536u
+#define PERIODS_PER_LINE 256u /* of the record: as much console work as a status */
 
 static uint8_t rx_memory[RX_MEMORY], small_memory[SMALL_MEMORY];
 static struct ist_endpoint endpoint;
@@ -29,6 +31,7 @@ static uint64_t last_frame;     /* when the last one came; 0 = never */
 static uint64_t ended;          /* epoch whose end is still to be confirmed; 0 = none */
 static uint64_t period;         /* of the control task, as last seen: the budget's clock */
 static uint64_t spent;          /* of the budget, in this period */
+static KEPT struct record_reader told; /* of the control task's record */
 
 /* ---- what lwIP asks of the platform -------------------------------------------------------------------------------- */
 
@@ -97,6 +100,21 @@ const char *network_init(const uint64_t seed[2])
     return apps_start(&source) == 0 ? NULL : "lwIP's pools are too small for the applications";
 }
 
+void network_frames(uint64_t *in, uint64_t *out)
+{
+    *in = endpoint.count[IST_V_OK];
+    *out = endpoint.sent;
+}
+
+static void follow(enum ist_state state)
+{
+    const int was_up = netif_is_link_up(&netif);
+
+    isthmusif_link(&netif, state);
+    if (netif_is_link_up(&netif) != was_up)
+        record_event(&control_record, clock_now(), was_up ? "link down" : "link up");
+}
+
 /* ---- the session, as the monitor holds it ------------------------------------------------------------------------------ */
 
 static void ask_session(void)
@@ -113,7 +131,7 @@ static void ask_session(void)
         /* Nothing of the peer's buffer is in our hands between two steps: once ended, we are quiescent. */
         ended = c.x[2];
         ist_end(&endpoint, IST_V_PEER_LEFT);
-        isthmusif_link(&netif, ist_link_state(&endpoint));
+        follow(ist_link_state(&endpoint));
         c = (struct call){{IST_SMC_QUIESCED, CHANNEL, ended}};
         call_monitor(&c);
     }
@@ -126,14 +144,28 @@ static void ring(void)
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------------ */
 
+static char room[RECORD_LINE_MAX(PERIODS_PER_LINE)]; /* for what goes to the console: a status is shorter */
+
+static void tell(struct text t)
+{
+    if (!t.cut)
+        console_write(room, (size_t)(t.at - room));
+}
+
 static void tell_status(void)
 {
-    static char room[8192];
     struct text t = text_over(room, sizeof room);
 
     status_write(&t);
-    if (!t.cut)
-        console_write(room, (size_t)(t.at - room));
+    tell(t);
+}
+
+static void tell_record(void)
+{
+    struct text t = text_over(room, sizeof room);
+
+    record_write(&control_record, &told, clock_now(), PERIODS_PER_LINE, &t);
+    tell(t);
 }
 
 /* The session ends with it: the peer sees our state, detaches, and registers again for a new epoch. */
@@ -145,6 +177,7 @@ static void restart(void)
     for (unsigned i = 0; i < 2; i++)
         seed[i] = (uint64_t)isthmus_lwip_random() << 32 | isthmus_lwip_random();
     ist_end(&endpoint, IST_V_PEER_LEFT);
+    record_event(&control_record, clock_now(), "stack restarts");
     restart_memory();
     failure = network_init(seed);
     if (failure != NULL)
@@ -161,6 +194,9 @@ static void obey_console(void)
     case 'r':
         restart();
         break;
+    case 't':
+        tell_record();
+        break;
     default:
         break;
     }
@@ -175,7 +211,7 @@ static void tick(void)
         return;
     period = now;
     spent = 0;
-    isthmusif_link(&netif, ist_poll(&endpoint, clock_now()));
+    follow(ist_poll(&endpoint, clock_now()));
     sys_check_timeouts();
     obey_console();
 }

@@ -9,9 +9,13 @@
 const char *network_init(const uint64_t seed[2]);
 /* Says READY, and never comes back: receives, answers, yields. */
 _Noreturn void network_run(void);
+/* Accepted and sent since the channel began, or began anew. Callable from an interrupt. */
+void network_frames(uint64_t *in, uint64_t *out);
 
 /* On the Secure world's console, which Linux cannot reach, one byte asks for:
  *     s   the status, as /status.json has it, on a line
- *     r   channel and stack to begin anew; the control task goes on */
+ *     r   channel and stack to begin anew; the control task goes on
+ *     t   the control task's latest periods and what happened beside them (record.h), on a line, on from the last
+ *         time; there are more where it ends before "written" */
 
 #endif
