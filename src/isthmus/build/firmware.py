@@ -131,7 +131,7 @@ def _options(board: TrustZone) -> list[str]:
 
 def _dispatcher(board: TrustZone) -> list[Path]:
     monitor = tree() / "worlds" / "monitor" / "tfa"
-    own = [p for p in sorted(monitor.iterdir()) if p.suffix in (".c", ".h", ".mk")]
+    own = [p for p in sorted(monitor.iterdir()) if p.suffix in (".c", ".h", ".S", ".mk")]
     return [*own, *(tree() / "core" / name for name in _CORE), generated(board) / "board.h"]
 
 

@@ -148,8 +148,11 @@ class Blocking(common._Table, frozen=True):
 
 
 class Secure(common.Secure, frozen=True, kw_only=True):
-    """The Secure world's side, with what its scheduling analysis needs."""
+    """The Secure world's side, with what its scheduling analysis needs, and its use of the FP registers:
+    `none` traps, `switched` gives it its own.
+    """
 
+    fp: Literal["none", "switched"] = "none"
     network: Server
     blocking: Blocking
 

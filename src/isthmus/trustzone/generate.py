@@ -42,6 +42,7 @@ def header(board: TrustZone) -> str:
         "KICK_INTERRUPT": b.interrupt.kick,
         "DOORBELL_INTERRUPT": b.interrupt.doorbell,
         "SECURE_CORE": b.core.secure,
+        "FP_SWITCHED": int(s.fp == "switched"),
         "DOORBELL_INTERVAL_NS": _NS // rate,
         "DOORBELL_BURST": b.monitor.doorbell_burst,
         "INSECURE_TEST_KEY": int(b.monitor.insecure_test_key),

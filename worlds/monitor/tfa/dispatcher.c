@@ -36,6 +36,15 @@ uintptr_t reply(void *handle, long result)
     SMC_RET1(handle, (uint64_t)result);
 }
 
+uintptr_t tell_secure(void)
+{
+    uint32_t events = monitor.events, lanes = monitor.lanes;
+
+    monitor.events = monitor.lanes = 0;
+    spin_unlock(&monitor.lock);
+    return enter_secure(events, lanes);
+}
+
 /* An interrupt of the Secure world's has come while Linux ran. It stays pending: the Secure world takes it itself. */
 static uint64_t on_secure_interrupt(uint32_t id, uint32_t flags, void *handle, void *cookie)
 {
@@ -47,7 +56,7 @@ static uint64_t on_secure_interrupt(uint32_t id, uint32_t flags, void *handle, v
         panic();
     }
     monitor.events |= IST_EVENT_INTERRUPT;
-    return enter_secure();
+    return tell_secure();
 }
 
 static uintptr_t on_call(uint32_t fid, u_register_t x1, u_register_t x2, u_register_t x3, u_register_t x4,
@@ -77,7 +86,12 @@ static int32_t setup(void)
     entry_point_info_t *entry = bl31_plat_get_next_image_ep_info(SECURE);
     uint32_t attributes = SECURE | EP_ST_ENABLE; /* the secure timer is the Secure world's own */
     uint32_t flags = 0;
+    const char *other = switch_init();
 
+    if (other != NULL) {
+        ERROR("isthmus: %s is not constant on this core\n", other);
+        return -1;
+    }
     if (entry == NULL || entry->pc == 0 || !at_home()) {
         ERROR("isthmus: %s\n", entry == NULL ? "no Secure world" : "started on another core than the board says");
         return -1;
@@ -90,7 +104,6 @@ static int32_t setup(void)
     entry->spsr = SPSR_64(MODE_EL1, MODE_SP_ELX, DISABLE_ALL_EXCEPTIONS);
     entry->args = (aapcs64_params_t){0};
     (void)entropy_draw(&entry->args.arg0, 2); /* its seed; zeros where there is none */
-    switch_init();
 
     set_interrupt_rm_flag(flags, NON_SECURE);
     if (register_interrupt_type_handler(INTR_TYPE_S_EL1, on_secure_interrupt, flags) != 0)

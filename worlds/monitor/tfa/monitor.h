@@ -4,7 +4,7 @@
  *     dispatcher.c   the service: set-up, interrupts, who may call what
  *     normal.c       calls of the Normal world
  *     secure.c       calls of the Secure world
- *     switch.c       one world leaves the core, the other gets it
+ *     switch.c       one world leaves the core, the other gets it; registers.h lists what changes hands
  *     session.c      who may use the channel
  *     power.c        what PSCI may do */
 #ifndef ISTHMUS_MONITOR_H
@@ -17,6 +17,7 @@
 
 #include "isthmus.h"
 #include "session.h"
+#include "switch.h"
 
 enum secure_state {
     SECURE_BOOTING, /* until READY: Linux does not run yet */
@@ -47,11 +48,9 @@ uintptr_t reply(void *handle, long result);
 uintptr_t from_normal(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, void *handle);
 uintptr_t from_secure(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, void *handle);
 
-/* switch.c. Each returns what its caller returns to TF-A: the context that the core goes on with. */
-void switch_init(void);           /* before the Secure world's first instruction */
-uintptr_t enter_secure(void);     /* home core, lock held, which it gives back; the Normal world's registers are ready */
-uintptr_t leave_secure(void);     /* home core */
-uintptr_t start_normal(void);     /* home core: Linux's first instruction */
+/* Enters the Secure world with all events that have come up. Home core, lock held, which it gives back; the Normal
+ * world's x0 is ready. */
+uintptr_t tell_secure(void);
 
 /* From now on PSCI does not take the Secure world's core away. After PSCI's own set-up. */
 void power_setup(void);

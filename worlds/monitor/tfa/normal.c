@@ -54,7 +54,7 @@ static uintptr_t on_doorbell(void *handle, uint64_t channel, uint64_t lanes)
         return reply(handle, IST_SMC_OK);
     }
     write_ctx_reg(get_gpregs_ctx((cpu_context_t *)handle), CTX_GPREG_X0, IST_SMC_OK);
-    return enter_secure();
+    return tell_secure();
 }
 
 static uintptr_t on_status(void *handle, uint64_t channel)

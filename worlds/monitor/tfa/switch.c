@@ -1,45 +1,79 @@
 /* SPDX-License-Identifier: MIT */
-/* switch.c - one world leaves the core, the other gets it. Only the home core switches, so the context needs no lock. */
+#include "switch.h"
+
 #include <arch_helpers.h>
 #include <bl31/bl31.h>
 #include <lib/el3_runtime/context_mgmt.h>
 #include <plat/common/platform.h>
 #include <smccc_helpers.h>
 
-#include "monitor.h"
+#include "board.h"
+#include "registers.h"
 #include "smc.h"
 
-static cpu_context_t secure_context;
+#define TWO(a, b) +2
+#define WIDE(a, b) +4
 
-void switch_init(void)
+/* As registers.S stores them. */
+struct registers {
+    uint64_t el1[0 SWITCHED_REGISTERS(TWO)];
+#if BOARD_FP_SWITCHED
+    uint64_t fp[0 FP_CONTROLS(TWO) FP_REGISTERS(WIDE)];
+#endif
+} __aligned(16);
+
+/* registers.S */
+void switch_registers(struct registers *leaving, const struct registers *coming);
+
+static cpu_context_t secure_context;
+static struct registers normal, secure;
+
+/* Secure EL1's use of the FP registers traps to EL3, whatever it writes to CPACR_EL1. */
+static void trap_fp(bool on)
 {
-    cm_set_context(&secure_context, SECURE);
+    if (!BOARD_FP_SWITCHED)
+        write_cptr_el3(on ? read_cptr_el3() | TFP_BIT : read_cptr_el3() & ~TFP_BIT);
 }
 
-uintptr_t enter_secure(void)
-{
-    uint32_t events = monitor.events, lanes = monitor.lanes;
+#define IS_CONSTANT(name)            \
+    old = read_##name();             \
+    write_##name(~old);              \
+    isb();                           \
+    if (read_##name() != old)        \
+        return #name;
 
-    monitor.events = monitor.lanes = 0;
-    spin_unlock(&monitor.lock);
-    cm_el1_sysregs_context_save(NON_SECURE);
-    cm_el1_sysregs_context_restore(SECURE);
-    cm_set_next_eret_context(SECURE);
+const char *switch_init(void)
+{
+    uint64_t old;
+
+    CONSTANT_REGISTERS(IS_CONSTANT)
+    trap_fp(true);
+    cm_set_context(&secure_context, SECURE);
+    return NULL;
+}
+
+uintptr_t enter_secure(uint64_t events, uint64_t lanes)
+{
+    switch_registers(&normal, &secure);
+    cm_set_next_context(&secure_context);
     SMC_RET3(&secure_context, IST_SMC_OK, events, lanes);
 }
 
 uintptr_t leave_secure(void)
 {
-    cm_el1_sysregs_context_save(SECURE);
-    cm_el1_sysregs_context_restore(NON_SECURE);
-    cm_set_next_eret_context(NON_SECURE);
-    SMC_RET0(cm_get_context(NON_SECURE));
+    void *context = cm_get_context(NON_SECURE);
+
+    switch_registers(&secure, &normal);
+    cm_set_next_context(context);
+    SMC_RET0(context);
 }
 
-/* The Secure world's first READY: Linux is started. */
 uintptr_t start_normal(void)
 {
-    cm_el1_sysregs_context_save(SECURE);
+    static const struct registers none;
+
+    switch_registers(&secure, &none);
+    trap_fp(false);
     cm_init_my_context(bl31_plat_get_next_image_ep_info(NON_SECURE));
     cm_prepare_el3_exit_ns();
     SMC_RET0(cm_get_context(NON_SECURE));

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* switch.h - one world leaves the core, the other gets it.
+ *
+ * Only the home core switches, so what is saved needs no lock. Whoever has left stands where it called or was
+ * interrupted; the one that comes goes on with all its registers: x0..x30, SP_EL0, and those of registers.h. Each
+ * function returns what its caller returns to TF-A: the context that the core goes on with. */
+#ifndef ISTHMUS_MONITOR_SWITCH_H
+#define ISTHMUS_MONITOR_SWITCH_H
+
+#include <stdint.h>
+
+/* Before the Secure world's first instruction. What the core has to be like for registers.h to be complete is checked;
+ * 0, or the register that is not so. */
+const char *switch_init(void);
+
+/* From Linux to the Secure world: its YIELD returns x1 and x2. */
+uintptr_t enter_secure(uint64_t events, uint64_t lanes);
+
+/* From the Secure world to where Linux stands. */
+uintptr_t leave_secure(void);
+
+/* From the Secure world to Linux's first instruction, with nothing of an earlier Linux in any EL1, EL0 or FP register. */
+uintptr_t start_normal(void);
+
+#endif
