@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -29,6 +29,7 @@ import msgspec
 
 from isthmus import resources
 from isthmus.errors import ConfigError
+from isthmus.tables import tables
 
 # The bounds of core/abi.h; tests/test_board.py compares them with ist_config_check().
 ALIGN = 16
@@ -160,8 +161,9 @@ def record_bytes(channel: Channel) -> int:
     return rounded + (TRAILER if channel.tag != "none" else 0)
 
 
-def load(path: str | Path | None = None) -> Board:
-    """Reads and checks a board file; without a path, the host's own. Raises ConfigError, one line."""
+def load(path: str | Path | None = None, changes: Sequence[str] = ()) -> Board:
+    """Reads and checks a board file; without a path, the host's own. `changes`: `key.path=value`, in place of
+    what the file says. Raises ConfigError, one line."""
     file = Path(path) if path is not None else resources.tree() / "boards" / "host.toml"
     try:
         text = file.read_text(encoding="utf-8")
@@ -169,15 +171,13 @@ def load(path: str | Path | None = None) -> Board:
         raise ConfigError(f"{file}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not UTF-8 text (byte {error.start})") from None
-    return decode(text, str(file))
+    return decode(text, str(file), changes)
 
 
-def decode(text: str, name: str = "board") -> Board:
+def decode(text: str, name: str = "board", changes: Sequence[str] = ()) -> Board:
     """A board from TOML text; `name` stands for the file in messages. Raises ConfigError, one line."""
     try:
-        board = msgspec.convert(tomllib.loads(text), Board)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not TOML: {error}") from None
+        board = msgspec.convert(tables(text, name, changes), Board)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name}: {_key_first(str(error))}") from None
     _Check(name).board(board)

@@ -14,6 +14,7 @@ A file for another machine is a ConfigError like any other mistake:
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus import board as host
@@ -27,16 +28,16 @@ KINDS = {"host": "host", "memory": "host", "qemu": "trustzone"}  # of the boards
 _DEFAULT = {"host": "host.toml", "trustzone": trustzone.DEFAULT}
 
 
-def load(machine: str, path: Path | None = None) -> host.Board:
-    """The board file, or without one the machine's default; a trustzone.board.TrustZone where its kind says
-    so. Raises ConfigError, one line."""
+def load(machine: str, path: Path | None = None, changes: Sequence[str] = ()) -> host.Board:
+    """The board file, or without one the machine's default, with `changes` (key.path=value) in place of what
+    it says; a trustzone.board.TrustZone where its kind says so. Raises ConfigError, one line."""
     wanted = KINDS[machine]
     file = path if path is not None else resources.tree() / "boards" / _DEFAULT[wanted]
     kind = _kind(file)
     if kind != wanted and kind in _DEFAULT:
         needed = "qemu" if kind == "trustzone" else "host"
         raise ConfigError(f"{file}: kind: a {kind!r} board needs --machine {needed}, not {machine}")
-    return trustzone.load(file) if wanted == "trustzone" else host.load(file)
+    return trustzone.load(file, changes) if wanted == "trustzone" else host.load(file, changes)
 
 
 def _kind(file: Path) -> str:

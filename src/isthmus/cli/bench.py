@@ -112,7 +112,7 @@ def command(
 def count(common: Common) -> int:
     from isthmus.bench import instructions
 
-    board = trustzone.load(common.board_file)
+    board = trustzone.load(common.board_file, common.changes)
     with progress("bench", total=2) as began:
         result = instructions.run(board, began)
     fields = {f: getattr(result, f) for f in result.__struct_fields__ if f != "rows"}

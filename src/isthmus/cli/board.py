@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from isthmus.cli.common import HELD, say
+from isthmus.cli.common import HELD, changes_option, say
 from isthmus.errors import EnvironmentProblem
 from isthmus.trustzone import generate
 from isthmus.trustzone.board import TrustZone, load, responses
@@ -25,15 +25,17 @@ def command() -> None:
 
 @command.command("check")
 @_board
-def check(file: Path | None) -> int:
+@changes_option
+def check(file: Path | None, changes: tuple[str, ...]) -> int:
     """Check everything that a board file states: memory, interrupts, cores, geometry, deadlines."""
-    for line in _summary(load(file)):
+    for line in _summary(load(file, changes)):
         click.echo(line)
     return HELD
 
 
 @command.command("generate")
 @_board
+@changes_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -41,9 +43,9 @@ def check(file: Path | None) -> int:
     metavar="FOLDER",
     help="Where to; made if it is not there.",
 )
-def write(file: Path | None, output: Path) -> int:
+def write(file: Path | None, changes: tuple[str, ...], output: Path) -> int:
     """Write board.h (C and assembler), memory.ld (linker) and board.dtsi (device tree) into FOLDER."""
-    board = load(file)
+    board = load(file, changes)
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name, make in FILES.items():

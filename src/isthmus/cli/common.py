@@ -33,6 +33,14 @@ _NOT_BUILT = {
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+changes_option = click.option(
+    "--set",
+    "changes",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Another value for a key of the board, like core.secure=1; may be repeated.",
+)
+
 
 @dataclass(frozen=True)
 class Common:
@@ -43,10 +51,11 @@ class Common:
     board_file: Path | None
     json_file: str | None  # "-": standard output
     verbose: bool
+    changes: tuple[str, ...] = ()
 
     def board(self) -> Board:
         """The board file, decoded: a TrustZone on machine qemu. ConfigError, one line, if it is wrong."""
-        return load(self.machine, self.board_file)
+        return load(self.machine, self.board_file, self.changes)
 
 
 def common_options(*machines: str) -> Callable[[F], F]:
@@ -55,7 +64,7 @@ def common_options(*machines: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def command(*args: Any, **kwargs: Any) -> Any:
-            names = ("machine", "stack", "board_file", "json_file", "verbose")
+            names = ("machine", "stack", "board_file", "json_file", "verbose", "changes")
             common = Common(**{name: kwargs.pop(name) for name in names})
             if common.verbose:
                 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
@@ -79,6 +88,7 @@ def common_options(*machines: str) -> Callable[[F], F]:
                 help="The Secure world's IP stack.",
             ),
             click.option("--board", "board_file", type=click.Path(path_type=Path), help="Board file, TOML."),
+            changes_option,
             click.option(
                 "--json",
                 "json_file",

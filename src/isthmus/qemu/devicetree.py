@@ -27,7 +27,10 @@ def device_tree(
     _run([*qemu[:at], f"{qemu[at]},dumpdtb={raw}", *qemu[at + 1 :]])
     base = _run(["dtc", "-q", "-I", "dtb", "-O", "dts", str(raw)])
     source.write_text(
-        _SEEDS.sub("", base) + chosen(board, initramfs_bytes, arguments) + generate.device_tree(board),
+        _SEEDS.sub("", base)
+        + chosen(board, initramfs_bytes, arguments)
+        + cores(board)
+        + generate.device_tree(board),
         encoding="utf-8",
     )
     _run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", str(made), str(source)])
@@ -44,6 +47,12 @@ def chosen(board: TrustZone, initramfs_bytes: int, arguments: str) -> str:
         f"    linux,initrd-end = <{start + initramfs_bytes:#x}>;\n"
         "}; };\n"
     )
+
+
+def cores(board: TrustZone) -> str:
+    """Takes away the cores that are not Linux's."""
+    gone = [f"/delete-node/ cpu@{n:x};" for n in range(board.core.count) if n not in board.core.normal]
+    return f"/ {{ cpus {{ /delete-node/ cpu-map; {' '.join(gone)} }}; }};\n" if gone else ""
 
 
 def _run(command: Sequence[str]) -> str:

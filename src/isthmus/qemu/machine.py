@@ -48,6 +48,7 @@ _LOGS_KEPT = 20
 # One instruction is one nanosecond of the machine's time, and an idle machine's time jumps to its next event:
 # two runs are the same to the last instruction. Otherwise the machine's time is ours.
 _COUNTED = ("-icount", "shift=0,align=off,sleep=off", "-rtc", "base=2026-01-01,clock=vm")
+_TURN_US = 10  # for which the other cores together may keep one waiting
 
 
 class QemuMachine:
@@ -96,7 +97,7 @@ class QemuMachine:
         memory = self.board.memory.normal
         shape = [
             *(_QEMU, "-machine", emulator.machine, "-accel", "tcg", "-cpu", emulator.cpu),
-            *("-smp", str(len(self.board.core.normal)), "-m", f"{memory.size >> 20}M", "-bios", str(flash)),
+            *("-smp", str(self.board.core.count), "-m", f"{memory.size >> 20}M", "-bios", str(flash)),
             *("-display", "none", "-monitor", "none", "-nic", "none", "-nodefaults"),
         ]
         with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
@@ -123,7 +124,7 @@ class QemuMachine:
                 "-device",
                 "virtserialport,chardev=agent,name=isthmus.agent",
             ),
-            *(_COUNTED if self._counted else ()),
+            *(_counted(self.board.core.count) if self._counted else ()),
             *self._more,
         ]
         self._agent = Agent(ours, self._why_dead)
@@ -245,6 +246,15 @@ class QemuMachine:
         mapped = mmap.mmap(self._ram, region.size, offset=region.base - self.board.memory.normal.base)
         self._maps.append(mapped)
         return memoryview(mapped)
+
+
+def _counted(cores: int) -> tuple[str, ...]:
+    """Cores take turns then, each until the machine's next timer event, which may be milliseconds away: a
+    filter with nothing to filter is there for its timer alone."""
+    if cores == 1:
+        return _COUNTED
+    turn = f"filter-buffer,id=turns,netdev=turn,interval={max(1, _TURN_US // (cores - 1))}"
+    return (*_COUNTED, "-netdev", "hubport,id=turn,hubid=0", "-object", turn)
 
 
 def _log_folder() -> Path:

@@ -17,7 +17,7 @@ A mistake is one ConfigError whose line names the file, the key and both parties
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -28,6 +28,7 @@ import msgspec
 from isthmus import board as common
 from isthmus import resources
 from isthmus.errors import ConfigError
+from isthmus.tables import tables
 
 PAGE = 4096
 ADDRESS_LIMIT = 1 << 32  # what the Secure world's tables span
@@ -102,6 +103,16 @@ class Core(common._Table, frozen=True):
 
     normal: tuple[int, ...]
     secure: int
+
+    @property
+    def count(self) -> int:
+        """Of cores that the machine needs: one more than the highest number."""
+        return max(*self.normal, self.secure) + 1
+
+    @property
+    def shared(self) -> bool:
+        """The Secure world has a core together with Linux, not one of its own."""
+        return self.secure in self.normal
 
 
 class Monitor(common._Table, frozen=True):
@@ -178,23 +189,22 @@ class TrustZone(common.Board, frozen=True, kw_only=True):
         return Region(getattr(self.buffer, role), size)
 
 
-def load(path: str | Path | None = None) -> TrustZone:
-    """Reads and checks a board file; without a path, QEMU's. Raises ConfigError, one line."""
+def load(path: str | Path | None = None, changes: Sequence[str] = ()) -> TrustZone:
+    """Reads and checks a board file; without a path, QEMU's. `changes`: `key.path=value`, in place of what
+    the file says. Raises ConfigError, one line."""
     file = Path(path) if path is not None else resources.tree() / "boards" / DEFAULT
     try:
-        return decode(file.read_text(encoding="utf-8"), str(file))
+        return decode(file.read_text(encoding="utf-8"), str(file), changes)
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not UTF-8 text (byte {error.start})") from None
 
 
-def decode(text: str, name: str = "board") -> TrustZone:
+def decode(text: str, name: str = "board", changes: Sequence[str] = ()) -> TrustZone:
     """A board from TOML text; `name` stands for the file in messages. Raises ConfigError, one line."""
     try:
-        board = msgspec.convert(tomllib.loads(text), TrustZone)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not TOML: {error}") from None
+        board = msgspec.convert(tables(text, name, changes), TrustZone)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{name}: {common._key_first(str(error))}") from None
     _Check(name).board(board)
