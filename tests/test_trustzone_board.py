@@ -94,9 +94,29 @@ BAD = {
         ("initramfs = 0x48000000", "initramfs = 0x60000000"),
         "boot.initramfs: 0x60000000 is not within memory.normal",
     ),
+    "initramfs over the kernel": (
+        ("initramfs = 0x48000000", "initramfs = 0x40200000"),
+        "boot.initramfs: 0x40200000 is boot.kernel too",
+    ),
+    "device tree misaligned": (
+        ("device_tree = 0x40000000", "device_tree = 0x40000010"),
+        "boot.device_tree: 0x40000010 is not a multiple of the page",
+    ),
+    "storage over secure memory": (
+        ("base = 0x04000000\nsize = 0x04000000", "base = 0x04000000\nsize = 0x0b000000"),
+        "boot.storage: 0x04000000..0x0f000000 overlaps memory.monitor 0x0e000000..0x0e100000",
+    ),
+    "quiet writes to a secure device": (
+        ("base = 0x08080000", "base = 0x09040000"),
+        "boot.quiet[0]: 0x09040000..0x09040004 overlaps device.console 0x09040000..0x09041000, which is the",
+    ),
+    "quiet writes to memory": (
+        ("base = 0x08080000", "base = 0x40000000"),
+        "boot.quiet[0]: 0x40000000..0x40000004 overlaps memory.normal 0x40000000..0x60000000",
+    ),
     "injected option": (
-        ('"ARM_LINUX_KERNEL_AS_BL33=1"', '"A=1; rm -r x"'),
-        "firmware.options[1]: 'A=1; rm -r x'",
+        ('"QEMU_USE_GIC_DRIVER=QEMU_GICV3"', '"A=1; rm -r x"'),
+        "firmware.options[0]: 'A=1; rm -r x'",
     ),
     "a second task": (
         ("[secure.network]", '[[secure.task]]\nname = "other"\n[secure.network]'),

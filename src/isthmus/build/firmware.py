@@ -123,7 +123,7 @@ def _options(board: TrustZone) -> list[str]:
         f"PLAT={board.firmware.platform}",
         "DEBUG=0",
         "SPD=isthmus",
-        f"PRELOADED_BL33_BASE={board.boot.kernel:#x}",
+        f"PRELOADED_BL33_BASE={board.boot.storage.base:#x}",
         'BUILD_MESSAGE_TIMESTAMP="isthmus"',
         *board.firmware.options,
     ]

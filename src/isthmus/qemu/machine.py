@@ -34,6 +34,7 @@ from isthmus.build import cache
 from isthmus.build.firmware import firmware
 from isthmus.build.guest import initramfs
 from isthmus.build.packages import debian_kernel
+from isthmus.build.storage import write_storage
 from isthmus.errors import ClosedError, EnvironmentProblem
 from isthmus.qemu.agent import Agent, Done
 from isthmus.qemu.console import Console
@@ -44,6 +45,7 @@ _log = logging.getLogger("isthmus.qemu")
 _QEMU = "qemu-system-aarch64"
 _ARGUMENTS = "console=ttyAMA0 panic=-1 rdinit=/init quiet"
 _RAM = "memory-backend-file,id=ram,share=on"
+_STORAGE = "if=pflash,unit=1,format=raw,readonly=on"
 _LOGS_KEPT = 20
 # One instruction is one nanosecond of the machine's time, and an idle machine's time jumps to its next event:
 # two runs are the same to the last instruction. Otherwise the machine's time is ours.
@@ -79,6 +81,7 @@ class QemuMachine:
         self._thread: threading.Thread | None = None
         self._qemu: subprocess.Popen[bytes] | None = None
         self._ram = -1
+        self._storage = -1
         self._logs: Path | None = None
         self.console: Console | None = None  # of the Secure world
         self._maps: list[mmap.mmap] = []
@@ -102,7 +105,16 @@ class QemuMachine:
         ]
         with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
             tree = device_tree(self.board, shape, archive.stat().st_size, _ARGUMENTS, Path(folder))
-            tree = tree.rename(self._logs / "board.dtb")
+            shutil.move(tree, self._logs / "board.dtb")
+        images = {
+            "kernel": kernel.image,
+            "device_tree": self._logs / "board.dtb",
+            "initramfs": archive,
+        }
+        self._storage, name = tempfile.mkstemp(dir=self._logs)
+        os.unlink(name)  # gone with its last user, whatever happens
+        with os.fdopen(self._storage, "wb", closefd=False) as out:
+            write_storage(self.board, images, out)
         self._ram = os.memfd_create("isthmus-ram", os.MFD_CLOEXEC)
         os.ftruncate(self._ram, memory.size)
         ours, theirs = socket.socketpair()
@@ -113,9 +125,8 @@ class QemuMachine:
             *("-object", f"{_RAM},size={memory.size},mem-path=/proc/self/fd/{self._ram}"),
             *("-machine", "memory-backend=ram", "-no-reboot"),
             *("-serial", f"file:{self._logs / 'normal.log'}", "-serial", "chardev:secure"),
-            *("-device", f"loader,file={kernel.image},addr={self.board.boot.kernel:#x},force-raw=on"),
-            *("-device", f"loader,file={archive},addr={self.board.boot.initramfs:#x},force-raw=on"),
-            *("-dtb", str(tree)),
+            *("-drive", f"{_STORAGE},file=/proc/self/fd/{self._storage}"),
+            *("-global", "driver=cfi.pflash01,property=secure,value=on"),  # Linux gives it no commands
             *("-chardev", f"socket,id=agent,fd={theirs.fileno()}"),
             *("-chardev", f"socket,id=secure,fd={wire.fileno()},logfile={self._logs / 'secure.log'}"),
             *(
@@ -171,9 +182,10 @@ class QemuMachine:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    pass_fds=(self._ram, *(end.fileno() for end in ends)),
+                    pass_fds=(self._ram, self._storage, *(end.fileno() for end in ends)),
                 )
             finally:
+                os.close(self._storage)  # QEMU has its own by now
                 started.set()
         agent.serve()
         self._qemu.wait()

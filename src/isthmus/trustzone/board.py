@@ -123,11 +123,32 @@ class Monitor(common._Table, frozen=True):
     insecure_test_key: bool = False
 
 
-class Boot(common._Table, frozen=True):
-    """Where Linux and its initramfs are put, in the Normal world's memory."""
+class Write(common._Table, frozen=True):
+    """32-bit registers that get `value`: `count` of them, `stride` bytes apart."""
 
+    base: int
+    value: int = 0
+    count: int = 1
+    stride: int = 4
+
+    @property
+    def region(self) -> Region:
+        """From the first register to the last."""
+        return Region(self.base, (self.count - 1) * self.stride + 4)
+
+
+class Boot(common._Table, frozen=True):
+    """Where Linux starts from and where it is put.
+
+    `storage` is memory that the Normal world reads and cannot write: loader and pristine images. `quiet` is
+    what the loader writes to stop bus masters that an earlier Linux left running.
+    """
+
+    storage: Region
     kernel: int
+    device_tree: int
     initramfs: int
+    quiet: tuple[Write, ...] = ()
 
 
 class Firmware(common._Table, frozen=True):
@@ -296,7 +317,8 @@ class _Check(common._Check):
         window = memory.pop("memory.window")
         if not b.memory.normal.holds(window):
             self.fail("memory.window", f"{window} is not within memory.normal {b.memory.normal}")
-        self.disjoint({**memory, **devices})
+        self.region("boot.storage", b.boot.storage)
+        self.disjoint({**memory, **devices, "boot.storage": b.boot.storage})
         if b.device.console.owner != "secure":
             self.fail("device.console.owner", "the Secure world's console must be its own, not shared")
 
@@ -336,16 +358,42 @@ class _Check(common._Check):
         super().tasks(tasks)
 
     def boot(self, b: TrustZone) -> None:
-        for key, at in (("kernel", b.boot.kernel), ("initramfs", b.boot.initramfs)):
-            place = Region(at, PAGE)
+        places = {name: getattr(b.boot, name) for name in ("kernel", "device_tree", "initramfs")}
+        for name, at in places.items():
+            key, place = f"boot.{name}", Region(at, PAGE)
+            align = 2 << 20 if name == "kernel" else PAGE
             if not b.memory.normal.holds(place):
-                self.fail(f"boot.{key}", f"{at:#x} is not within memory.normal {b.memory.normal}")
+                self.fail(key, f"{at:#x} is not within memory.normal {b.memory.normal}")
             if b.memory.window.overlaps(place):
-                self.fail(f"boot.{key}", f"{at:#x} is within memory.window {b.memory.window}")
-        if b.boot.kernel % (2 << 20):
-            self.fail("boot.kernel", f"{b.boot.kernel:#x} is not a multiple of 2 MiB")
-        if b.boot.initramfs <= b.boot.kernel:
-            self.fail("boot.initramfs", f"{b.boot.initramfs:#x} is not above boot.kernel {b.boot.kernel:#x}")
+                self.fail(key, f"{at:#x} is within memory.window {b.memory.window}")
+            if at % align:
+                unit = "2 MiB" if align > PAGE else f"the page, {PAGE:#x}"
+                self.fail(key, f"{at:#x} is not a multiple of {unit}")
+        for (a, first), (c, second) in combinations(places.items(), 2):
+            if first == second:
+                self.fail(f"boot.{c}", f"{second:#x} is boot.{a} too")
+        for n, write in enumerate(b.boot.quiet):
+            self.quiet(b, f"boot.quiet[{n}]", write)
+
+    def quiet(self, b: TrustZone, key: str, write: Write) -> None:
+        self.within(f"{key}.count", write.count, 1, 4096)
+        self.within(f"{key}.stride", write.stride, 4, 1 << 20)
+        self.within(f"{key}.value", write.value, 0, 0xFFFFFFFF)
+        region = write.region
+        if region.base < 0 or region.base % 4 or write.stride % 4:
+            self.fail(
+                key, f"{write.base:#x} in steps of {write.stride} are not addresses of 32-bit registers"
+            )
+        if region.end > ADDRESS_LIMIT:
+            self.fail(key, f"{region} ends beyond {ADDRESS_LIMIT:#x}")
+        others = {f"memory.{name}": getattr(b.memory, name) for name in Memory.__struct_fields__}
+        for name, other in {**others, "boot.storage": b.boot.storage}.items():
+            if region.overlaps(other):
+                self.fail(key, f"{region} overlaps {name} {other}")
+        for name in Devices.__struct_fields__:
+            device = getattr(b.device, name)
+            if device.owner == "secure" and region.overlaps(device):
+                self.fail(key, f"{region} overlaps device.{name} {device}, which is the Secure world's")
 
     def firmware(self, f: Firmware) -> None:
         if not _NAME.fullmatch(f.platform):

@@ -13,10 +13,15 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Literal
 
-from isthmus.trustzone.board import TrustZone
+from isthmus.trustzone.board import TrustZone, Write
 
 FEATURES = 0  # offered on this machine; the sleeper's fence is a host optimisation
 _NS = 1_000_000_000
+# Registers of a GICv3, by offset: enable, pending and active, each to be cleared by ones.
+_GIC_CLEAR = (0x180, 0x280, 0x380)
+_GIC_PRIORITY, _GIC_TRIGGER, _GICD_ROUTE = 0x400, 0xC00, 0x6000
+_GICD_ARE_NS = 0x10
+_GICR_FRAME, _GICR_LPI_TABLES = 0x10000, 0x70
 
 
 def header(board: TrustZone) -> str:
@@ -92,8 +97,16 @@ def device_tree(board: TrustZone) -> str:
             "        };",
         ]
     mac = board.normal.mac.replace(":", " ")
+    cpus = (f'        cpu@{core:x} {{ enable-method = "psci"; }};' for core in board.core.normal)
     return _banner("board.dtsi") + _lines(
         "/ {",
+        "    cpus {",
+        *cpus,
+        "    };",
+        "    psci {",
+        '        compatible = "arm,psci-1.0", "arm,psci-0.2";',
+        '        method = "smc";',
+        "    };",
         "    reserved-memory {",
         "        #address-cells = <2>;",
         "        #size-cells = <2>;",
@@ -118,6 +131,32 @@ def device_tree(board: TrustZone) -> str:
         "    };",
         "};",
     )
+
+
+def interrupt_reset(board: TrustZone) -> list[Write]:
+    """What gives the Normal world's part of a GICv3 the state of a cold boot: nothing enabled, pending or
+    active, no message interrupts, every shared interrupt at the lowest address's core. Written from the
+    Normal world, so that the Secure world's interrupts are out of reach."""
+    gicd, ones = board.device.gic_distributor.base, 0xFFFFFFFF
+    words, shared = 31, 1020 - 32  # of one bit per shared interrupt; shared interrupts
+    made = [
+        Write(gicd, _GICD_ARE_NS),
+        *(Write(gicd + offset + 4, ones, words) for offset in _GIC_CLEAR),
+        Write(gicd + _GIC_PRIORITY + 32, 0, shared // 4),
+        Write(gicd + _GIC_TRIGGER + 8, 0, shared // 16 + 1),
+        Write(gicd + _GICD_ROUTE + 32 * 8, 0, shared * 2),
+    ]
+    for core in board.core.normal:
+        control = board.device.gic_redistributor.base + core * 2 * _GICR_FRAME
+        private = control + _GICR_FRAME
+        made += [
+            Write(control),
+            Write(control + _GICR_LPI_TABLES, 0, 4),
+            *(Write(private + offset, ones) for offset in _GIC_CLEAR),
+            Write(private + _GIC_PRIORITY, 0, 32 // 4),
+            Write(private + _GIC_TRIGGER + 4),
+        ]
+    return made
 
 
 def _config(board: TrustZone, role: Literal["normal", "secure"]) -> str:
