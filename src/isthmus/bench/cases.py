@@ -37,7 +37,9 @@ class Case:
     tag: Literal["none", "crc32c", "siphash"] = "none"
     batch: int = 32  # frames per publication, or per call from Python
     kernel: bool = False  # frames pass through the kernel, whose threads may run in the ends' place
-    sockets: Literal["", "udp"] = ""  # what the runner must be given
+    company: bool = False  # threads that are no ends run in their place: the network's, or the peer's own
+    ends: Literal["", "udp", "packet", "tap"] = ""  # descriptors that the runner must be given
+    huge: bool = False  # needs huge pages
     sized: bool = True  # carries frames; the ping-pong carries none
     threads: bool = False  # can also run inside one process
 
@@ -59,6 +61,10 @@ def channel(name: str, mode: Mode = "spin", tag: Literal["none", "crc32c", "siph
     return Case(name, "isthmus", "isthmus", mode=mode, checks=True, tag=tag, threads=True)
 
 
+def network(name: str, ends: Literal["udp", "packet", "tap"]) -> Case:
+    return Case(name, name, name, batch=1, kernel=True, company=True, ends=ends)
+
+
 CASES: tuple[Case, ...] = (
     bound("cacheline", sized=False),
     bound("ideal.packed"),
@@ -69,13 +75,24 @@ CASES: tuple[Case, ...] = (
     channel("isthmus.siphash", tag="siphash"),
     channel("isthmus.adaptive", mode="adaptive"),
     channel("isthmus.sleep", mode="sleep"),
-    Case("udp-veth", "udp-veth", "udp-veth", batch=1, kernel=True, sockets="udp"),
+    network("udp-veth", "udp"),
+    network("af_packet", "packet"),
+    network("tap", "tap"),
+    Case("dpdk-rte_ring", "dpdk-rte_ring", "dpdk-rte_ring", huge=True),
+    Case("dpdk-net_memif", "dpdk-net_memif", "dpdk-net_memif"),
+    Case("zmq-ipc", "zmq-ipc", "zmq-ipc", mode="sleep", batch=1, kernel=True, company=True),
     Case("unix-seqpacket", "unix-seqpacket", "unix-seqpacket", batch=1, kernel=True),
     Case("unix-seqpacket.sleep", "unix-seqpacket", "unix-seqpacket", mode="sleep", batch=1, kernel=True),
     Case("pipe.sleep", "pipe", "pipe", mode="sleep", batch=1, kernel=True),
-    Case("python.isthmus", "isthmus", "isthmus", api="python", checks=True, batch=1),
-    Case("python.isthmus.batch", "isthmus", "isthmus", api="python", checks=True, batch=32),
+    Case("python.isthmus", "isthmus", "channel", api="python", checks=True, batch=1),
+    Case("python.isthmus.batch", "isthmus", "channel", api="python", checks=True, batch=32),
+    Case("python.isthmus.sleep", "isthmus", "channel", mode="sleep", api="python", checks=True, batch=1),
+    Case("python.shared_memory", "shared_memory", "shared-memory", api="python", batch=1),
+    Case("python.iceoryx2", "iceoryx2", "iceoryx2", api="python", batch=1),
     Case("python.mp-pipe", "mp-pipe", "mp-pipe", mode="sleep", api="python", batch=1, kernel=True),
+    Case("python.mp-pipe.spin", "mp-pipe", "mp-pipe", api="python", batch=1, kernel=True),
+    Case("python.pyzmq", "pyzmq", "pyzmq", mode="sleep", api="python", batch=1, kernel=True, company=True),
+    Case("python.pyzmq.spin", "pyzmq", "pyzmq", api="python", batch=1, kernel=True, company=True),
 )
 
 

@@ -15,34 +15,18 @@ import json
 import os
 import resource
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import Pipe
 from typing import Any, NoReturn
+
+from isthmus.bench.ports import Broken, Make, Missing, Port, ends
 
 PR_SET_PDEATHSIG = 1
 SET = 1024  # frames that are all different; one turn of the flood
-SPIN_SECONDS = 1.0  # the most that an endpoint takes; no wait here is that long
 TURN = 64  # round trips between two looks at the wall clock
 GO_ON, WARM, LAST = (bytes([n]) * 60 for n in (1, 2, 3))  # between two turns: how it goes on
-
-
-class Broken(Exception):
-    """The run went wrong; the message says how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """One end: calls that move one frame, and for batches calls that move several. All wait."""
-
-    send: Callable[[bytes], object]
-    receive: Callable[[], bytes]
-    send_batch: Callable[[Sequence[bytes]], object] | None = None
-    receive_batch: Callable[[], Sequence[bytes]] | None = None
 
 
 @dataclass(slots=True)
@@ -202,46 +186,13 @@ def play(end: int, port: Port, settings: dict[str, int]) -> dict[str, Any]:
     return result | flood_follow(port, frames, settings["batch"])
 
 
-MakePort = Callable[[int, dict[str, int]], Port]
-
-
-@contextmanager
-def pipe_ends() -> Iterator[MakePort]:
-    """multiprocessing.Pipe, which has no batch calls."""
-    ends = Pipe()
-    yield lambda end, settings: Port(ends[end].send_bytes, ends[end].recv_bytes)
-
-
-@contextmanager
-def channel_ends() -> Iterator[MakePort]:
-    """Endpoints of the channel over sealed memfds, which never sleep."""
-    import isthmus
-
-    ends = socket.socketpair()
-
-    def make(end: int, settings: dict[str, int]) -> Port:
-        config = isthmus.ChannelConfig(ring_normal=settings["ring"], ring_secure=settings["ring"])
-        endpoint = isthmus.join(ends[end], isthmus.Role(end), config, spin=SPIN_SECONDS)
-        return Port(endpoint.send, endpoint.receive, endpoint.send_batch, endpoint.receive_batch)
-
-    yield make
-    for s in ends:
-        s.close()
-
-
-CASES: dict[str, Callable[[], AbstractContextManager[MakePort]]] = {
-    "mp-pipe": pipe_ends,
-    "isthmus": channel_ends,
-}
-
-
 def die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(3)
 
 
-def child(end: int, parent: int, make: MakePort, settings: dict[str, int], out: int) -> NoReturn:
+def child(end: int, parent: int, make: Make, settings: dict[str, int], out: int) -> NoReturn:
     status = 3
     try:
         die_with(parent)
@@ -257,7 +208,7 @@ def child(end: int, parent: int, make: MakePort, settings: dict[str, int], out: 
 
 def run(name: str, settings: dict[str, int]) -> dict[str, Any]:
     """Both ends as children; this process sleeps. Raises Broken with the first error."""
-    with CASES[name]() as make:
+    with ends(name) as make:
         outlets, pids, parent = [], [], os.getpid()
         for end in (0, 1):
             read, write = os.pipe()
@@ -299,9 +250,9 @@ def main(argv: list[str]) -> int:
     settings = {key: int(value) for key, value in (a.split("=", 1) for a in argv[2:])}
     try:
         sys.stdout.write(json.dumps(run(argv[1], settings)) + "\n")
-    except Broken as error:
+    except (Broken, Missing) as error:
         sys.stderr.write(f"{argv[1]} from Python: {error}\n")
-        return 3
+        return 2 if isinstance(error, Missing) else 3
     return 0
 
 

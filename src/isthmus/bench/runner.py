@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isthmus.bench import veth
+from isthmus.bench import network
 from isthmus.bench.cases import RING_BYTES, SLOTS, Case
 from isthmus.bench.machine import TICK, Taken, watch
+from isthmus.bench.program import PEERS, peer_runner
 from isthmus.bench.rounds import Broken, Job, Missing, Sample
 
 __all__ = ["Durations", "Runner", "disturbance"]
@@ -31,6 +31,7 @@ __all__ = ["Durations", "Runner", "disturbance"]
 WAITS = {"spin": 0, "adaptive": 1, "sleep": 2}
 TAGS = {"none": 0, "crc32c": 1, "siphash": 2}
 PYTHON_ENDS = Path(__file__).with_name("ends.py")
+HUGE_PAGES = Path(__file__).with_name("hugepages.py")
 GRACE_SECONDS = 12.0  # beyond the run itself, before it counts as stuck
 PINGPONG_US = 20_000  # of the ping-pong beside a run whose ends are in Python
 
@@ -72,9 +73,7 @@ def disturbance(result: dict[str, Any], case: Case, taken: Taken, elapsed: float
         switches = meter["involuntary"] / meter["wall_s"]
         if case.mode == "spin" and not case.kernel and lost > LOST_MOST:
             return f"an end was off its processor for {lost:.0%} of the time"
-        if (
-            case.sockets != "udp" and switches > SWITCHES_MOST
-        ):  # the network's own threads run in its ends' place
+        if not case.company and switches > SWITCHES_MOST:
             return f"{switches:.0f} involuntary context switches per second"
     return ""
 
@@ -88,8 +87,8 @@ class Runner:
     durations: Durations
     seed: int
     threads: bool = False
-    udp: Callable[[], tuple[socket.socket, socket.socket]] = veth.udp_pair
-    _udp: tuple[socket.socket, socket.socket] | None = field(default=None, init=False)
+    ends: Callable[[str], network.Ends] = network.ends
+    _ends: dict[str, network.Ends] = field(default_factory=dict, init=False)
 
     def __call__(self, job: Job) -> Sample:
         """Raises Missing or Broken."""
@@ -103,9 +102,9 @@ class Runner:
         )
 
     def close(self) -> None:
-        for s in self._udp or ():
-            s.close()
-        self._udp = None
+        for fd in itertools.chain.from_iterable(self._ends.values()):
+            os.close(fd)
+        self._ends.clear()
 
     def _settings(self, job: Job, d: Durations) -> list[str]:
         case = job.case
@@ -128,11 +127,15 @@ class Runner:
         return [f"{key}={value}" for key, value in values.items()]
 
     def _c(self, job: Job, durations: Durations) -> dict[str, Any]:
-        settings, fds = self._settings(job, durations), []
-        if job.case.sockets == "udp":
-            fds = [s.fileno() for s in self._udp_sockets()]
-            settings += [f"fd{end}={fd}" for end, fd in enumerate(fds)]
-        return execute([str(self.program), job.case.runner, *settings], durations.seconds(), fds)
+        settings, fds = self._settings(job, durations), self._descriptors(job.case.ends)
+        settings += [f"fd{end}={fd}" for end, fd in enumerate(fds)]
+        return execute([*self._program(job.case), *settings], durations.seconds(), fds)
+
+    def _program(self, case: Case) -> list[str]:
+        if case.runner not in PEERS:
+            return [str(self.program), case.runner]
+        command = [str(peer_runner(case.runner)), case.runner]
+        return [sys.executable, "-P", str(HUGE_PAGES), *command] if case.huge else command
 
     def _python(self, job: Job) -> dict[str, Any]:
         yardstick = Case("cacheline", "bound", "cacheline", sized=False)
@@ -141,17 +144,13 @@ class Runner:
         result = execute([*command, *self._settings(job, self.durations)], self.durations.seconds(), [])
         return {**result, "pingpong_us": beside["pingpong_us"]}
 
-    def _udp_sockets(self) -> tuple[socket.socket, socket.socket]:
-        if self._udp is None:
-            self._udp = self.udp()
-        for s in self._udp:  # what a broken run left behind
-            s.setblocking(False)
-            try:
-                while s.recv(1 << 16):
-                    pass
-            except BlockingIOError:
-                s.setblocking(True)
-        return self._udp
+    def _descriptors(self, kind: str) -> Sequence[int]:
+        if not kind:
+            return ()
+        if kind not in self._ends:
+            self._ends[kind] = self.ends(kind)
+        network.drain(self._ends[kind])
+        return self._ends[kind]
 
 
 def execute(command: Sequence[str], seconds: float, fds: Sequence[int]) -> dict[str, Any]:

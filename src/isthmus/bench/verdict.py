@@ -15,9 +15,9 @@ from typing import Literal
 
 import msgspec
 
-from isthmus.bench.cases import METRICS, UNITS, Case
+from isthmus.bench.cases import CASES, METRICS, UNITS, Case
 
-__all__ = ["GOALS", "Goal", "Row", "Target", "judge", "ratios", "rows_of"]
+__all__ = ["GOALS", "LESS_IS_BETTER", "Goal", "Row", "Target", "judge", "ratios", "rows_of"]
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -50,7 +50,7 @@ class Target(msgspec.Struct, frozen=True):
     metric: str
     frame_bytes: int
     over: str  # case
-    under: str  # case
+    under: str  # case, or several with commas: in each round the best of those that are there
     sense: Literal["at most", "at least"]
     limit: float
 
@@ -72,11 +72,34 @@ class Goal(msgspec.Struct, frozen=True):
     ok: bool
 
 
+LESS_IS_BETTER = {"rtt_p50", "rtt_p99", "cpu"}
+
+_C = [c for c in CASES if c.api == "c" and c.peer not in ("bound", "isthmus")]
+PEERS = ",".join(c.name for c in _C)
+SLEEPERS = ",".join(c.name for c in _C if c.mode == "sleep")
+OWN = "ideal.packed"  # the ideal ring of the form that isthmus chose
+DPDK = "dpdk-rte_ring"
+SHARED = "python.shared_memory"
+
 GOALS: tuple[Target, ...] = (
-    Target("rtt.64", "rtt_p50", 64, "isthmus", "ideal.packed", "at most", 1.5),
-    Target("rtt.1500", "rtt_p50", 1500, "isthmus", "ideal.packed", "at most", 1.5),
-    Target("throughput.64", "frames", 64, "isthmus", "ideal.packed", "at least", 0.5),
-    Target("throughput.1500", "frames", 1500, "isthmus", "ideal.packed", "at least", 0.5),
+    Target("rtt.64.bound", "rtt_p50", 64, "isthmus", OWN, "at most", 1.25),
+    Target("rtt.64.dpdk", "rtt_p50", 64, "isthmus", DPDK, "at most", 1.0),
+    Target("rtt.1500.bound", "rtt_p50", 1500, "isthmus", OWN, "at most", 1.25),
+    Target("rtt.1500.dpdk", "rtt_p50", 1500, "isthmus", DPDK, "at most", 1.05),
+    Target("throughput.64.bound", "frames", 64, "isthmus", OWN, "at least", 0.8),
+    Target("throughput.64.peers", "frames", 64, "isthmus", PEERS, "at least", 2.0),
+    Target("throughput.1500.bound", "frames", 1500, "isthmus", OWN, "at least", 0.85),
+    Target("throughput.1500.peers", "frames", 1500, "isthmus", PEERS, "at least", 1.1),
+    Target("sleep.64.dpdk", "frames", 64, "isthmus.sleep", DPDK, "at least", 0.6),
+    Target("sleep.64.cpu", "cpu", 64, "isthmus.sleep", SLEEPERS, "at most", 1.0),
+    Target("crc32c.1500.peers", "frames", 1500, "isthmus.crc32c", PEERS, "at least", 1.0),
+    Target("python.64.c", "rtt_p50", 64, "python.isthmus", "isthmus", "at most", 2.0),
+    Target("python.64.shared_memory", "rtt_p50", 64, "python.isthmus", SHARED, "at most", 0.5),
+    Target("python.64.iceoryx2", "rtt_p50", 64, "python.isthmus", "python.iceoryx2", "at most", 0.2),
+    Target("python.64.pyzmq", "rtt_p50", 64, "python.isthmus", "python.pyzmq.spin", "at most", 0.2),
+    Target("python.64.mp-pipe", "rtt_p50", 64, "python.isthmus", "python.mp-pipe.spin", "at most", 0.2),
+    Target("python.batch.shared_memory", "frames", 64, "python.isthmus.batch", SHARED, "at least", 3.0),
+    Target("python.batch.pyzmq", "frames", 64, "python.isthmus.batch", "python.pyzmq", "at least", 8.0),
 )
 
 
@@ -121,18 +144,25 @@ def rows_of(
 
 
 def ratios(rows: Sequence[Row], target: Target) -> list[float] | None:
-    """Ratios of the rounds in which both rows are valid; None where a row is not among `rows`."""
+    """Ratios of the rounds in which both rows are valid; None where there is nothing to compare: a case that
+    was not asked for, or that this machine lacks.
+    """
 
     def find(case: str) -> Row | None:
         wanted = (case, target.metric, target.frame_bytes)
-        return next((r for r in rows if (r.case, r.metric, r.frame_bytes) == wanted), None)
+        found = next((r for r in rows if (r.case, r.metric, r.frame_bytes) == wanted), None)
+        return None if found is None or found.status == "missing" else found
 
-    over, under = find(target.over), find(target.under)
-    if over is None or under is None:
+    over = find(target.over)
+    unders = [r for r in map(find, target.under.split(",")) if r is not None]
+    if over is None or not unders:
         return None
-    if over.status != "ok" or under.status != "ok":
+    if over.status != "ok":
         return []
-    return [a / b for a, b in zip(over.rounds, under.rounds, strict=True) if a is not None and b is not None]
+    best = min if target.metric in LESS_IS_BETTER else max
+    each = zip(*(r.rounds for r in unders if r.status == "ok"), strict=True)
+    unders_best = [best((v for v in values if v is not None), default=None) for values in each]
+    return [a / b for a, b in zip(over.rounds, unders_best) if a is not None and b is not None]  # noqa: B905 - or empty
 
 
 def interval(values: Sequence[float], rng: random.Random) -> tuple[float, float]:

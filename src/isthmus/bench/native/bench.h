@@ -77,9 +77,8 @@ struct bench_case {
     void (*traffic)(struct run *r, int end);
 };
 
-extern const struct bench_case case_cacheline, case_packed, case_slots, case_slotseq;
-extern const struct bench_case case_isthmus;
-extern const struct bench_case case_seqpacket, case_datagram, case_pipe;
+/* What a program can run, a null pointer behind it: cases.c, or a peer of peers/ that has a program of its own. */
+extern const struct bench_case *const cases[];
 
 /* Notes why this end gives up and ends it. The parent ends the other one. */
 _Noreturn void fail(struct run *r, int end, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -24,10 +24,6 @@
 
 enum { EXIT_MISSING = 2, EXIT_BROKEN = 3 };
 
-static const struct bench_case *const cases[] = {
-    &case_cacheline, &case_packed, &case_slots, &case_slotseq, &case_isthmus, &case_seqpacket, &case_datagram, &case_pipe,
-};
-
 static const struct bench_case *chosen;
 
 /* ---- what the ends call --------------------------------------------------------------------------------------- */
@@ -287,7 +283,7 @@ static int parse(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
     struct run run = {.board = NULL};
-    for (size_t i = 0; argc > 1 && i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; argc > 1 && cases[i]; i++) {
         if (strcmp(argv[1], cases[i]->name) == 0)
             chosen = cases[i];
     }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What the peer `udp-veth` is given: see udp_sockets.py, which makes it in a process of its own."""
+"""What the peers of the kernel's network are given: network_ends.py makes it in a process of its own."""
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,17 +11,22 @@ from pathlib import Path
 
 from isthmus.bench.rounds import Missing
 
-__all__ = ["udp_pair"]
+__all__ = ["Ends", "ends"]
 
-SETUP = Path(__file__).with_name("udp_sockets.py")
+SETUP = Path(__file__).with_name("network_ends.py")
 SETUP_SECONDS = 20.0
+FRAME_MOST = 1 << 16
+
+Ends = tuple[int, int]
 
 
-def udp_pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected UDP sockets in two network namespaces. Raises Missing where these cannot be made."""
+def ends(kind: str) -> Ends:
+    """Two descriptors that frames pass between, in namespaces of their own; the caller closes them. `kind`:
+    udp, packet or tap. Raises Missing where these cannot be made.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        command = [sys.executable, "-P", str(SETUP), str(theirs.fileno())]
+        command = [sys.executable, "-P", str(SETUP), str(theirs.fileno()), kind]
         try:
             done = subprocess.run(
                 command,
@@ -38,5 +44,17 @@ def udp_pair() -> tuple[socket.socket, socket.socket]:
             complaint = done.stderr.strip().splitlines()
             raise Missing(complaint[-1] if complaint else "no network namespaces")
         _, fds, _, _ = socket.recv_fds(ours, 1, 2)
-    a, b = (socket.socket(fileno=fd) for fd in fds)
+    a, b = fds
     return a, b
+
+
+def drain(both: Ends) -> None:
+    """Throws away what a broken run left on the way."""
+    for fd in both:
+        blocks = os.get_blocking(fd)
+        os.set_blocking(fd, False)
+        try:
+            while os.read(fd, FRAME_MOST):
+                pass
+        except BlockingIOError:
+            os.set_blocking(fd, blocks)
