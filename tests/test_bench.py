@@ -6,26 +6,20 @@ No number that a run measures is judged here: how fast a frame is, is the bench'
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
-import re
-import signal
-import socket
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from isthmus.bench import Options, Result, jobs_of, machine, network, rounds, run, runner
-from isthmus.bench.cases import CASES, METRICS, UNITS, Case, select
-from isthmus.bench.program import case_runner
+from isthmus.bench import Options, Result, jobs_of, machine, rounds, run, runner
+from isthmus.bench.cases import CASES, METRICS, UNITS, select
 from isthmus.bench.rounds import Broken, Job, Missing, Plan, Sample
 from isthmus.bench.verdict import GOALS, LESS_IS_BETTER, Row, judge, rows_of
 from isthmus.errors import EnvironmentProblem
@@ -385,224 +379,6 @@ def test_what_we_use_ourselves_is_not_foreign() -> None:
     subprocess.run(burn, check=True)
     everything = machine.processor_seconds(os.sched_getaffinity(0))[0] - before
     assert taken().foreign <= everything - 0.3 + 6 * machine.TICK
-
-
-# ---- real runs -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    return case_runner()
-
-
-@pytest.fixture
-def real(program: Path) -> Iterator[runner.Runner]:
-    r = runner.Runner(program, machine.pick_processors(), TINY, seed=1)
-    yield r
-    r.close()
-
-
-@needs_two_cores
-@pytest.mark.parametrize("frame", [60, 64, 1500])
-@pytest.mark.parametrize("case", [c for c in CASES if c.sized and not c.ends], ids=lambda c: c.name)
-def test_every_case_moves_frames_without_a_loss(case: Case, frame: int, real: runner.Runner) -> None:
-    try:
-        values = real(Job(case, frame)).values
-    except Missing as reason:
-        pytest.skip(f"bench: the peer {case.peer} is missing: {reason}")
-    assert values["samples"] > 0
-    assert 0 < values["rtt_p50"] <= values["rtt_p99"]
-    assert values["bits"] == pytest.approx(values["frames"] * frame * 8)
-    assert values["cpu"] > 0
-
-
-@needs_two_cores
-@pytest.mark.parametrize("case", [c for c in CASES if c.threads], ids=lambda c: c.name)
-def test_in_one_process(case: Case, program: Path) -> None:
-    r = runner.Runner(program, machine.pick_processors(), TINY, seed=1, threads=True)
-    assert r(Job(case, 64)).values["rtt_p50"] > 0
-
-
-@needs_two_cores
-def test_pingpong_is_measured_beside_every_run(real: runner.Runner) -> None:
-    for name in ("cacheline", "isthmus", "python.mp-pipe"):
-        assert real(Job(select(name)[0], 64)).pingpong_us > 0
-
-
-def interfaces() -> set[str]:
-    return {name for _, name in socket.if_nameindex()}
-
-
-@needs_two_cores
-@pytest.mark.host
-def test_the_networks_peers_run_in_namespaces_that_leave_nothing(real: runner.Runner) -> None:
-    before, ours = interfaces(), os.readlink("/proc/self/ns/net")
-    assert real(Job(select("udp-veth")[0], 1500)).values["rtt_p50"] > 0
-    for name in ("af_packet", "tap"):
-        assert real(Job(select(name)[0], 1500)).values["rtt_p50"] > 0
-    real.close()
-    assert interfaces() == before
-    assert os.readlink("/proc/self/ns/net") == ours
-
-
-def test_namespaces_that_cannot_be_made_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    refused = tmp_path / "network_ends.py"
-    refused.write_text("import sys\nsys.exit('no network namespaces: unshare: Operation not permitted')\n")
-    monkeypatch.setattr(network, "SETUP", refused)
-    with pytest.raises(Missing, match="Operation not permitted"):
-        network.ends("udp")
-
-
-@needs_two_cores
-def test_a_foreign_frame_ends_the_run(program: Path) -> None:
-    """The positive control of every run: a frame that is not the next one is noticed."""
-    a, b = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-    with a, b:
-        a.bind(("127.0.0.1", 0))
-        b.bind(("127.0.0.1", 0))
-        a.connect(b.getsockname())
-        b.connect(a.getsockname())
-        a.send(bytes(8) + b"x" * 56)  # number 0, twice: the end that follows takes ours for the first one
-        case = Case("foreign", "udp-veth", "udp-veth", batch=1, kernel=True, company=True, ends="udp")
-        job = Job(case, 64)
-        r = runner.Runner(program, machine.pick_processors(), TINY, seed=1)
-        settings = [*r._settings(job, TINY), f"fd0={a.fileno()}", f"fd1={b.fileno()}"]
-        with pytest.raises(Broken, match=r"frame \d+: 64 bytes and sequence \d+ arrived"):
-            runner.execute([str(program), "udp-veth", *settings], 1.0, [a.fileno(), b.fileno()])
-
-
-@pytest.mark.parametrize("setting", ["frame=59", "ring=3000", "frame=", "warp=1", "cpu0"])
-def test_runner_refuses_settings_that_cannot_be(setting: str, program: Path) -> None:
-    with pytest.raises(Missing, match="isthmus-bench"):
-        runner.execute([str(program), "ideal.packed", setting], 1.0, [])
-
-
-def test_a_program_that_is_not_there_is_missing() -> None:
-    with pytest.raises(Missing, match="No such file"):
-        runner.execute(["/nonexistent/isthmus-bench"], 1.0, [])
-
-
-def test_a_stuck_run_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "GRACE_SECONDS", 0.2)
-    with pytest.raises(Broken, match="stuck"):
-        runner.execute(["/bin/sleep", "600"], 0.1, [])
-
-
-# ---- the end -------------------------------------------------------------------------------------
-
-
-def descendants(pid: int) -> set[int]:
-    """Every process below `pid`, itself left out."""
-    found: set[int] = set()
-    for thread in Path(f"/proc/{pid}/task").glob("*"):
-        with contextlib.suppress(OSError):
-            for child in map(int, (thread / "children").read_text().split()):
-                found |= {child} | descendants(child)
-    return found
-
-
-def command_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.01)
-
-
-# A bench whose first run takes a minute: what is gone earlier was ended.
-LONG = """
-import sys, isthmus.bench
-isthmus.bench.FULL = isthmus.bench.Durations(warm=60_000_000)
-from isthmus.cli import main
-sys.exit(main(["bench", "--only", sys.argv[1]]))
-"""
-
-
-@pytest.fixture
-def running(
-    request: pytest.FixtureRequest, program: Path
-) -> Iterator[tuple[subprocess.Popen[str], set[int]]]:
-    """A bench in the middle of a run, and its runner with both ends."""
-    cases, sign = request.param
-    process = subprocess.Popen(
-        [sys.executable, "-c", LONG, cases],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-    )
-
-    def below() -> set[int]:
-        return {p for p in descendants(process.pid) if sign in command_of(p)}
-
-    wait_for(lambda: len(below()) == 3)
-    found = below()
-    yield process, found
-    for pid in found:
-        if sign in command_of(pid):
-            os.kill(pid, signal.SIGKILL)
-    process.kill()
-    process.communicate()
-
-
-both_runners = pytest.mark.parametrize(
-    "running",
-    [("isthmus", "isthmus-bench"), ("python.isthmus", "ends.py")],
-    indirect=True,
-    ids=["c", "python"],
-)
-
-
-@needs_two_cores
-@both_runners
-def test_ctrl_c_is_130_and_leaves_nothing(running: tuple[subprocess.Popen[str], set[int]]) -> None:
-    process, below = running
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert out == ""
-    assert re.fullmatch(r"(bench: (seed|round) .*\n)*bench: interrupted\n", err)
-    wait_for(lambda: not any(map(command_of, below)), 10)
-
-
-@needs_two_cores
-@both_runners
-def test_kill_9_leaves_nothing(running: tuple[subprocess.Popen[str], set[int]]) -> None:
-    process, below = running
-    process.kill()
-    process.communicate(timeout=30)
-    wait_for(lambda: not any(map(command_of, below)), 10)
-
-
-POOL = Path("/proc/sys/vm/nr_hugepages")
-
-
-@needs_two_cores
-@pytest.mark.skipif(
-    os.geteuid() != 0, reason="bench: the peer dpdk-rte_ring is missing: needs root for huge pages"
-)
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM, None])
-def test_huge_pages_are_given_back(by: signal.Signals | None) -> None:
-    before, folders = POOL.read_text(), set(Path("/tmp").glob("isthmus-huge-*"))
-    shown = "cat /proc/sys/vm/nr_hugepages; ls -d $ISTHMUS_BENCH_HUGE; sleep 60 & sleep 60"
-    command = [sys.executable, "-P", str(runner.HUGE_PAGES), "/bin/sh", "-c", shown if by else "exit 7"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as process:
-        assert process.stdout is not None
-        if by is not None:
-            count, folder = process.stdout.readline(), process.stdout.readline()
-            if not folder:
-                pytest.skip("bench: the peer dpdk-rte_ring is missing: no huge pages to be had")
-            assert int(count) > int(before)
-            os.killpg(process.pid, by)
-        process.communicate()
-    assert by is not None or process.returncode in (2, 7)
-    wait_for(lambda: POOL.read_text() == before and set(Path("/tmp").glob("isthmus-huge-*")) == folders)
 
 
 # ---- the pure parts ------------------------------------------------------------------------------

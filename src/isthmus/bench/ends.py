@@ -197,7 +197,9 @@ def child(end: int, parent: int, make: Make, settings: dict[str, int], out: int)
     try:
         die_with(parent)
         os.sched_setaffinity(0, {settings[f"cpu{end}"]})
-        result = play(end, make(end, settings), settings)
+        port = make(end, settings)
+        result = play(end, port, settings)
+        port.finish()
         os.write(out, json.dumps(result).encode())
         status = 0
     except Exception as error:

@@ -36,6 +36,7 @@ class Port:
     receive: Callable[[], bytes]
     send_batch: Callable[[Sequence[bytes]], object] | None = None
     receive_batch: Callable[[], Sequence[bytes]] | None = None
+    finish: Callable[[], object] = lambda: None  # returns when what was sent is on its way without us
 
 
 # The end's number (0 leads) and the run's settings, to its port. Ends are in processes of their own.

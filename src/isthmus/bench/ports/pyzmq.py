@@ -26,13 +26,19 @@ def ends() -> Iterator[Make]:
         address = f"ipc://{folder}/pair"
 
         def make(end: int, settings: dict[str, int]) -> Port:
-            pair = zmq.Context().socket(zmq.PAIR)
+            context = zmq.Context()
+            pair = context.socket(zmq.PAIR)
+
+            def finish() -> None:
+                pair.close()
+                context.term()
+
             if end == 0:
                 pair.bind(address)
             else:
                 pair.connect(address)  # waits for the other by itself
             if settings["wait"] != SPIN:
-                return Port(pair.send, pair.recv)
+                return Port(pair.send, pair.recv, finish=finish)
 
             def receive(again: type[Exception] = zmq.Again, flags: int = zmq.NOBLOCK) -> bytes:
                 while True:
@@ -40,6 +46,6 @@ def ends() -> Iterator[Make]:
                         return pair.recv(flags)
                     os.sched_yield()  # to its I/O thread, which has our processor
 
-            return Port(pair.send, receive)
+            return Port(pair.send, receive, finish=finish)
 
         yield make
