@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Secure world: lwIP and its applications behind the channel, and the same program on a plain interface.
 
-    this process -- socket in the Normal world -- Linux stack -- ist0 -- [pump -- channel] -- isthmus-secure
+this process -- socket in the Normal world -- Linux stack -- ist0 -- [pump -- channel] -- isthmus-secure
 """
 
 from __future__ import annotations
