@@ -15,7 +15,8 @@ from isthmus.errors import IsthmusError
 from isthmus.qemu.count import Counts, Lap, laps
 
 CASES = {
-    ("crossing.roundtrip", 0), ("doorbell.noswitch", 0), ("channel.send", 64), ("channel.send", 1500),
+    ("crossing.roundtrip", 0), ("doorbell.switch", 0), ("doorbell.noswitch", 0),
+    ("channel.send", 64), ("channel.send", 1500),
     ("channel.receive", 64), ("channel.receive", 1500), ("ping.rtt", 64), ("loopback.ping", 64),
     ("tcp.to_secure", 0), ("tcp.to_normal", 0), ("loopback.tcp", 0),
 }  # fmt: skip
@@ -34,7 +35,7 @@ def row(result: CountResult, case: str, frame: int = 0) -> CountRow:
 def test_every_case_is_counted_and_every_goal_held(result: CountResult) -> None:
     assert {(r.case, r.frame_bytes) for r in result.rows} == CASES
     assert not [r for r in result.rows if r.status != "ok" or not r.value]
-    assert len(result.goals) == 3
+    assert len(result.goals) == 5
     assert all(goal.ok for goal in result.goals), result.goals
 
 
@@ -51,6 +52,10 @@ def test_instructions_are_charged_to_who_executes_them(result: CountResult) -> N
     assert crossing.secure
     assert crossing.monitor
     assert crossing.normal == rung.normal, "Linux makes the same call"
+    whole = row(result, "doorbell.switch")
+    assert whole.monitor == crossing.monitor, "one and the same"
+    assert whole.secure is not None
+    assert whole.secure > crossing.secure == 2, "its SMC, and the instruction behind it"
     assert rung.secure == 0, "over the rate, the Secure world is not entered"
     assert rung.monitor
     assert rung.monitor < crossing.monitor
@@ -74,13 +79,13 @@ def lap(mark: int, *numbers: int) -> Lap:
 
 def test_spans_pair_a_mark_with_the_next_one() -> None:
     passed = [
-        lap(2, 9, 9, 9, 9),
-        lap(1, 10, 0, 0, 1),
-        lap(3, 11, 0, 0, 1),
-        lap(2, 15, 2, 3, 1),
-        lap(2, 20, 0, 0, 0),
+        lap(2, 9, 9, 9, 9, 9),
+        lap(1, 10, 0, 0, 1, 0),
+        lap(3, 11, 0, 0, 1, 0),
+        lap(2, 15, 2, 3, 1, 1),
+        lap(2, 20, 0, 0, 0, 0),
     ]
-    assert spans(passed, (1, 2)) == [Counts(5, 2, 3, 0)]
+    assert spans(passed, (1, 2)) == [Counts(5, 2, 3, 0, 1)]
     assert Counts(5, 2, 3, 1).work == 8, "the critical task's are not the traffic's"
     assert Lap(0, 1, (Counts(1, 2, 3, 4), Counts(10, 20, 30, 40))).total == Counts(11, 22, 33, 44)
 
@@ -92,7 +97,7 @@ def test_a_case_that_was_not_reached_is_missing_and_its_goal_not_held() -> None:
     assert not any(goal.ok for goal in goals_of(rows))
 
 
-@pytest.mark.parametrize("text", ["1 0 5 5\n", "1 0\n"])
+@pytest.mark.parametrize("text", ["1 0 5 5 5 5\n", "1 0\n"])
 def test_what_the_counter_did_not_write_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "laps").write_text(text)
     with pytest.raises(IsthmusError, match="not a lap"):

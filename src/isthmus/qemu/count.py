@@ -22,17 +22,20 @@ __all__ = ["Counts", "Lap", "arguments", "laps"]
 _NATIVE = Path(__file__).parent / "native" / "count.c"
 _VECTOR_IRQ = 0x80  # of the Secure world's vector table: an interrupt while ordinary code runs
 _INSTRUCTION = 4  # bytes
+_COLUMNS = 5  # of one core in a lap
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Instructions executed by Linux and its programs, by the Secure world's network work, by its interrupts
-    (the control task) and at EL3."""
+    (the control task) and at EL3. `crossing` is part of `secure`: giving the core away and getting it back.
+    """
 
     normal: int
     secure: int
     critical: int
     monitor: int
+    crossing: int = 0
 
     def __sub__(self, other: Counts) -> Counts:
         return Counts(
@@ -40,10 +43,11 @@ class Counts:
             self.secure - other.secure,
             self.critical - other.critical,
             self.monitor - other.monitor,
+            self.crossing - other.crossing,
         )
 
     def __add__(self, other: Counts) -> Counts:
-        return self - (Counts(0, 0, 0, 0) - other)
+        return self - (Counts(0, 0, 0, 0, 0) - other)
 
     @property
     def work(self) -> int:
@@ -76,9 +80,11 @@ def arguments(board: TrustZone, out: Path) -> list[str]:
     )
     elf = payload(board)
     table, following = _symbol(elf, "vectors"), _symbol(elf, "fault_entry")
+    giving, given_back = _symbol(elf, "yield"), _symbol(elf, "yield_end")
     ranges = {
         "monitor": (board.memory.monitor.base, board.memory.monitor.end),
         "secure": (board.memory.secure.base, board.memory.secure.end),
+        "crossing": (giving, given_back),
         "critical": (table + _VECTOR_IRQ, following - _INSTRUCTION),
     }
     given = [f"{name}={low:#x}-{high:#x}" for name, (low, high) in ranges.items()]
@@ -89,9 +95,9 @@ def laps(out: Path) -> Iterator[Lap]:
     """What the plugin wrote, in order."""
     for line in out.read_text(encoding="ascii").splitlines():
         mark, core, *numbers = (int(word) for word in line.split())
-        if not numbers or len(numbers) % 4:
+        if not numbers or len(numbers) % _COLUMNS:
             raise IsthmusError(f"{out}: not a lap: {line[:80]!r}")
-        groups = (numbers[i : i + 4] for i in range(0, len(numbers), 4))
+        groups = (numbers[i : i + _COLUMNS] for i in range(0, len(numbers), _COLUMNS))
         yield Lap(mark, core, tuple(Counts(*group) for group in groups))
 
 

@@ -25,24 +25,10 @@
 
 struct monitor monitor;
 
-bool at_home(void)
-{
-    return plat_my_core_pos() == BOARD_SECURE_CORE;
-}
-
 uintptr_t reply(void *handle, long result)
 {
     spin_unlock(&monitor.lock);
     SMC_RET1(handle, (uint64_t)result);
-}
-
-uintptr_t tell_secure(void)
-{
-    uint32_t events = monitor.events, lanes = monitor.lanes;
-
-    monitor.events = monitor.lanes = 0;
-    spin_unlock(&monitor.lock);
-    return enter_secure(events, lanes);
 }
 
 /* An interrupt of the Secure world's has come while Linux ran. It stays pending: the Secure world takes it itself. */
@@ -59,10 +45,8 @@ static uint64_t on_secure_interrupt(uint32_t id, uint32_t flags, void *handle, v
     return tell_secure();
 }
 
-static uintptr_t on_call(uint32_t fid, u_register_t x1, u_register_t x2, u_register_t x3, u_register_t x4,
-                         void *cookie, void *handle, u_register_t flags)
+uintptr_t from_either(uint32_t fid, void *handle)
 {
-    (void)cookie;
     switch (fid) {
     case IST_SMC_CALL_COUNT:
         SMC_RET1(handle, IST_SMC_COUNT);
@@ -70,10 +54,19 @@ static uintptr_t on_call(uint32_t fid, u_register_t x1, u_register_t x2, u_regis
         SMC_RET4(handle, IST_SMC_UID_0, IST_SMC_UID_1, IST_SMC_UID_2, IST_SMC_UID_3);
     case IST_SMC_REVISION:
         SMC_RET2(handle, IST_SMC_MAJOR, IST_SMC_MINOR);
+    case IST_SMC_GET_VERSION:
+        SMC_RET2(handle, IST_SMC_VERSION_WORD, BOARD_INSECURE_TEST_KEY ? IST_SMC_FEATURE_TEST_KEY : 0);
     default:
-        return is_caller_secure(flags) ? from_secure(fid, x1, x2, x3, x4, handle)
-                                       : from_normal(fid, x1, x2, x3, x4, handle);
+        SMC_RET1(handle, SMC_UNK);
     }
+}
+
+static uintptr_t on_call(uint32_t fid, u_register_t x1, u_register_t x2, u_register_t x3, u_register_t x4,
+                         void *cookie, void *handle, u_register_t flags)
+{
+    (void)cookie;
+    return is_caller_secure(flags) ? from_secure(fid, x1, x2, x3, x4, handle)
+                                   : from_normal(fid, x1, x2, x3, x4, handle);
 }
 
 static uint64_t ticks(uint64_t ns)
@@ -92,11 +85,11 @@ static int32_t setup(void)
         ERROR("isthmus: %s is not constant on this core\n", other);
         return -1;
     }
-    if (entry == NULL || entry->pc == 0 || !at_home()) {
+    if (entry == NULL || entry->pc == 0 || plat_my_core_pos() != BOARD_SECURE_CORE) {
         ERROR("isthmus: %s\n", entry == NULL ? "no Secure world" : "started on another core than the board says");
         return -1;
     }
-    monitor.home_mpidr = read_mpidr_el1() & MPIDR_AFFINITY_MASK;
+    monitor.home_mpidr = read_mpidr_el1();
     monitor.rate.interval = ticks(BOARD_DOORBELL_INTERVAL_NS);
     monitor.rate.tolerance = monitor.rate.interval * (BOARD_DOORBELL_BURST - 1);
 

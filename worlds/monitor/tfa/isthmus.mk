@@ -4,5 +4,8 @@
 
 SPD_DIR		:=	services/spd/isthmus
 SPD_INCLUDES	:=	-I${SPD_DIR}
-SPD_SOURCES	:=	$(addprefix ${SPD_DIR}/,dispatcher.c normal.c secure.c switch.c registers.S session.c entropy.c power.c limit.c)
+SPD_SOURCES	:=	$(addprefix ${SPD_DIR}/,dispatcher.c normal.c secure.c switch.c registers.S entry.S session.c entropy.c power.c limit.c)
 NEED_BL32	:=	yes
+
+# entry.S stands before TF-A's vector.
+BL31_LDFLAGS	+=	--wrap=sync_exception_aarch64

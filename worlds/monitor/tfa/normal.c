@@ -37,10 +37,11 @@ static uintptr_t on_detach(void *handle, uint64_t channel, uint64_t epoch)
     return reply(handle, result);
 }
 
-static uintptr_t on_doorbell(void *handle, uint64_t channel, uint64_t lanes)
+uintptr_t on_doorbell(void *handle, uint64_t channel, uint64_t lanes)
 {
     if (channel != 0 || lanes == 0 || (lanes & ~(uint64_t)IST_LANES_ALL) != 0)
-        return reply(handle, IST_SMC_INVALID);
+        SMC_RET1(handle, (uint64_t)IST_SMC_INVALID);
+    spin_lock(&monitor.lock);
     if (monitor.secure != SECURE_UP || monitor.session.state != IST_SESSION_SEALED)
         return reply(handle, IST_SMC_DENIED);
     monitor.events |= IST_EVENT_DOORBELL;
@@ -50,7 +51,7 @@ static uintptr_t on_doorbell(void *handle, uint64_t channel, uint64_t lanes)
         return reply(handle, IST_SMC_LATCHED);
     }
     if (!at_home()) {
-        plat_ic_raise_s_el1_sgi(BOARD_KICK_INTERRUPT, monitor.home_mpidr);
+        plat_ic_raise_s_el1_sgi(BOARD_KICK_INTERRUPT, monitor.home_mpidr & MPIDR_AFFINITY_MASK);
         return reply(handle, IST_SMC_OK);
     }
     write_ctx_reg(get_gpregs_ctx((cpu_context_t *)handle), CTX_GPREG_X0, IST_SMC_OK);
@@ -70,8 +71,6 @@ static uintptr_t on_status(void *handle, uint64_t channel)
 uintptr_t from_normal(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, void *handle)
 {
     switch (fid) {
-    case IST_SMC_GET_VERSION:
-        SMC_RET2(handle, IST_SMC_VERSION_WORD, BOARD_INSECURE_TEST_KEY ? IST_SMC_FEATURE_TEST_KEY : 0);
     case IST_SMC_REGISTER:
         spin_lock(&monitor.lock);
         return on_register(handle, &(struct claim){x1, x2, x3, x4, SMC_GET_GP(handle, CTX_GPREG_X5)});
@@ -79,12 +78,11 @@ uintptr_t from_normal(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint6
         spin_lock(&monitor.lock);
         return on_detach(handle, x1, x2);
     case IST_SMC_DOORBELL:
-        spin_lock(&monitor.lock);
         return on_doorbell(handle, x1, x2);
     case IST_SMC_STATUS:
         spin_lock(&monitor.lock);
         return on_status(handle, x1);
     default:
-        SMC_RET1(handle, SMC_UNK);
+        return from_either(fid, handle);
     }
 }

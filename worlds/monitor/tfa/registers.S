@@ -7,14 +7,15 @@
 
 	.globl	switch_registers
 
-#define SAVE(a, b)	mrs x2, a; mrs x3, b; stp x2, x3, [x0], #16;
-#define LOAD(a, b)	ldp x2, x3, [x1], #16; msr a, x2; msr b, x3;
+#define SAVE(a, b)	mrs x3, a; mrs x4, b; stp x3, x4, [x0], #16;
+#define LOAD(a, b)	ldp x3, x4, [x1], #16; msr a, x3; msr b, x4;
 #define SAVE_FP(a, b)	stp a, b, [x0], #32;
 #define LOAD_FP(a, b)	ldp a, b, [x1], #32;
 
 	/*
-	 * x0: struct registers to save to, x1: to load from. Clobbers x2, x3.
-	 * What is loaded takes effect with the ERET.
+	 * x0: struct registers to save to, x1: to load from, x2: TF-A's context of
+	 * the world that comes, which is returned. Clobbers x3, x4. What is loaded
+	 * takes effect with the ERET.
 	 */
 func switch_registers
 	SWITCHED_REGISTERS(SAVE)
@@ -25,5 +26,9 @@ func switch_registers
 	FP_REGISTERS(SAVE_FP)
 	FP_REGISTERS(LOAD_FP)
 #endif
+	msr	spsel, #MODE_SP_ELX
+	mov	sp, x2
+	msr	spsel, #MODE_SP_EL0
+	mov	x0, x2
 	ret
 endfunc switch_registers

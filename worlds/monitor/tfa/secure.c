@@ -20,30 +20,27 @@ static uintptr_t on_ready(void *handle)
 }
 
 /* Nothing may come up for a world that is never entered again. */
-static void stop(void)
+static __attribute__((noinline)) void stop(void) /* and the common YIELD needs no stack */
 {
+    spin_lock(&monitor.lock);
     monitor.secure = SECURE_STOPPED;
     session_end(&monitor.session);
+    spin_unlock(&monitor.lock);
     plat_ic_disable_interrupt(BOARD_TIMER_INTERRUPT);
     plat_ic_disable_interrupt(BOARD_KICK_INTERRUPT);
 }
 
-static uintptr_t on_yield(void *handle, uint64_t flags)
+uintptr_t on_yield(void *handle, uint64_t flags)
 {
-    spin_lock(&monitor.lock);
+    const bool up = monitor.secure == SECURE_UP;
+
     if (flags > IST_YIELD_STOP)
-        return reply(handle, IST_SMC_INVALID);
-    if (monitor.secure == SECURE_BOOTING && flags == IST_YIELD_STOP) {
-        stop(); /* Linux is started all the same: it is not what failed */
-        spin_unlock(&monitor.lock);
-        return start_normal();
-    }
-    if (monitor.secure != SECURE_UP)
-        return reply(handle, IST_SMC_DENIED);
+        SMC_RET1(handle, (uint64_t)IST_SMC_INVALID);
     if (flags == IST_YIELD_STOP)
-        stop();
-    spin_unlock(&monitor.lock);
-    return leave_secure();
+        stop(); /* a Linux that does not run yet is started all the same: it is not what failed */
+    else if (!up)
+        SMC_RET1(handle, (uint64_t)IST_SMC_DENIED);
+    return up ? leave_secure() : start_normal();
 }
 
 static uintptr_t on_ring(void *handle, uint64_t channel, uint64_t lanes)
@@ -94,8 +91,6 @@ static uintptr_t on_log(void *handle, uint64_t n, uint64_t x2, uint64_t x3, uint
 uintptr_t from_secure(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, void *handle)
 {
     switch (fid) {
-    case IST_SMC_GET_VERSION:
-        SMC_RET2(handle, IST_SMC_VERSION_WORD, BOARD_INSECURE_TEST_KEY ? IST_SMC_FEATURE_TEST_KEY : 0);
     case IST_SMC_READY:
         return on_ready(handle);
     case IST_SMC_YIELD:
@@ -109,6 +104,6 @@ uintptr_t from_secure(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint6
     case IST_SMC_LOG:
         return on_log(handle, x1, x2, x3, x4);
     default:
-        SMC_RET1(handle, SMC_UNK);
+        return from_either(fid, handle);
     }
 }

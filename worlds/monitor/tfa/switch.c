@@ -22,10 +22,10 @@ struct registers {
 #endif
 } __aligned(16);
 
-/* registers.S */
-void switch_registers(struct registers *leaving, const struct registers *coming);
+/* registers.S. What EL3 returns to is `context` from then on; it is what this returns, too. */
+uintptr_t switch_registers(struct registers *leaving, const struct registers *coming, cpu_context_t *context);
 
-static cpu_context_t secure_context;
+static cpu_context_t secure_context, *normal_context;
 static struct registers normal, secure;
 
 /* Secure EL1's use of the FP registers traps to EL3, whatever it writes to CPACR_EL1. */
@@ -54,27 +54,25 @@ const char *switch_init(void)
 
 uintptr_t enter_secure(uint64_t events, uint64_t lanes)
 {
-    switch_registers(&normal, &secure);
-    cm_set_next_context(&secure_context);
-    SMC_RET3(&secure_context, IST_SMC_OK, events, lanes);
+    SMC_SET_GP(&secure_context, CTX_GPREG_X0, IST_SMC_OK);
+    SMC_SET_GP(&secure_context, CTX_GPREG_X1, events);
+    SMC_SET_GP(&secure_context, CTX_GPREG_X2, lanes);
+    return switch_registers(&normal, &secure, &secure_context);
 }
 
 uintptr_t leave_secure(void)
 {
-    void *context = cm_get_context(NON_SECURE);
-
-    switch_registers(&secure, &normal);
-    cm_set_next_context(context);
-    SMC_RET0(context);
+    return switch_registers(&secure, &normal, normal_context);
 }
 
 uintptr_t start_normal(void)
 {
     static const struct registers none;
 
-    switch_registers(&secure, &none);
+    normal_context = cm_get_context(NON_SECURE);
     trap_fp(false);
     cm_init_my_context(bl31_plat_get_next_image_ep_info(NON_SECURE));
+    switch_registers(&secure, &none, normal_context);
     cm_prepare_el3_exit_ns();
-    SMC_RET0(cm_get_context(NON_SECURE));
+    return (uintptr_t)normal_context;
 }

@@ -259,15 +259,14 @@ static uint64_t work(void)
 
 _Noreturn void network_run(void)
 {
-    struct call c = {{IST_SMC_READY}};
+    struct yielded back = yield(IST_SMC_READY, 0);
 
     for (;;) {
-        call_monitor(&c);
-        if (c.x[0] != IST_SMC_OK)
+        if (back.result != IST_SMC_OK)
             fault("the monitor refused READY or YIELD");
         ist_disarm(&endpoint);
-        if (c.x[1] & IST_EVENT_SESSION)
+        if (back.events & IST_EVENT_SESSION)
             ask_session();
-        c = (struct call){{IST_SMC_YIELD, work()}};
+        back = yield(IST_SMC_YIELD, work());
     }
 }

@@ -38,6 +38,17 @@ _start:
     bl main
     b .
 
+/* ---- the core given away ------------------------------------------------------------------------------------------ */
+
+/* x0: READY or YIELD, x1: why. Comes back with the result in x0 and the events in x1. The instruction counter knows the
+ * two labels. */
+    .text
+    .global yield, yield_end
+yield:
+    smc #0
+    ret
+yield_end:
+
 /* ---- exceptions -------------------------------------------------------------------------------------------------- */
 
     .macro entry handler, what

@@ -23,6 +23,13 @@ static inline void interrupts_off(void)
     __asm__ volatile("msr daifset, #2" ::: "memory");
 }
 
+/* start.S: gives the core away, by READY or YIELD; it comes back with IST_EVENT_*. */
+struct yielded {
+    int64_t result; /* IST_SMC_* */
+    uint64_t events;
+};
+struct yielded yield(uint64_t function, uint64_t why);
+
 struct call {
     uint64_t x[7];
 };

@@ -2,9 +2,11 @@
 /* count.c - a TCG plugin: instructions executed, per core and per world, written out whenever the guest passes a mark.
  *
  *     mark          HINT #96..#127: no operation to the processor, number 0..31 to us, at any exception level
- *     written       "MARK CORE" and then NORMAL SECURE CRITICAL MONITOR of each core, one line per mark
+ *     written       "MARK CORE" and then NORMAL SECURE CRITICAL MONITOR CROSSING of each core, one line per mark
  *     arguments     monitor=BASE-END secure=BASE-END (memory of the firmware and of the Secure world, mapped one to one),
- *                   critical=ENTRY-RETURN (first and last instruction of the Secure world's interrupt handler), out=FILE
+ *                   critical=ENTRY-RETURN (first and last instruction of the Secure world's interrupt handler),
+ *                   crossing=BASE-END (of what the Secure world gives the core away with: counted again as CROSSING),
+ *                   out=FILE
  *
  * What runs at a PC in those regions and lies in the machine's secure RAM belongs to EL3 or to the Secure world; a
  * program of Linux's may use the same virtual addresses, but not the same memory. Everything else is the Normal world.
@@ -38,7 +40,7 @@ void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *);
 
 EXPORT int qemu_plugin_version = 1;
 
-enum world { NORMAL, SECURE, CRITICAL, MONITOR, WORLDS };
+enum world { NORMAL, SECURE, CRITICAL, MONITOR, CROSSING, WORLDS };
 enum { CORES = 8, FIRST_HINT = 96, HINTS = 32 };
 static const uint32_t HINT = 0xd503201f; /* its number is in bits 5..11 */
 
@@ -46,7 +48,7 @@ struct range {
     uint64_t base, end;
 };
 
-static struct range monitor, secure, critical;
+static struct range monitor, secure, critical, crossing;
 static uint64_t live[WORLDS]; /* of the core that runs, since it began to; in CRITICAL nothing, see settle() */
 static uint64_t counted[CORES][WORLDS];
 static unsigned int running, cores = 1;
@@ -128,6 +130,8 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
         memcpy(&opcode, qemu_plugin_insn_data(insn), sizeof opcode);
         qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &live[world], 1);
+        if (world == SECURE && within(&crossing, at))
+            qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &live[CROSSING], 1);
         if (world == SECURE && (at == critical.base || at == critical.end))
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_critical, NO_REGISTERS, at == critical.base ? &critical : NULL);
         if ((opcode & ~(0x7fu << 5)) == HINT && (opcode >> 5 & 0x7f) >= FIRST_HINT)
@@ -164,6 +168,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, 
             good = range_of(&secure, value);
         else if (good && strcmp(argv[i], "critical") == 0)
             good = range_of(&critical, value);
+        else if (good && strcmp(argv[i], "crossing") == 0)
+            good = range_of(&crossing, value);
         else if (good && strcmp(argv[i], "out") == 0)
             good = (out = fopen(value, "w")) != NULL;
         else
