@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What every test shares: the slow set, capability marks, replayable seeds, an account of what was left out.
+"""What every test shares: the machines, the slow set, replayable seeds, an account of what was left out.
 
-Capabilities are marks (pyproject.toml lists them). A test that the machine cannot run is skipped with a
+The fixture `machine` is every machine that can do what the test needs (mark `needs`); machines.txt holds what
+a machine cannot do, why, and which tests that keeps from it. What this computer cannot run is skipped with a
 reason. Every reason is printed at the end of the run, and one that skips.txt does not list is a failure:
 nothing drops out unseen.
 """
@@ -9,6 +10,7 @@ nothing drops out unseen.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import random
 import re
@@ -16,11 +18,13 @@ import shutil
 import signal
 import subprocess
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+import machines
 
 ROOT = Path(__file__).parent.parent
 SKIPS = Path(__file__).with_name("skips.txt")
@@ -33,6 +37,7 @@ left_out = pytest.StashKey[int]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the long campaigns too")
+    parser.addoption("--where", type=Path, help="write there which test runs on which machine, as JSON")
 
 
 def pytest_configure() -> None:
@@ -42,7 +47,10 @@ def pytest_configure() -> None:
             signal.signal(number, usual)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if (where := config.getoption("--where")) is not None:
+        where.write_text(json.dumps(whereabouts(items)))
     if config.getoption("--slow"):
         return
     slow = [item for item in items if item.get_closest_marker("slow")]
@@ -78,6 +86,31 @@ def qemu_problem() -> str | None:
     tools = ("qemu-system-aarch64", "aarch64-linux-gnu-gcc", "dtc", "apt-get")
     missing = [tool for tool in tools if shutil.which(tool) is None]
     return f"qemu: {missing[0]} is missing" if missing else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `machine`, and has none of its own file's making, runs on all that fit its marks."""
+    definitions = metafunc._arg2fixturedefs.get("machine", ())
+    if not definitions or definitions[-1].baseid.endswith(".py"):
+        return
+    marks = metafunc.definition.iter_markers
+    also = {name for mark in marks("also") for name in mark.args}
+    needs = {name for mark in marks("needs") for name in mark.args}
+    names = machines.fit_for(needs, also)
+    params = [
+        pytest.param(name, marks=pytest.mark.qemu if name == "qemu" else pytest.mark.host) for name in names
+    ]
+    metafunc.parametrize("machine", params, indirect=True, scope="module")
+
+
+def whereabouts(items: list[pytest.Item]) -> dict[str, dict[str, list[str]]]:
+    """By test, its parameters left out: the machines and the capabilities that its marks name."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for item in items:
+        place = found.setdefault(item.nodeid.partition("[")[0], {"machines": set(), "needs": set()})
+        place["machines"] |= {name for name in ("host", "qemu") if item.get_closest_marker(name)}
+        place["needs"] |= {name for mark in item.iter_markers("needs") for name in mark.args}
+    return {test: {k: sorted(v) for k, v in place.items()} for test, place in found.items()}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -146,6 +179,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="module")
+def machine(request: pytest.FixtureRequest) -> Iterator[machines.Machine]:
+    """One of the machines, shared by the tests of a file: each leaves it with both worlds up."""
+    with machines.machine_called(request.param) as machine:
+        yield machine
 
 
 @pytest.fixture

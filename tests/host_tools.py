@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""What the host machine's tests share: programs for both worlds, raw sequenced frames, an account of what is
-left."""
+"""What the machines' tests share: raw sequenced frames; for the host machine programs for both worlds and an
+account of what is left."""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
 import time
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -17,8 +19,10 @@ from typing import Self
 from isthmus.build import build_program
 from isthmus.host import HostMachine
 from isthmus.resources import tree
+from machines import Machine
 
 ETHERTYPE = 0x88B5
+GONE = (errno.ENXIO, errno.ENODEV, errno.ENETDOWN)
 NORMAL_MAC = bytes.fromhex("024953000001")
 SECURE_MAC = bytes.fromhex("024953000002")
 WORLDS = Path(__file__).parent / "worlds"
@@ -70,7 +74,7 @@ def raw_identity(frame: bytes) -> tuple[int, int] | None:
 class RawTraffic:
     """Sends raw frames from the Normal world and judges the answers: each at most once, in order, whole."""
 
-    machine: HostMachine
+    machine: HostMachine | Machine
     incarnation: int
     sent: int = 0
     received: int = 0
@@ -82,17 +86,24 @@ class RawTraffic:
 
     def __post_init__(self) -> None:
         self.socket = self.machine.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE))
-        self.socket.bind((self.machine.board.normal.interface, ETHERTYPE))
+        self.bind()
         self.socket.setblocking(False)
         self._sizes = list(self.sizes)
+
+    def bind(self) -> None:
+        """Again after the interface was away with its driver."""
+        self.socket.bind((self.machine.board.normal.interface, ETHERTYPE))
 
     def send(self, frames: int = 8) -> None:
         for _ in range(frames):
             frame = raw_frame(self.incarnation, self.sent, self._sizes[self.sent % len(self._sizes)])
             try:
                 self.socket.send(frame)
-            except (BlockingIOError, OSError):
-                return  # the kernel's queue is full: the frame was never sent
+            except OSError as problem:  # the frame was never sent: the kernel's queue is full,
+                if problem.errno in GONE:  # or the interface is away
+                    with suppress(OSError):
+                        self.bind()
+                return
             self.sent += 1
 
     def collect(self) -> int:
@@ -101,7 +112,7 @@ class RawTraffic:
         while True:
             try:
                 frame = self.socket.recv(65536)
-            except BlockingIOError:
+            except OSError:  # nothing is there, or the interface is away
                 return fresh
             identity = raw_identity(frame)
             if identity is None:

@@ -77,6 +77,7 @@ def interfaces() -> set[str]:
 
 @needs_two_cores
 @pytest.mark.host
+@pytest.mark.needs("computer")
 def test_the_networks_peers_run_in_namespaces_that_leave_nothing(real: runner.Runner) -> None:
     before, ours = interfaces(), os.readlink("/proc/self/ns/net")
     assert real(Job(select("udp-veth")[0], 1500)).values["rtt_p50"] > 0

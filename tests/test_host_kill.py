@@ -18,7 +18,7 @@ from host_tools import RawTraffic, echo_world, eventually, files_under, interfac
 from isthmus.host import HostMachine, World
 from isthmus.host.pump import frame_pump
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.needs("processes")]
 
 HERE = Path(__file__).parent
 NOBODY = 65534

@@ -35,7 +35,7 @@ from isthmus.host import HostMachine, World, supervisor
 from isthmus.host.pump import frame_pump
 from isthmus.host.supervisor import ATTACH_INTERVAL_S, backoff
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.needs("processes")]
 
 WORLDS: tuple[World, World] = ("normal", "secure")
 SIOCGIFNAME = 0x8910
@@ -80,15 +80,6 @@ def test_frames_pass_both_ways(machine: HostMachine) -> None:
         assert normal["packet"]["read"] == normal["sent"] == traffic.sent
         assert normal["packet"]["written"] == normal["counters"]["OK"] == traffic.sent
         assert normal["packet"]["dropped"] == normal["packet"]["malformed"] == 0
-
-
-def test_every_size_up_to_the_mtu(machine: HostMachine) -> None:
-    sizes = range(machine.board.channel.mtu - 23)
-    with RawTraffic(machine, incarnation=2, sizes=sizes) as traffic:
-        for _ in range(0, len(sizes), 16):
-            traffic.send(16)
-            assert traffic.settle()
-        assert traffic.faults() == (0, 0, 0)
 
 
 @pytest.mark.parametrize("tag", ["crc32c", "siphash"])
@@ -170,20 +161,6 @@ def test_the_machine_is_as_before(machine: HostMachine) -> None:
         assert "10.77.0" not in Path(f"/proc/self/net/{table}").read_text()
 
 
-def test_the_interface_is_as_the_board_says(machine: HostMachine) -> None:
-    with machine.popen(["ip", "-br", "addr"], stdout=subprocess.PIPE, text=True) as process:
-        lines = {
-            line.split()[0].split("@")[0]: line.split()
-            for line in (process.communicate()[0] or "").splitlines()
-        }
-    assert lines.keys() == {"lo", "ist0"}
-    assert lines["ist0"][2:] == ["10.77.0.1/24"]  # and no IPv6 address that would announce itself
-    with machine.popen(["ip", "link", "show", "ist0"], stdout=subprocess.PIPE, text=True) as process:
-        text = process.communicate()[0] or ""
-    assert "mtu 1500" in text
-    assert "02:49:53:00:00:01" in text
-
-
 def test_the_pump_may_not_do_much(machine: HostMachine) -> None:
     status = Path(f"/proc/{machine.pid('normal')}/status").read_text()
     assert "Seccomp:\t2" in status
@@ -245,18 +222,11 @@ def test_a_frozen_world_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
         assert machine.restarts
 
 
-def test_programs_and_connections_survive_the_pump(whole: HostMachine) -> None:
+def test_programs_survive_the_pump(whole: HostMachine) -> None:
     sleeper = whole.popen(["sleep", "100"])
-    with whole.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
-        connection.settimeout(20)
-        connection.connect((whole.board.secure.address, 7))
-        for i in range(5):
-            connection.sendall(b"%d" % i)
-            assert connection.recv(1) == b"%d" % i
-            whole.kill("normal")
-            whole.wait_up()
-        connection.sendall(b"still here")
-        assert connection.recv(100) == b"still here"
+    for _ in range(5):
+        whole.kill("normal")
+        whole.wait_up()
     assert sleeper.poll() is None
     sleeper.kill()
     assert sleeper.wait() == -signal.SIGKILL

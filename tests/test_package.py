@@ -109,6 +109,7 @@ def test_metadata(packages: Built) -> None:
 
 @pytest.mark.slow
 @pytest.mark.host
+@pytest.mark.needs("computer")
 def test_installed_wheel_works_from_an_empty_folder(packages: Built, tmp_path: Path) -> None:
     """Into an empty environment, with an empty cache, with nothing of the checkout in reach."""
     venv = tmp_path / "venv"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Linux driver through an interface's life: down and up, MTU, large frames, unloading under traffic, the
-peer's death and return. Whatever happens, Linux's log stays free of complaints.
+peer's death and return. Whatever happens, Linux's log stays free of complaints and the control task keeps
+its period: the machine's time counts instructions, so a deadline sees the work, not this computer's load.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def machine(running: LinkedMachine) -> Iterator[LinkedMachine]:
     assert not complaints
     critical = running.status("secure")["critical"]
     assert (critical["missed"], critical["skipped"]) == (0, 0)
+    assert critical["wait_us_max"] <= running.board.secure.blocking.us
+    assert "stopped" not in (running.logs / "secure.log").read_text()
 
 
 def pings(machine: LinkedMachine, more: str = "") -> bool:
@@ -57,6 +60,14 @@ def test_statistics_tell_what_passed(machine: LinkedMachine) -> None:
     assert after["sent_bytes"] - before["sent_bytes"] >= 20 * 98
     assert 0 < after["doorbells"] - before["doorbells"] <= 60
     assert after["epoch"] == machine.epoch
+
+
+def test_linux_hears_by_interrupt(machine: LinkedMachine) -> None:
+    """Answers are there when the doorbell's call returns. What the Secure world begins by itself comes by
+    interrupt: here it closes a connection that never asks for anything."""
+    before = machine.status("normal")["interrupts"]
+    done = machine.run(f"sleep 30 | timeout 25 nc {machine.board.secure.address} 80", timeout=120)
+    assert machine.status("normal")["interrupts"] > before, done
 
 
 def test_large_frames_pass_whole(machine: LinkedMachine) -> None:

@@ -77,62 +77,45 @@ def test_a_board_that_cannot_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.host
+@pytest.mark.needs("computer")
 def test_no_user_namespaces() -> None:
     """The limit is set in a user namespace of its own; the machine's stays as it is."""
     script = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
-    line = refused(isthmus("run", "--for", "1", before=("unshare", "-Ur", "sh", "-c", script, "sh")))
+    before = ("unshare", "-Ur", "sh", "-c", script, "sh")
+    line = refused(isthmus("run", "--machine", "host", "--for", "1", before=before))
     assert "user namespaces are not to be had here" in line
 
 
 # ---- a command in the Normal world -------------------------------------------------------------------
 
-STATUSES = {
-    "success": (["true"], 0),
-    "its own": (["sh", "-c", "exit 7"], 7),
-    "not found": (
-        ["isthmus-no-such-program"],
-        (126, 127),
-    ),  # 126 where PATH holds a folder that may not be searched
-    "not found by path": (["/nonexistent/program"], 127),
-    "not executable": (["/etc/passwd"], 126),
-    "killed": (["sh", "-c", "kill -9 $$"], 137),
-    "terminated": (["sh", "-c", "kill -15 $$"], 143),
-}
+# What a status may be, tests/test_worlds.py shows on every machine.
+
+machines = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("host", "qemu")]
+)
+
+
+@machines
+def test_status_and_streams_are_the_commands(name: str) -> None:
+    """... and so are the options behind it."""
+    script = 'echo "$0  $1"; echo err >&2; ping -c 1 10.77.0.2 >/dev/null && exit 7'
+    done = isthmus("run", "--machine", name, "sh", "-c", script, "-v", "--json")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "-v  --json\n", "err\n")
 
 
 @pytest.mark.host
-@pytest.mark.parametrize("name", STATUSES)
-def test_the_status_is_the_commands(name: str) -> None:
-    argv, expected = STATUSES[name]
-    done = isthmus("run", "--", *argv)
-    assert done.returncode in (expected if isinstance(expected, tuple) else (expected,)), done.stderr
-    assert done.stdout == ""
-
-
-@pytest.mark.host
+@pytest.mark.needs("streams")
 def test_the_streams_are_the_commands() -> None:
-    done = isthmus("run", "--", "sh", "-c", "cat; echo err >&2; pwd", stdin="in\n")
+    done = isthmus("run", "--machine", "host", "--", "sh", "-c", "cat; echo err >&2; pwd", stdin="in\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"in\n{os.getcwd()}\n", "err\n")
 
 
 @pytest.mark.host
-def test_options_behind_the_command_are_its_own() -> None:
-    done = isthmus("run", "echo", "-v", "--json")
-    assert (done.returncode, done.stdout) == (0, "-v --json\n")
-
-
-@pytest.mark.host
-def test_a_command_reaches_the_secure_world() -> None:
-    done = isthmus("run", "--", "ping", "-c", "3", "-i", "0.2", "-W", "5", "10.77.0.2")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert " 0% packet loss" in done.stdout
-
-
-@pytest.mark.host
+@pytest.mark.needs("streams")
 def test_a_signal_ends_the_command_not_the_runner() -> None:
     trap = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
     with subprocess.Popen(
-        [*ISTHMUS, "run", "--", "sh", "-c", trap], stdout=subprocess.PIPE, text=True
+        [*ISTHMUS, "run", "--machine", "host", "--", "sh", "-c", trap], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -144,31 +127,36 @@ def test_a_signal_ends_the_command_not_the_runner() -> None:
 # ---- without a command -------------------------------------------------------------------------------
 
 
-@pytest.mark.host
-def test_for_so_long(tmp_path: Path) -> None:
+@machines
+def test_for_so_long(name: str) -> None:
     begun = time.monotonic()
-    done = isthmus("run", "--for", "0.3", "--json", "-")
+    done = isthmus("run", "--machine", name, "--for", "0.3", "--json", "-")
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - begun >= 0.3
     assert done.stderr.startswith("up: ist0 10.77.0.1 <-> 10.77.0.2 (")
     document = json.loads(done.stdout)
-    assert document["schema"] == "isthmus.run/1"
+    assert (document["schema"], document["machine"]) == ("isthmus.run/1", name)
     assert {"version", "commit", "machine", "stack", "rows"} <= document.keys()
     assert [(r["id"], r["state"]) for r in document["rows"]] == [
         ("world.normal", "RUN"),
         ("world.secure", "RUN"),
     ]
-    done = isthmus("run", "--for", "0", "--json", str(tmp_path / "run.json"))
-    assert json.loads((tmp_path / "run.json").read_text())["schema"] == "isthmus.run/1"
-    assert done.stdout == ""
 
 
-@pytest.mark.host
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("name", "number", "status"),
+    [
+        pytest.param("host", signal.SIGINT, 130, marks=pytest.mark.host),
+        pytest.param("host", signal.SIGTERM, 143, marks=pytest.mark.host),
+        pytest.param("host", signal.SIGHUP, 129, marks=pytest.mark.host),
+        pytest.param("qemu", signal.SIGINT, 130, marks=pytest.mark.qemu),
+        pytest.param("qemu", signal.SIGTERM, 143, marks=[pytest.mark.qemu, pytest.mark.slow]),
+        pytest.param("qemu", signal.SIGHUP, 129, marks=[pytest.mark.qemu, pytest.mark.slow]),
+    ],
 )
-def test_a_signal_ends_it_quietly(number: int, status: int) -> None:
-    with subprocess.Popen([*ISTHMUS, "run"], stderr=subprocess.PIPE, text=True) as process:
+def test_a_signal_ends_it_quietly(name: str, number: int, status: int) -> None:
+    argv = [*ISTHMUS, "run", "--machine", name]
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith("up: ")
         process.send_signal(number)

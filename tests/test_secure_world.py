@@ -1,50 +1,35 @@
 # SPDX-License-Identifier: MIT
-"""The Secure world: lwIP and its applications behind the channel, and the same program on a plain interface.
+"""The Secure world: lwIP and its applications behind the channel on every machine, and on a plain interface.
 
-this process -- socket in the Normal world -- Linux stack -- ist0 -- [pump -- channel] -- isthmus-secure
+    this process -- socket in the Normal world -- Linux stack -- ist0 -- [pump or driver -- channel] -- lwIP
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import socket
 import struct
-import subprocess
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from isthmus import board
-from isthmus.build import secure_world
-from isthmus.host import HostMachine
+from host_tools import eventually, raw_frame
+from isthmus.check.program import answer
+from machines import Machine
 
 IP = "10.77.0.2"
 MACS = bytes.fromhex("024953000002 024953000001")  # to the Secure world, from ist0
 
-pytestmark = pytest.mark.host
+plain_too = pytest.mark.also("plain")
 
 
-@pytest.fixture(scope="module", params=["channel", "plain"])
-def machine(request: pytest.FixtureRequest) -> Iterator[HostMachine]:
-    with HostMachine(plain=request.param == "plain") as machine:
-        yield machine
-
-
-@pytest.fixture(scope="module")
-def channel() -> Iterator[HostMachine]:
-    with HostMachine() as machine:
-        yield machine
-
-
-def tcp(machine: HostMachine, port: int) -> socket.socket:
+def tcp(machine: Machine, port: int) -> socket.socket:
     s = machine.socket(socket.AF_INET, socket.SOCK_STREAM)
     s.settimeout(20)
     s.connect((IP, port))
@@ -58,7 +43,7 @@ def read_all(s: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def http(machine: HostMachine, request: bytes) -> tuple[bytes, bytes]:
+def http(machine: Machine, request: bytes) -> tuple[bytes, bytes]:
     """Status line and body."""
     with tcp(machine, 80) as s:
         s.sendall(request)
@@ -66,35 +51,23 @@ def http(machine: HostMachine, request: bytes) -> tuple[bytes, bytes]:
     return head.split(b"\r\n")[0], body
 
 
-def status(machine: HostMachine) -> dict[str, Any]:
+def status(machine: Machine) -> dict[str, Any]:
     line, body = http(machine, b"GET /status.json HTTP/1.0\r\n\r\n")
     assert line == b"HTTP/1.0 200 OK"
     report: dict[str, Any] = json.loads(body)
     return report
 
 
-def eventually(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < end, "did not happen within 20 s"
-        time.sleep(0.01)
-
-
-def virtual_size(machine: HostMachine) -> str:
-    lines = Path(f"/proc/{machine.pid('secure')}/status").read_text().splitlines()
-    return next(line for line in lines if line.startswith("VmSize:"))
-
-
 # ---- echo ----------------------------------------------------------------------------------------
 
 
-def test_ping(machine: HostMachine) -> None:
-    with machine.popen(["ping", "-q", "-c100", "-i0.01", IP], stdout=subprocess.PIPE, text=True) as ping:
-        said, _ = ping.communicate(timeout=60)
-    assert " 0% packet loss" in said
+@plain_too
+def test_ping(machine: Machine) -> None:
+    assert " 0% packet loss" in machine.command("ping", "-q", "-c", 50, "-i", 0.01, IP).output
 
 
-def test_udp_echo_returns_every_size(machine: HostMachine, seed: int) -> None:
+@plain_too
+def test_udp_echo_returns_every_size(machine: Machine, seed: int) -> None:
     rng = random.Random(seed)
     with machine.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(20)
@@ -105,10 +78,11 @@ def test_udp_echo_returns_every_size(machine: HostMachine, seed: int) -> None:
             assert s.recv(2000) == sent
 
 
-def test_tcp_echo_is_exact(machine: HostMachine, seed: int) -> None:
-    """4 MiB in pieces of any size, both directions at once, then a half-close that everything outlives."""
+@plain_too
+def test_tcp_echo_is_exact(machine: Machine, seed: int) -> None:
+    """2 MiB in pieces of any size, both directions at once, then a half-close that everything outlives."""
     rng = random.Random(seed)
-    sent = rng.randbytes(4 << 20)
+    sent = rng.randbytes(2 << 20)
     with tcp(machine, 7) as s:
         received: list[bytes] = []
         reader = threading.Thread(target=lambda: received.append(read_all(s)))
@@ -123,18 +97,17 @@ def test_tcp_echo_is_exact(machine: HostMachine, seed: int) -> None:
     assert received == [sent]
 
 
-def test_fragments_are_dropped_and_cost_no_buffer(channel: HostMachine) -> None:
+def test_fragments_are_dropped_and_cost_no_buffer(machine: Machine) -> None:
     """An echo of 3,000 bytes comes in three fragments: nobody joins them, nothing waits for the rest."""
-    before = status(channel)["buffers"]["available"]
-    fragmented = ["ping", "-q", "-c20", "-i0.01", "-W1", "-s3000", IP]
-    with channel.popen(fragmented, stdout=subprocess.PIPE, text=True) as ping:
-        said, _ = ping.communicate(timeout=60)
-    assert " 0 received" in said, said
-    assert channel.run(["ping", "-q", "-c1", IP]) == 0
-    eventually(lambda: status(channel)["buffers"]["available"] == before)
+    before = status(machine)["buffers"]["available"]
+    said = machine.command("ping", "-q", "-c", 20, "-i", 0.01, "-W", 1, "-s", 3000, IP).output
+    assert " 100% packet loss" in said
+    assert machine.command("ping", "-q", "-c", 1, IP).status == 0
+    assert eventually(lambda: status(machine)["buffers"]["available"] == before, 20)
 
 
-def test_reader_that_stops_holds_up_nobody_but_itself(machine: HostMachine, seed: int) -> None:
+@plain_too
+def test_reader_that_stops_holds_up_nobody_but_itself(machine: Machine, seed: int) -> None:
     sent = random.Random(seed).randbytes(8 << 20)
     with tcp(machine, 7) as s:
         s.setblocking(False)
@@ -151,7 +124,8 @@ def test_reader_that_stops_holds_up_nobody_but_itself(machine: HostMachine, seed
         assert read_all(s) == sent[:at]
 
 
-def test_single_byte_segments_do_not_exhaust_the_buffers(machine: HostMachine) -> None:
+@plain_too
+def test_single_byte_segments_do_not_exhaust_the_buffers(machine: Machine) -> None:
     """From clients that read nothing: what cannot be sent back is held, one receive buffer per byte."""
     with ExitStack() as stack:
         flood = []
@@ -164,7 +138,7 @@ def test_single_byte_segments_do_not_exhaust_the_buffers(machine: HostMachine) -
             s.sendall(bytes(240 << 10))  # more than the send buffer takes
             s.setblocking(False)
             flood.append(s)
-        for _ in range(1000):
+        for _ in range(400):
             time.sleep(0.0002)  # or the bytes share segments
             for s in flood:
                 with suppress(BlockingIOError):  # it is held up, as it should be
@@ -173,22 +147,21 @@ def test_single_byte_segments_do_not_exhaust_the_buffers(machine: HostMachine) -
             s.sendall(b"still here")
             assert s.recv(100) == b"still here"
     buffers = status(machine)["buffers"]
-    assert 4 * 200 < buffers["count"] - buffers["lowest"] < 4 * 300
+    if machine.board.channel.frame_max <= 1536:  # else short frames have buffers of their own, not told of
+        assert 4 * 200 < buffers["count"] - buffers["lowest"] < 4 * 300
+    assert buffers["lowest"] > 0
     assert buffers["available"] > buffers["count"] - 10
 
 
-def test_connection_flood_is_bounded(channel: HostMachine) -> None:
-    status(channel)
-    size = virtual_size(channel)
+def test_connection_flood_is_bounded(machine: Machine) -> None:
     for _ in range(3):
         with ExitStack() as stack:
             for _ in range(60):
-                s = stack.enter_context(channel.socket(socket.AF_INET, socket.SOCK_STREAM))
+                s = stack.enter_context(machine.socket(socket.AF_INET, socket.SOCK_STREAM))
                 s.setblocking(False)
                 s.connect_ex((IP, 7))
-            eventually(lambda: status(channel)["apps"]["tcp_echo"]["connections"] > 0)
-    assert virtual_size(channel) == size
-    with tcp(channel, 7) as s:
+            assert eventually(lambda: status(machine)["apps"]["tcp_echo"]["connections"] > 0, 20)
+    with tcp(machine, 7) as s:
         s.sendall(b"after the flood")
         assert s.recv(100) == b"after the flood"
 
@@ -196,7 +169,8 @@ def test_connection_flood_is_bounded(channel: HostMachine) -> None:
 # ---- status page ---------------------------------------------------------------------------------
 
 
-def test_status_page_for_people(machine: HostMachine) -> None:
+@plain_too
+def test_status_page_for_people(machine: Machine) -> None:
     line, body = http(machine, b"GET / HTTP/1.1\r\nHost: secure\r\n\r\n")
     assert line == b"HTTP/1.0 200 OK"
     assert body.startswith(b"<!doctype html>")
@@ -205,13 +179,13 @@ def test_status_page_for_people(machine: HostMachine) -> None:
         assert word in body
 
 
-def test_status_as_data(channel: HostMachine) -> None:
-    report = status(channel)
+def test_status_as_data(machine: Machine) -> None:
+    report = status(machine)
     assert report["state"] == "RUN"
-    assert report["epoch"] == channel.epoch
+    assert report["epoch"] == machine.epoch
     assert report["counters"]["OK"] > 0
     assert report["critical"]["period_us"] == 1000
-    told = channel.status("secure")
+    told = machine.status("secure")
     assert told["state"] == "RUN"
     assert told["epoch"] == report["epoch"]
     assert report["critical"].keys() == told["critical"].keys()
@@ -221,6 +195,7 @@ def test_status_as_data(channel: HostMachine) -> None:
     assert told["age_us"] >= 0
 
 
+@plain_too
 @pytest.mark.parametrize(
     ("request_bytes", "answer"),
     [
@@ -231,12 +206,13 @@ def test_status_as_data(channel: HostMachine) -> None:
         (b"\x00\xff" * 600, b"400"),
     ],
 )
-def test_odd_requests(machine: HostMachine, request_bytes: bytes, answer: bytes) -> None:
+def test_odd_requests(machine: Machine, request_bytes: bytes, answer: bytes) -> None:
     line, _ = http(machine, request_bytes)
     assert answer in line
 
 
-def test_clients_that_never_finish_do_not_close_the_page(machine: HostMachine) -> None:
+@plain_too
+def test_clients_that_never_finish_do_not_close_the_page(machine: Machine) -> None:
     with ExitStack() as stack:
         for _ in range(30):
             stack.enter_context(tcp(machine, 80)).send(b"GET /sta")
@@ -246,23 +222,22 @@ def test_clients_that_never_finish_do_not_close_the_page(machine: HostMachine) -
 # ---- iperf ---------------------------------------------------------------------------------------
 
 
-def test_iperf_in_both_directions(machine: HostMachine) -> None:
+@plain_too
+def test_iperf_in_both_directions(machine: Machine) -> None:
     before = status(machine)["apps"]["iperf"]
-    argv = ["iperf", "-c", IP, "-t", "1", "-r", "-y", "C"]
-    with machine.popen(argv, stdout=subprocess.PIPE, text=True) as iperf:
-        said, _ = iperf.communicate(timeout=60)
-    rates = [int(line.rsplit(",", 1)[1]) for line in said.splitlines()]
-    assert len(rates) == 2
-    assert min(rates) > 0
+    for direction in ("to", "from"):
+        got = answer(machine.real, "stream", direction, IP, 5001, 200, limit=15)
+        assert got["bytes"] > 0
     after = status(machine)["apps"]["iperf"]
-    assert after["sessions"] == before["sessions"] + 2
+    assert after["sessions"] == before["sessions"] + 3  # the one that asks to be sent to is one too
     assert after["aborted"] == before["aborted"]
 
 
-def test_page_takes_connections_back_from_iperf(machine: HostMachine) -> None:
+@plain_too
+def test_page_takes_connections_back_from_iperf(machine: Machine) -> None:
     """lwiperf as it is would give such a connection back to lwIP twice."""
     before = status(machine)["apps"]["iperf"]["aborted"]
-    for _ in range(10):
+    for _ in range(5):
         with ExitStack() as stack:
             for _ in range(20):
                 s = stack.enter_context(machine.socket(socket.AF_INET, socket.SOCK_STREAM))
@@ -279,32 +254,25 @@ def test_page_takes_connections_back_from_iperf(machine: HostMachine) -> None:
     test_iperf_in_both_directions(machine)
 
 
-def test_iperf_survives_resets(machine: HostMachine) -> None:
+@plain_too
+def test_iperf_survives_resets(machine: Machine) -> None:
     before = status(machine)["apps"]["iperf"]["aborted"]
     for _ in range(40):
         s = tcp(machine, 5001)
         s.sendall(struct.pack("!6I", 0, 1, 5001, 0, 0, 0xFFFFFF9C) + bytes(40000))
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         s.close()
-    eventually(lambda: status(machine)["apps"]["iperf"]["aborted"] == before + 40)
+    assert eventually(lambda: status(machine)["apps"]["iperf"]["aborted"] == before + 40, 20)
     test_iperf_in_both_directions(machine)
 
 
 # ---- raw sequenced frames ------------------------------------------------------------------------
 
 
-def raw_frame(incarnation: int, sequence: int, length: int) -> bytes:
-    """As worlds/secure/apps/raw.h defines it, from the first byte of Ethernet."""
-    start = incarnation + sequence
-    head = struct.pack("!QQI", incarnation, sequence, length)
-    body = head + bytes((start + i) & 0xFF for i in range(length))
-    return (MACS + b"\x88\xb5" + body + struct.pack("!I", zlib.crc32(body))).ljust(60, b"\0")
-
-
 @pytest.fixture
-def raw(machine: HostMachine) -> Iterator[socket.socket]:
+def raw(machine: Machine) -> Iterator[socket.socket]:
     with machine.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5)) as s:
-        s.bind(("ist0", 0x88B5))
+        s.bind((machine.board.normal.interface, 0x88B5))
         s.settimeout(20)
         yield s
 
@@ -316,7 +284,8 @@ def next_echo(s: socket.socket) -> bytes:
             return frame
 
 
-def test_raw_frames_come_back(machine: HostMachine, raw: socket.socket) -> None:
+@plain_too
+def test_raw_frames_come_back(machine: Machine, raw: socket.socket) -> None:
     incarnation = time.time_ns()
     before = status(machine)["apps"]["raw"]
     for sequence, length in enumerate((0, 1, 22, 23, 255, 256, 257, 1475, 1476)):
@@ -329,7 +298,8 @@ def test_raw_frames_come_back(machine: HostMachine, raw: socket.socket) -> None:
     assert after["stale"] == before["stale"]
 
 
-def test_torn_frames_are_not_returned(machine: HostMachine, raw: socket.socket, seed: int) -> None:
+@plain_too
+def test_torn_frames_are_not_returned(machine: Machine, raw: socket.socket, seed: int) -> None:
     rng = random.Random(seed)
     incarnation = time.time_ns()
     whole, other = raw_frame(incarnation, 1, 500), raw_frame(incarnation, 2, 500)
@@ -353,7 +323,8 @@ def test_torn_frames_are_not_returned(machine: HostMachine, raw: socket.socket, 
     assert after["ok"] == before["ok"] + 1
 
 
-def test_stale_frames_are_counted(machine: HostMachine, raw: socket.socket) -> None:
+@plain_too
+def test_stale_frames_are_counted(machine: Machine, raw: socket.socket) -> None:
     incarnation = time.time_ns()
     before = status(machine)["apps"]["raw"]
     sent = [raw_frame(incarnation, n, 10) for n in (7, 8, 8, 7, 9)] + [raw_frame(incarnation - 1, 50, 10)]
@@ -368,7 +339,8 @@ def test_stale_frames_are_counted(machine: HostMachine, raw: socket.socket) -> N
 # ---- the critical task ---------------------------------------------------------------------------
 
 
-def test_critical_task_runs_every_period(machine: HostMachine) -> None:
+@plain_too
+def test_critical_task_runs_every_period(machine: Machine) -> None:
     """Every period is in the account, run or skipped, whatever the link carries."""
     begun, before = time.monotonic(), status(machine)["critical"]
     with tcp(machine, 5001) as s:
@@ -378,125 +350,6 @@ def test_critical_task_runs_every_period(machine: HostMachine) -> None:
     passed = (ended - begun) * 1000
     assert after["periods"] - before["periods"] == pytest.approx(passed, abs=100)
     assert after["first_period_us"] > 0
-    assert after["cost_us_max"] >= after["cost_us"] == 100
+    assert after["cost_us_max"] >= after["cost_us"] == machine.board.secure.task[0].cost_us
 
 
-def test_stall_of_the_receive_path_is_a_missed_deadline(channel: HostMachine) -> None:
-    def missed() -> int:
-        return int(channel.status("secure")["critical"]["missed"])
-
-    for _ in range(5):
-        before = missed()
-        channel.stall(3000)
-        eventually(lambda before=before: missed() > before)  # type: ignore[misc]
-    assert channel.status("secure")["critical"]["wait_us_max"] >= 2000
-
-
-def test_idle_world_leaves_the_processor(channel: HostMachine) -> None:
-    def used() -> float:
-        fields = Path(f"/proc/{channel.pid('secure')}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    time.sleep(0.2)
-    before = used()
-    time.sleep(2)
-    assert used() - before < 1  # the task itself takes a tenth
-
-
-def test_world_is_closed_to_others(channel: HostMachine) -> None:
-    process = Path(f"/proc/{channel.pid('secure')}")
-    assert "NoNewPrivs:\t1\n" in (process / "status").read_text()
-    (core,) = [line for line in (process / "limits").read_text().splitlines() if line.startswith("Max core")]
-    assert core.split()[4:6] == ["0", "0"]
-
-
-# ---- larger frames -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mtu", [9000, 65000])
-def test_jumbo_frames(mtu: int, seed: int) -> None:
-    ring = 1 << 20
-    text = f"[channel]\nmtu = {mtu}\nframe_max = {mtu + 18}\n[normal]\nring_bytes = {ring}\n"
-    big = board.decode(f"{text}[secure]\nring_bytes = {ring}\n")
-    sent = random.Random(seed).randbytes(mtu - 28)
-    with HostMachine(big) as machine:
-        with machine.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(20)
-            s.connect((IP, 7))
-            s.send(sent)
-            assert s.recv(1 << 16) == sent
-        test_tcp_echo_is_exact(machine, seed)
-        test_iperf_in_both_directions(machine)
-        assert machine.run(["ping", "-q", "-c3", "-i0.1", f"-s{mtu - 28}", "-Mdo", IP]) == 0
-
-
-# ---- its environment -----------------------------------------------------------------------------
-
-GOOD = {
-    "ISTHMUS_IP": IP,
-    "ISTHMUS_NETMASK": "255.255.255.0",
-    "ISTHMUS_PEER_IP": "10.77.0.1",
-    "ISTHMUS_MAC": "02:49:53:00:00:02",
-    "ISTHMUS_TASK": "1000 100 500",
-    "ISTHMUS_RX_BUDGET": "64 98304",
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("ISTHMUS_IP", "10.77.0"),
-        ("ISTHMUS_IP", "300.1.1.1"),
-        ("ISTHMUS_NETMASK", ""),
-        ("ISTHMUS_PEER_IP", None),
-        ("ISTHMUS_MAC", "02:49:53:00:00"),
-        ("ISTHMUS_MAC", "02:49:53:00:00:02:03"),
-        ("ISTHMUS_TASK", "1000 600 500"),
-        ("ISTHMUS_TASK", "1000 100 2000"),
-        ("ISTHMUS_TASK", "1000 100"),
-        ("ISTHMUS_TASK", "1000 100 500 x"),
-        ("ISTHMUS_RX_BUDGET", "0 98304"),
-        ("ISTHMUS_RX_BUDGET", "64"),
-        ("ISTHMUS_SPIN_US", "much"),
-        ("ISTHMUS_PACKET", "99"),
-        ("ISTHMUS_PACKET", "tap"),
-        ("ISTHMUS_CONFIG", "mtu=70000"),
-        (None, None),  # neither a channel nor a packet descriptor
-    ],
-)
-def test_bad_environment_is_one_line(name: str | None, value: str | None) -> None:
-    env = dict(GOOD)
-    if name is not None:
-        env["ISTHMUS_PACKET"] = "0"
-        if value is None:
-            del env[name]
-        else:
-            env[name] = value
-    done = subprocess.run(
-        [secure_world()],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    if name is not None:
-        assert name in line
-
-
-@pytest.mark.parametrize("end", ["control", "device"])
-def test_world_ends_with_what_it_hangs_on(end: str) -> None:
-    ours, theirs = socket.socketpair()
-    packet, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, packet, other:
-        env = {**GOOD, "ISTHMUS_PACKET": str(packet.fileno()), "ISTHMUS_CONTROL": str(theirs.fileno())}
-        with theirs:
-            world = subprocess.Popen([secure_world()], env=env, pass_fds=(packet.fileno(), theirs.fileno()))
-        assert other.recv(2000)[12:14] == b"\x08\x06"  # its gratuitous ARP: it is up
-        assert world.poll() is None
-        (ours if end == "control" else other).close()
-        assert world.wait(20) == 0

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.host  # an ordinary user, and another system, are user and mount namespaces
+# An ordinary user, and another system, are user and mount namespaces.
+pytestmark = [pytest.mark.host, pytest.mark.needs("computer")]
 
 
 @pytest.fixture

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""The Secure world as a process of the host machine: what it takes, hangs on, and is started with."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from host_tools import eventually
+from isthmus.build import secure_world
+from isthmus.host import HostMachine
+
+IP = "10.77.0.2"
+
+pytestmark = [pytest.mark.host, pytest.mark.needs("processes")]
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[HostMachine]:
+    with HostMachine() as machine:
+        yield machine
+
+
+def virtual_size(machine: HostMachine) -> str:
+    lines = Path(f"/proc/{machine.pid('secure')}/status").read_text().splitlines()
+    return next(line for line in lines if line.startswith("VmSize:"))
+
+
+def test_connections_take_no_memory(machine: HostMachine) -> None:
+    before = virtual_size(machine)
+    for _ in range(3):
+        with ExitStack() as stack:
+            for _ in range(60):
+                s = stack.enter_context(machine.socket(socket.AF_INET, socket.SOCK_STREAM))
+                s.setblocking(False)
+                s.connect_ex((IP, 7))
+            assert machine.run(["ping", "-q", "-c1", IP], timeout=20) == 0
+    assert virtual_size(machine) == before
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["channel", "plain"])
+def test_iperf_as_debian_has_it(plain: bool) -> None:
+    """The programs of `check` speak its protocol; this is the client that everybody has."""
+    argv = ["iperf", "-c", IP, "-t", "1", "-r", "-y", "C"]
+    with (
+        HostMachine(plain=plain) as machine,
+        machine.popen(argv, stdout=subprocess.PIPE, text=True) as iperf,
+    ):
+        said, _ = iperf.communicate(timeout=60)
+    rates = [int(line.rsplit(",", 1)[1]) for line in said.splitlines()]
+    assert len(rates) == 2
+    assert min(rates) > 0
+
+
+@pytest.mark.needs("stall")
+def test_stall_of_the_receive_path_is_a_missed_deadline(machine: HostMachine) -> None:
+    def missed() -> int:
+        return int(machine.status("secure")["critical"]["missed"])
+
+    for _ in range(5):
+        before = missed()
+        machine.stall(3000)
+        assert eventually(lambda before=before: missed() > before)  # type: ignore[misc]
+    assert machine.status("secure")["critical"]["wait_us_max"] >= 2000
+
+
+def test_idle_world_leaves_the_processor(machine: HostMachine) -> None:
+    def used() -> float:
+        fields = Path(f"/proc/{machine.pid('secure')}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    time.sleep(0.2)
+    before = used()
+    time.sleep(2)
+    assert used() - before < 1  # the task itself takes a tenth
+
+
+def test_world_is_closed_to_others(machine: HostMachine) -> None:
+    process = Path(f"/proc/{machine.pid('secure')}")
+    assert "NoNewPrivs:\t1\n" in (process / "status").read_text()
+    (core,) = [line for line in (process / "limits").read_text().splitlines() if line.startswith("Max core")]
+    assert core.split()[4:6] == ["0", "0"]
+
+
+# ---- its environment -----------------------------------------------------------------------------
+
+GOOD = {
+    "ISTHMUS_IP": IP,
+    "ISTHMUS_NETMASK": "255.255.255.0",
+    "ISTHMUS_PEER_IP": "10.77.0.1",
+    "ISTHMUS_MAC": "02:49:53:00:00:02",
+    "ISTHMUS_TASK": "1000 100 500",
+    "ISTHMUS_RX_BUDGET": "64 98304",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ISTHMUS_IP", "10.77.0"),
+        ("ISTHMUS_IP", "300.1.1.1"),
+        ("ISTHMUS_NETMASK", ""),
+        ("ISTHMUS_PEER_IP", None),
+        ("ISTHMUS_MAC", "02:49:53:00:00"),
+        ("ISTHMUS_MAC", "02:49:53:00:00:02:03"),
+        ("ISTHMUS_TASK", "1000 600 500"),
+        ("ISTHMUS_TASK", "1000 100 2000"),
+        ("ISTHMUS_TASK", "1000 100"),
+        ("ISTHMUS_TASK", "1000 100 500 x"),
+        ("ISTHMUS_RX_BUDGET", "0 98304"),
+        ("ISTHMUS_RX_BUDGET", "64"),
+        ("ISTHMUS_SPIN_US", "much"),
+        ("ISTHMUS_PACKET", "99"),
+        ("ISTHMUS_PACKET", "tap"),
+        ("ISTHMUS_CONFIG", "mtu=70000"),
+        (None, None),  # neither a channel nor a packet descriptor
+    ],
+)
+def test_bad_environment_is_one_line(name: str | None, value: str | None) -> None:
+    env = dict(GOOD)
+    if name is not None:
+        env["ISTHMUS_PACKET"] = "0"
+        if value is None:
+            del env[name]
+        else:
+            env[name] = value
+    done = subprocess.run(
+        [secure_world()],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    if name is not None:
+        assert name in line
+
+
+@pytest.mark.parametrize("end", ["control", "device"])
+def test_world_ends_with_what_it_hangs_on(end: str) -> None:
+    ours, theirs = socket.socketpair()
+    packet, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, packet, other:
+        env = {**GOOD, "ISTHMUS_PACKET": str(packet.fileno()), "ISTHMUS_CONTROL": str(theirs.fileno())}
+        with theirs:
+            world = subprocess.Popen([secure_world()], env=env, pass_fds=(packet.fileno(), theirs.fileno()))
+        assert other.recv(2000)[12:14] == b"\x08\x06"  # its gratuitous ARP: it is up
+        assert world.poll() is None
+        (ours if end == "control" else other).close()
+        assert world.wait(20) == 0
