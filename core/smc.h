@@ -15,6 +15,9 @@
  *     DOORBELL channel, lanes -> OK or LATCHED                                          x3, x4 = key
  *     STATUS   channel -> x1 = IST_SESSION_*, x2 = epoch,           QUIESCED channel, epoch
  *                         x3 = doorbells latched so far             LOG      n, x2..x6 = n bytes, little-endian
+ *                                                                   NORMAL   -> x1 = IST_NORMAL_*, x2 = starts of Linux
+ *     PSCI's calls about the system, and about cores, are           NORMAL_RESTART
+ *     about Linux and its cores                                     POWER_OFF, of the machine; does not return
  */
 #ifndef ISTHMUS_SMC_H
 #define ISTHMUS_SMC_H
@@ -45,7 +48,11 @@
 #define IST_SMC_QUIESCED 0xc7000014
 #define IST_SMC_LOG 0xc7000015
 
-#define IST_SMC_COUNT 11
+#define IST_SMC_NORMAL 0xc7000016
+#define IST_SMC_NORMAL_RESTART 0xc7000017
+#define IST_SMC_POWER_OFF 0xc7000018
+
+#define IST_SMC_COUNT 14
 
 /* UID 3a1d7c52-6f0e-4b93-9c48-e1b6d5207fa8, as SMCCC spreads a UUID over four words. */
 #define IST_SMC_UID_0 0x527c1d3a
@@ -64,7 +71,7 @@
 #define IST_SMC_NOT_SUPPORTED -1 /* fixed by SMCCC */
 #define IST_SMC_INVALID -2       /* an argument is not what the board's table says */
 #define IST_SMC_DENIED -3        /* no such session, not this epoch, or the Secure world is not up or has stopped */
-#define IST_SMC_BUSY -4          /* REGISTER: the epoch before is not quiescent yet, or another core is at it; try again */
+#define IST_SMC_BUSY -4          /* REGISTER: the epoch before is not quiescent yet; NORMAL_RESTART: it stops already */
 #define IST_SMC_ALREADY -5       /* REGISTER: there is a session; detach first */
 #define IST_SMC_NO_ENTROPY -6    /* REGISTER: the platform has none for an epoch */
 
@@ -75,10 +82,16 @@
 #define IST_SESSION_SEALED 1
 #define IST_SESSION_ENDING 2
 
+/* What Linux does. It stops when it resets or switches off "the system" by PSCI, or by NORMAL_RESTART. */
+#define IST_NORMAL_RUNNING 0
+#define IST_NORMAL_STOPPING 1 /* not all of its cores have left it yet */
+#define IST_NORMAL_OFF 2      /* until NORMAL_RESTART */
+
 /* Why the Secure world was given the core; bits. A doorbell over the rate is among them at the next period. */
 #define IST_EVENT_DOORBELL 0x1
 #define IST_EVENT_SESSION 0x2   /* a session began or is ending: ask SESSION */
 #define IST_EVENT_INTERRUPT 0x4 /* an interrupt of its own is pending */
+#define IST_EVENT_NORMAL 0x8    /* Linux stopped, and may have begun again: ask NORMAL */
 
 #define IST_YIELD_IDLE 0 /* nothing left to do */
 #define IST_YIELD_MORE 1 /* budget spent: more waits for the next period */

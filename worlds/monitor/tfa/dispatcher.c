@@ -36,10 +36,12 @@ static uint64_t on_secure_interrupt(uint32_t id, uint32_t flags, void *handle, v
 {
     (void)id, (void)flags, (void)handle, (void)cookie;
     spin_lock(&monitor.lock);
-    if (!at_home() || monitor.secure != SECURE_UP) {
-        /* None is aimed at another core, and stop() has switched off all. */
+    if (!at_home() || monitor.secure != SECURE_UP) { /* a call out of Linux; no other one can be here */
+        plat_ic_clear_interrupt_pending(BOARD_KICK_INTERRUPT);
+        if (normal_called(plat_my_core_pos()))
+            return normal_leave();
         spin_unlock(&monitor.lock);
-        panic();
+        return 0;
     }
     monitor.events |= IST_EVENT_INTERRUPT;
     return tell_secure();
@@ -90,6 +92,7 @@ static int32_t setup(void)
         return -1;
     }
     monitor.home_mpidr = read_mpidr_el1();
+    monitor.mpidr[BOARD_FIRST_CORE] = monitor.home_mpidr & MPIDR_AFFINITY_MASK;
     monitor.rate.interval = ticks(BOARD_DOORBELL_INTERVAL_NS);
     monitor.rate.tolerance = monitor.rate.interval * (BOARD_DOORBELL_BURST - 1);
 

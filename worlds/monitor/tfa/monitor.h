@@ -6,7 +6,8 @@
  *     secure.c       calls of the Secure world
  *     switch.c       one world leaves the core, the other gets it; registers.h lists what changes hands
  *     session.c      who may use the channel
- *     power.c        what PSCI may do */
+ *     power.c        what PSCI may do: nothing to anybody but Linux
+ *     restart.c      Linux stops, alone, and begins again */
 #ifndef ISTHMUS_MONITOR_H
 #define ISTHMUS_MONITOR_H
 
@@ -16,6 +17,7 @@
 #include <arch_helpers.h>
 #include <lib/spinlock.h>
 
+#include "board.h"
 #include "isthmus.h"
 #include "session.h"
 #include "switch.h"
@@ -35,6 +37,11 @@ struct monitor {
     uint64_t latched;       /* doorbells beyond it */
     uint32_t events, lanes; /* not yet told to the Secure world */
     uint64_t home_mpidr;    /* MPIDR_EL1 of the core that the Secure world runs on */
+
+    uint32_t normal;        /* IST_NORMAL_*: what Linux's first core does, or will do once it is called */
+    uint32_t on, called;    /* cores of Linux's that are on; those of them that are to leave it. Bits by position */
+    uint64_t starts;        /* of Linux */
+    uint64_t mpidr[BOARD_CORES];
 };
 
 extern struct monitor monitor;
@@ -68,7 +75,24 @@ static inline uintptr_t tell_secure(void)
 uintptr_t on_doorbell(void *handle, uint64_t channel, uint64_t lanes);
 uintptr_t on_yield(void *handle, uint64_t why);
 
-/* From now on PSCI does not take the Secure world's core away. After PSCI's own set-up. */
+/* From now on PSCI does not take the Secure world's core away, and what it does to the system it does to Linux. After
+ * PSCI's own set-up. */
 void power_setup(void);
+/* The machine is switched off, by the platform. */
+void __dead2 power_off(void);
+
+/* Linux stops wherever it runs: its session ends, every core of its is called. `next`, IST_NORMAL_*: what follows. Lock
+ * held. */
+void normal_stop(uint32_t next);
+/* This core was called. Needs no lock: the interrupt that calls it comes after what it says here. */
+static inline bool normal_called(unsigned int this_core)
+{
+    return (__atomic_load_n(&monitor.called, __ATOMIC_RELAXED) & 1u << this_core) != 0;
+}
+/* This core leaves Linux for good: the first one begins again, the others are off until they are asked for. What the
+ * core's caller returns to TF-A; lock held, which it gives back. */
+uintptr_t normal_leave(void);
+/* The same, and does not return: for where Linux was in the middle of a call. */
+void __dead2 normal_quit(void);
 
 #endif

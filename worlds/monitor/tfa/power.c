@@ -1,23 +1,107 @@
 /* SPDX-License-Identifier: MIT */
-/* power.c - what PSCI may do to the core that the Secure world runs on: nothing that stops it. */
+/* power.c - what PSCI may do: what it does to "the system" it does to Linux, and nothing stops the Secure world.
+ *
+ * The dispatcher's own hooks cannot refuse a CPU_ON or replace a reset, so the platform's operations are wrapped. */
 #include <arch_helpers.h>
-#include <lib/psci/psci.h>
 #include <plat/common/platform.h>
+#include <psci_private.h>
 
 #include "monitor.h"
+#include "smc.h"
 
-static uint64_t home_mpidr;
+/* Everything else is not offered, whatever the platform could do. */
+#define OFFERED                                                                                            \
+    (PSCI_GENERIC_CAP | define_psci_cap(PSCI_CPU_OFF) | define_psci_cap(PSCI_CPU_ON_AARCH64) |             \
+     define_psci_cap(PSCI_CPU_SUSPEND_AARCH64) | define_psci_cap(PSCI_SYSTEM_OFF) |                        \
+     define_psci_cap(PSCI_SYSTEM_RESET) | define_psci_cap(PSCI_STAT_RESIDENCY_AARCH64) |                   \
+     define_psci_cap(PSCI_STAT_COUNT_AARCH64))
 
-static int32_t refuse_off(u_register_t unused)
+static const plat_psci_ops_t *platform;
+
+/* ---- Linux's cores ----------------------------------------------------------------------------------------------- */
+
+static int core_on(u_register_t mpidr)
 {
-    (void)unused;
-    return at_home() ? PSCI_E_DENIED : PSCI_E_SUCCESS;
+    int core = plat_core_pos_by_mpidr(mpidr), rc;
+    uint32_t bit = core >= 0 && core < BOARD_CORES ? 1u << core & BOARD_NORMAL_CORES : 0;
+
+    spin_lock(&monitor.lock);
+    if (bit == 0 || monitor.called != 0) { /* not Linux's; or Linux is about to stop */
+        spin_unlock(&monitor.lock);
+        return PSCI_E_DENIED;
+    }
+    monitor.mpidr[core] = mpidr;
+    monitor.on |= bit;
+    spin_unlock(&monitor.lock);
+    rc = platform->pwr_domain_on(mpidr);
+    if (rc != PSCI_E_SUCCESS) {
+        spin_lock(&monitor.lock);
+        monitor.on &= ~bit;
+        spin_unlock(&monitor.lock);
+    }
+    return rc;
 }
+
+static int32_t core_off(u_register_t unused)
+{
+    uint32_t bit = 1u << plat_my_core_pos();
+
+    (void)unused;
+    if (at_home())
+        return PSCI_E_DENIED;
+    spin_lock(&monitor.lock);
+    monitor.on &= ~bit;
+    monitor.called &= ~bit;
+    spin_unlock(&monitor.lock);
+    return PSCI_E_SUCCESS;
+}
+
+/* A core that is powered down hears no call. */
+static int standby_only(unsigned int state, psci_power_state_t *requested)
+{
+    if (psci_get_pstate_type(state) != PSTATE_TYPE_STANDBY)
+        return PSCI_E_INVALID_PARAMS;
+    return platform->validate_power_state(state, requested);
+}
+
+/* ---- "the system" ------------------------------------------------------------------------------------------------ */
+
+static void __dead2 quit(uint32_t next)
+{
+    spin_lock(&monitor.lock);
+    normal_stop(next);
+    normal_quit();
+}
+
+static void __dead2 system_off(void)
+{
+    quit(IST_NORMAL_OFF);
+}
+
+static void __dead2 system_reset(void)
+{
+    quit(IST_NORMAL_RUNNING);
+}
+
+static int system_reset2(int is_vendor, int type, u_register_t cookie)
+{
+    (void)type, (void)cookie;
+    if (is_vendor)
+        return PSCI_E_INVALID_PARAMS;
+    quit(IST_NORMAL_RUNNING);
+}
+
+void __dead2 power_off(void)
+{
+    platform->system_off();
+}
+
+/* ---- the trusted OS, as PSCI calls it ---------------------------------------------------------------------------- */
 
 /* Linux asks this before it takes a core off line. */
 static int32_t migrate_info(u_register_t *resident)
 {
-    *resident = home_mpidr;
+    *resident = monitor.home_mpidr & MPIDR_AFFINITY_MASK;
     return PSCI_TOS_NOT_UP_MIG_CAP;
 }
 
@@ -29,12 +113,25 @@ static int32_t refuse_migrate(u_register_t from, u_register_t to)
 
 void power_setup(void)
 {
-    static const spd_pm_ops_t ops = {
-        .svc_off = refuse_off,
+    static const spd_pm_ops_t hooks = {
+        .svc_off = core_off,
         .svc_migrate = refuse_migrate,
         .svc_migrate_info = migrate_info,
     };
+    static plat_psci_ops_t ops;
 
-    home_mpidr = read_mpidr_el1() & MPIDR_AFFINITY_MASK;
-    psci_register_spd_pm_hook(&ops);
+    platform = psci_plat_pm_ops;
+    ops = *platform;
+    ops.pwr_domain_on = core_on;
+    ops.validate_power_state = standby_only;
+    ops.get_sys_suspend_power_state = NULL;
+    ops.system_off = system_off;
+    ops.system_reset = system_reset;
+    ops.system_reset2 = system_reset2;
+    psci_plat_pm_ops = &ops;
+    psci_caps = (psci_caps & OFFERED) | define_psci_cap(PSCI_SYSTEM_RESET2_AARCH64);
+    /* Cores that come up read this before their caches are on. */
+    flush_dcache_range((uintptr_t)&ops, sizeof ops);
+    flush_dcache_range((uintptr_t)&psci_plat_pm_ops, sizeof psci_plat_pm_ops);
+    psci_register_spd_pm_hook(&hooks);
 }

@@ -8,6 +8,15 @@
 #include "monitor.h"
 #include "smc.h"
 
+/* Linux's first start. */
+static uintptr_t normal_first(void)
+{
+    spin_lock(&monitor.lock);
+    monitor.on = 1u << BOARD_FIRST_CORE;
+    monitor.normal = IST_NORMAL_RUNNING;
+    return normal_leave();
+}
+
 static uintptr_t on_ready(void *handle)
 {
     spin_lock(&monitor.lock);
@@ -16,7 +25,7 @@ static uintptr_t on_ready(void *handle)
     monitor.secure = SECURE_UP;
     spin_unlock(&monitor.lock);
     power_setup();
-    return start_normal();
+    return normal_first();
 }
 
 /* Nothing may come up for a world that is never entered again. */
@@ -26,8 +35,7 @@ static __attribute__((noinline)) void stop(void) /* and the common YIELD needs n
     monitor.secure = SECURE_STOPPED;
     session_end(&monitor.session);
     spin_unlock(&monitor.lock);
-    plat_ic_disable_interrupt(BOARD_TIMER_INTERRUPT);
-    plat_ic_disable_interrupt(BOARD_KICK_INTERRUPT);
+    plat_ic_disable_interrupt(BOARD_TIMER_INTERRUPT); /* the kick may still call Linux's core */
 }
 
 uintptr_t on_yield(void *handle, uint64_t flags)
@@ -40,7 +48,13 @@ uintptr_t on_yield(void *handle, uint64_t flags)
         stop(); /* a Linux that does not run yet is started all the same: it is not what failed */
     else if (!up)
         SMC_RET1(handle, (uint64_t)IST_SMC_DENIED);
-    return up ? leave_secure() : start_normal();
+    if (!up)
+        return normal_first();
+    if (normal_called(BOARD_SECURE_CORE)) {
+        spin_lock(&monitor.lock);
+        return normal_leave();
+    }
+    return leave_secure();
 }
 
 static uintptr_t on_ring(void *handle, uint64_t channel, uint64_t lanes)
@@ -72,6 +86,28 @@ static uintptr_t on_quiesced(void *handle, uint64_t channel, uint64_t epoch)
     return reply(handle, session_quiesced(&monitor.session, channel, epoch));
 }
 
+static uintptr_t on_normal(void *handle)
+{
+    uint64_t state, starts;
+
+    spin_lock(&monitor.lock);
+    state = monitor.called != 0 ? IST_NORMAL_STOPPING : monitor.normal;
+    starts = monitor.starts;
+    spin_unlock(&monitor.lock);
+    SMC_RET3(handle, IST_SMC_OK, state, starts);
+}
+
+static uintptr_t on_normal_restart(void *handle)
+{
+    spin_lock(&monitor.lock);
+    if (monitor.secure != SECURE_UP)
+        return reply(handle, IST_SMC_DENIED);
+    if (monitor.called != 0)
+        return reply(handle, IST_SMC_BUSY);
+    normal_stop(IST_NORMAL_RUNNING);
+    return reply(handle, IST_SMC_OK);
+}
+
 /* What comes from below is printable or a line's end, or it is a dot. */
 static uintptr_t on_log(void *handle, uint64_t n, uint64_t x2, uint64_t x3, uint64_t x4)
 {
@@ -101,6 +137,12 @@ uintptr_t from_secure(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint6
         return on_session(handle, x1);
     case IST_SMC_QUIESCED:
         return on_quiesced(handle, x1, x2);
+    case IST_SMC_NORMAL:
+        return on_normal(handle);
+    case IST_SMC_NORMAL_RESTART:
+        return on_normal_restart(handle);
+    case IST_SMC_POWER_OFF:
+        power_off();
     case IST_SMC_LOG:
         return on_log(handle, x1, x2, x3, x4);
     default:

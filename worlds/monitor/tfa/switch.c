@@ -65,14 +65,16 @@ uintptr_t leave_secure(void)
     return switch_registers(&secure, &normal, normal_context);
 }
 
-uintptr_t start_normal(void)
+uintptr_t start_normal(bool off)
 {
     static const struct registers none;
+    entry_point_info_t *entry = bl31_plat_get_next_image_ep_info(NON_SECURE);
 
     normal_context = cm_get_context(NON_SECURE);
     trap_fp(false);
-    cm_init_my_context(bl31_plat_get_next_image_ep_info(NON_SECURE));
-    switch_registers(&secure, &none, normal_context);
+    entry->args = (aapcs64_params_t){.arg0 = off};
+    cm_init_my_context(entry);
+    switch_registers(read_scr_el3() & SCR_NS_BIT ? &normal : &secure, &none, normal_context);
     cm_prepare_el3_exit_ns();
     return (uintptr_t)normal_context;
 }

@@ -7,6 +7,7 @@
 #ifndef ISTHMUS_MONITOR_SWITCH_H
 #define ISTHMUS_MONITOR_SWITCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Before the Secure world's first instruction. What the core has to be like for registers.h to be complete is checked;
@@ -19,7 +20,8 @@ uintptr_t enter_secure(uint64_t events, uint64_t lanes);
 /* From the Secure world to where Linux stands. */
 uintptr_t leave_secure(void);
 
-/* From the Secure world to Linux's first instruction, with nothing of an earlier Linux in any EL1, EL0 or FP register. */
-uintptr_t start_normal(void);
+/* From either world to the loader, which starts Linux or leaves it off, with nothing of an earlier Linux in any EL1, EL0
+ * or FP register. On Linux's first core. */
+uintptr_t start_normal(bool off);
 
 #endif
