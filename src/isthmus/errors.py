@@ -7,6 +7,7 @@
     ├── LinkDown (also ConnectionError)   the session ended, or the peer was refused: see `reason`
     │   └── PeerDead                      the peer itself is gone
     ├── ClosedError                       this endpoint was closed, or belongs to the parent of a fork
+    │   └── RestartedError                Linux began again in the middle of what was asked of it
     └── ConcurrentUseError                a second sender or a second receiver at the same time
 
 Besides these, calls that may not wait raise the built-in BlockingIOError, calls whose time is up
@@ -28,6 +29,7 @@ __all__ = [
     "IsthmusError",
     "LinkDown",
     "PeerDead",
+    "RestartedError",
 ]
 
 
@@ -60,6 +62,10 @@ class PeerDead(LinkDown):
 
 class ClosedError(IsthmusError):
     """The endpoint was closed, by close() or because this process is a fork of the one that owns it."""
+
+
+class RestartedError(ClosedError):
+    """Linux stopped before it had done what it was asked for; the machine goes on, with another boot id."""
 
 
 class ConcurrentUseError(IsthmusError):

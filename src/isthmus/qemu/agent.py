@@ -2,21 +2,23 @@
 """The Normal world's agent, as its machine sees it: scripts go in, statuses and outputs come back.
 
 The protocol is at the top of worlds/normal/guest/init. What comes back is the guest's claim, and bounded.
+Linux may restart at any time: another agent begins then, and nobody answers what the last one was asked.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import itertools
 import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from isthmus.errors import ClosedError, IsthmusError
+from isthmus.errors import ClosedError, IsthmusError, RestartedError
 
 OUTPUT_MAX = 64 << 20  # bytes of output and errors of one script
-_LINE_MAX = 4096
+_LINE_MAX = OUTPUT_MAX // 3 * 4 + 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,73 +36,100 @@ class Agent:
     def __init__(self, link: socket.socket, dead: Callable[[], str]) -> None:
         """`dead` says why the machine is gone, for those who still wait."""
         self.boot_id = ""
-        self.ready = threading.Event()
         self._link = link
         self._dead = dead
         self._closed = False
         self._ids = itertools.count(1)
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._waiting: dict[str, _Waiting] = {}
 
     def run(self, script: str, timeout: float) -> Done:
-        """Runs a shell script in the guest. TimeoutError after so many seconds; the script goes on then."""
+        """Runs a shell script in the guest. TimeoutError after so many seconds; the script goes on then.
+        RestartedError: Linux restarted before it ended."""
         waiting = _Waiting()
-        with self._lock:
+        with self._changed:
             if self._closed:
                 raise ClosedError(self._dead())
             key = f"s{next(self._ids)}"
             self._waiting[key] = waiting
             self._link.sendall(f"{key} {base64.b64encode(script.encode()).decode()}\n".encode())
+        first = script.splitlines()[0] if script else ""
         if not waiting.done.wait(timeout):
-            with self._lock:
+            with self._changed:
                 self._waiting.pop(key, None)
-            raise TimeoutError(f"the guest did not finish {script.splitlines()[0]!r} within {timeout:g} s")
+            raise TimeoutError(f"the guest did not finish {first!r} within {timeout:g} s")
         if waiting.result is None:
-            raise ClosedError(self._dead())
+            if self._closed:
+                raise ClosedError(self._dead())
+            raise RestartedError(f"Linux restarted before it had finished {first!r}")
         return waiting.result
 
+    def wait_boot(self, last: str, timeout: float) -> str:
+        """Waits for a boot id other than `last`, and returns it. Scripts may be run then. TimeoutError,
+        ClosedError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._closed or self.boot_id != last, timeout):
+                raise TimeoutError(f"Linux did not boot within {timeout:g} s")
+            if self._closed:
+                raise ClosedError(self._dead())
+            return self.boot_id
+
     def serve(self) -> None:
-        """Reads until the guest is gone; then everybody who waits is told."""
+        """Reads until the machine is gone; then everybody who waits is told."""
         try:
             with self._link, self._link.makefile("rb") as stream:
                 while line := stream.readline(_LINE_MAX):
-                    self._line(line, stream.read)
+                    self._line(line)
         except OSError:
             pass
         finally:
-            with self._lock:
+            with self._changed:
                 self._closed = True
-                left = list(self._waiting.values())
-                self._waiting.clear()
-            for waiting in left:
-                waiting.done.set()
-            self.ready.set()
+                self._changed.notify_all()
+                self._leave_all()
 
     @property
     def closed(self) -> bool:
-        """The guest is gone."""
+        """The machine is gone."""
         return self._closed
 
-    def _line(self, line: bytes, read: Callable[[int], bytes]) -> None:
-        words = line.decode(errors="replace").split()
-        if len(words) == 2 and words[0] == "ready":
-            self.boot_id = words[1]
-            self.ready.set()
-            return
-        if len(words) != 4 or not all(word.isdigit() for word in words[1:]):
-            raise IsthmusError(f"the guest's agent speaks another protocol: {line[:80]!r}")
-        status, output, errors = (int(word) for word in words[1:])
-        if output + errors > OUTPUT_MAX:
-            raise IsthmusError(f"a script in the guest has {output + errors} bytes of output")
-        text, complaints = (read(n).decode(errors="replace") for n in (output, errors))
-        with self._lock:
-            waiting = self._waiting.pop(words[0], None)
-        if waiting is not None:
-            waiting.result = Done(status, text, complaints)
+    def _line(self, line: bytes) -> None:
+        words = line.split()
+        if len(words) == 2 and words[0] == b"ready":
+            self._ready(words[1].decode(errors="replace"))
+        elif len(words) == 5 and words[4] == b".":
+            with self._changed:
+                waiting = self._waiting.pop(words[0].decode(errors="replace"), None)
+            if waiting is not None:
+                waiting.result = _done(words[1], words[2], words[3])
+                waiting.done.set()
+        elif words and len(line) >= _LINE_MAX:
+            raise IsthmusError(f"a script in the guest has more than {OUTPUT_MAX} bytes of output")
+
+    def _ready(self, boot_id: str) -> None:
+        with self._changed:
+            self._leave_all()
+            self.boot_id = boot_id
+            self._link.sendall(f"hello {boot_id}\n".encode())
+            self._changed.notify_all()
+
+    def _leave_all(self) -> None:
+        for waiting in self._waiting.values():
             waiting.done.set()
+        self._waiting.clear()
 
 
 class _Waiting:
     def __init__(self) -> None:
         self.done = threading.Event()
         self.result: Done | None = None
+
+
+def _done(status: bytes, *parts: bytes) -> Done:
+    try:
+        output, errors = (
+            base64.b64decode(p.removeprefix(b"="), validate=True).decode(errors="replace") for p in parts
+        )
+        return Done(int(status), output, errors)
+    except (ValueError, binascii.Error):
+        raise IsthmusError(f"the guest's agent speaks another protocol: {status[:20]!r}") from None

@@ -35,7 +35,7 @@ from isthmus.build.firmware import firmware
 from isthmus.build.guest import initramfs
 from isthmus.build.packages import debian_kernel
 from isthmus.build.storage import write_storage
-from isthmus.errors import ClosedError, EnvironmentProblem
+from isthmus.errors import ClosedError, EnvironmentProblem, RestartedError
 from isthmus.qemu.agent import Agent, Done
 from isthmus.qemu.console import Console
 from isthmus.qemu.devicetree import device_tree
@@ -151,12 +151,14 @@ class QemuMachine:
         self._thread.start()
         try:
             started.wait()
-            if not self._agent.ready.wait(timeout):
-                raise EnvironmentProblem(
-                    f"Linux did not answer within {timeout:g} s: read {self._logs}/*.log"
-                )
-            if self._agent.closed:
-                raise EnvironmentProblem(self._why_dead())
+            self._agent.wait_boot("", timeout)
+        except TimeoutError:
+            self.close()
+            text = f"Linux did not answer within {timeout:g} s: read {self._logs}/*.log"
+            raise EnvironmentProblem(text) from None
+        except ClosedError as problem:
+            self.close()
+            raise EnvironmentProblem(str(problem)) from None
         except BaseException:
             self.close()
             raise
@@ -242,6 +244,24 @@ class QemuMachine:
     def boot_id(self) -> str:
         """Of this boot of Linux."""
         return self._agent.boot_id if self._agent is not None else ""
+
+    def wait_boot(self, last: str, timeout: float = 60.0) -> str:
+        """Waits until Linux has booted again, with another boot id than `last`; returns it. TimeoutError,
+        ClosedError."""
+        if self._agent is None:
+            raise ClosedError("this machine is not started")
+        return self._agent.wait_boot(last, timeout)
+
+    def reboot(self, script: str = "reboot -f", timeout: float = 60.0) -> str:
+        """Has Linux restart by a script that does not end, and waits until it has booted again; the Secure
+        world runs on. Returns the new boot id. TimeoutError, ClosedError."""
+        last = self.boot_id
+        with contextlib.suppress(RestartedError):
+            done = self.run(script, timeout)
+            raise EnvironmentProblem(
+                f"Linux did not restart by {script!r}: {done.errors.strip() or done.status}"
+            )
+        return self.wait_boot(last, timeout)
 
     @property
     def logs(self) -> Path:
