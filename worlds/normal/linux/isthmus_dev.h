@@ -34,6 +34,10 @@ struct isthmus {
 	struct ist_endpoint ep;
 };
 
+/* The region of reserved-memory called `name`, mapped and checked page by page; base and size go to *p. An ERR_PTR
+ * where there is none or it cannot be shared with the Secure world; the log then says why. */
+void *isthmus_map(struct device *d, struct isthmus *p, const char *name, int role);
+
 extern const struct ethtool_ops isthmus_ethtool_ops;
 
 #endif

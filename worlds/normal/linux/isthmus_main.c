@@ -10,13 +10,11 @@
 #include <linux/arm-smccc.h>
 #include <linux/etherdevice.h>
 #include <linux/interrupt.h>
-#include <linux/io.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/of.h>
-#include <linux/of_address.h>
 #include <linux/of_net.h>
 #include <linux/platform_device.h>
 #include <linux/slab.h>
@@ -409,26 +407,6 @@ static int read_config(struct device *d, struct isthmus *p, struct ist_config *c
 	return 0;
 }
 
-/* A region of reserved-memory, by name, mapped as ordinary cached memory. */
-static void *map_region(struct device *d, struct isthmus *p, const char *name, int role)
-{
-	struct device_node *region;
-	struct resource r;
-	int index = of_property_match_string(d->of_node, "memory-region-names", name);
-	int error;
-
-	region = index < 0 ? NULL : of_parse_phandle(d->of_node, "memory-region", index);
-	if (!region)
-		return ERR_PTR(dev_err_probe(d, -EINVAL, "no memory-region called %s\n", name));
-	error = of_address_to_resource(region, 0, &r);
-	of_node_put(region);
-	if (error)
-		return ERR_PTR(dev_err_probe(d, error, "memory-region %s has no address\n", name));
-	p->base[role] = r.start;
-	p->size[role] = resource_size(&r);
-	return devm_memremap(d, r.start, resource_size(&r), MEMREMAP_WB);
-}
-
 static int check_monitor(struct device *d)
 {
 	struct arm_smccc_res r;
@@ -483,10 +461,12 @@ static int isthmus_probe(struct platform_device *pdev)
 	v = ist_config_check(&c);
 	if (v != IST_V_OK)
 		return dev_err_probe(d, -EINVAL, "the node's geometry cannot be: %s\n", ist_verdict_name(v));
-	own = map_region(d, p, "normal", IST_NORMAL);
-	peer = map_region(d, p, "secure", IST_SECURE);
-	if (IS_ERR(own) || IS_ERR(peer))
-		return IS_ERR(own) ? PTR_ERR(own) : PTR_ERR(peer);
+	own = isthmus_map(d, p, "normal", IST_NORMAL);
+	if (IS_ERR(own))
+		return PTR_ERR(own);
+	peer = isthmus_map(d, p, "secure", IST_SECURE);
+	if (IS_ERR(peer))
+		return PTR_ERR(peer);
 	if (p->size[IST_NORMAL] < ist_buffer_size(&c, IST_NORMAL) || p->size[IST_SECURE] < ist_buffer_size(&c, IST_SECURE))
 		return dev_err_probe(d, -EINVAL, "a memory-region is smaller than its ring and one frame\n");
 	p->irq = platform_get_irq(pdev, 0);

@@ -112,13 +112,45 @@ static uint64_t can_write(uint64_t at)
 }
 
 /* Shared with Linux, which maps it write-back: the attributes must be the same, or the two see different memory. */
-static int is_window(uint64_t par)
+static int is_shared(uint64_t par)
 {
     return !(par & PAR_FAULT) && (par & PAR_NON_SECURE) && par >> 56 == 0xff && (par >> 7 & 3u) == 3u;
 }
 
+/* No instruction asks whether an address can be executed, so the tables are read, from where the hardware reads them. */
+static uint64_t descriptor(uint64_t at)
+{
+    const uint64_t *table = (const uint64_t *)(read_sysreg(ttbr0_el1) & ADDRESS);
+
+    for (unsigned shift = 30; shift > 12; shift -= 9) {
+        const uint64_t entry = table[at >> shift & (ENTRIES - 1)];
+
+        if ((entry & VALID_TABLE) != VALID_TABLE)
+            return 0;
+        table = (const uint64_t *)(entry & ADDRESS);
+    }
+    return table[at >> 12 & (ENTRIES - 1)];
+}
+
+static const char *check_window(uint64_t base, uint64_t size, int own)
+{
+    const uint64_t wanted = VALID_TABLE | NON_SECURE | NEVER_EXECUTE;
+
+    for (uint64_t at = base; at < base + size; at += PAGE) {
+        if (!is_shared(own ? can_write(at) : can_read(at)))
+            return "the window is not Normal, write-back, inner shareable, non-secure memory";
+        if ((descriptor(at) & wanted) != wanted)
+            return "the window can be executed";
+        if (!own && !(can_write(at) & PAR_FAULT))
+            return "the peer's buffer can be written";
+    }
+    return 0;
+}
+
 const char *mmu_check(void)
 {
+    const char *failure;
+
     if (!(can_write((uint64_t)__text_start) & PAR_FAULT))
         return "code can be written";
     if (!(can_write((uint64_t)__rodata_start) & PAR_FAULT))
@@ -129,11 +161,8 @@ const char *mmu_check(void)
         !(can_read((uint64_t)__exception_stack_low - 1) & PAR_FAULT) ||
         !(can_read((uint64_t)__exception_stack_high) & PAR_FAULT))
         return "a stack's guard page is mapped";
-    if (!is_window(can_read(BOARD_NORMAL_BUFFER_BASE)) || !is_window(can_write(BOARD_SECURE_BUFFER_BASE)))
-        return "the window is not shared memory";
-    if (!(can_write(BOARD_NORMAL_BUFFER_BASE) & PAR_FAULT))
-        return "the peer's buffer can be written";
     if (!(can_read(0) & PAR_FAULT))
         return "address 0 is mapped";
-    return 0;
+    failure = check_window(BOARD_NORMAL_BUFFER_BASE, BOARD_NORMAL_BUFFER_SIZE, 0);
+    return failure ? failure : check_window(BOARD_SECURE_BUFFER_BASE, BOARD_SECURE_BUFFER_SIZE, 1);
 }
