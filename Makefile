@@ -2,7 +2,7 @@
 # Every target sets up what it needs first; see tools/setup.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-machine setup-test demo trustzone test slow lint sizes dist clean
+.PHONY: help setup setup-test demo host test slow lint sizes dist clean
 
 help:   ## this list
 	@sed -n 's/^\([a-z]*\):.*## *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -10,17 +10,14 @@ help:   ## this list
 setup:  ## leaves the command at .venv/bin/isthmus
 	@tools/setup.sh
 
-setup-machine:
-	@tools/setup.sh --machine
-
 setup-test:
 	@tools/setup.sh --test
 
-demo: setup  ## the main job on real traffic, with a summary
-	@.venv/bin/isthmus check --machine host
-
-trustzone: setup-machine  ## the same on an emulated TrustZone machine, or on the host where that cannot be
+demo: setup  ## Linux and the critical OS on a TrustZone machine: the main job, with a summary and a report
 	@tools/demo.sh
+
+host: setup  ## the same with both worlds as processes on this machine
+	@.venv/bin/isthmus check --machine host --report demo.html
 
 test: setup-test  ## lint, types and tests
 	@.venv/bin/python -m pytest $(ARGS)
@@ -38,4 +35,4 @@ dist: setup-test  ## sdist and wheel in dist/
 	@.venv/bin/python -m build --outdir dist
 
 clean:  ## what was built in the checkout; the user's cache stays
-	@rm -rf build dist .venv src/isthmus/*.so src/*.egg-info
+	@rm -rf build dist demo.html .venv src/isthmus/*.so src/*.egg-info

@@ -150,7 +150,7 @@ def test_link_up_fails_when_a_world_does_not_answer(machine: HostMachine) -> Non
 def test_ping_loss_fails_when_frames_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traffic, "ECHOES", 10)
     with machine_with(lose_every=50) as machine:
-        row = by_id(traffic.ping(machine, SECURE))["ping.loss"]
+        row = by_id(traffic.ping(machine, SECURE, []))["ping.loss"]
     assert (row.ok, row.value) == (False, 4)
 
 
@@ -159,11 +159,11 @@ def test_round_trips_fail_when_the_pump_stutters(
 ) -> None:
     monkeypatch.setattr(traffic, "ECHOES", 100)
     with in_thread(stuttering(machine.pid("normal"), stop_s=0.06, run_s=0.001)):
-        rows = by_id(traffic.ping(machine, SECURE))
+        rows = by_id(traffic.ping(machine, SECURE, []))
     assert not rows["ping.rtt_p99"].ok
     assert rows["ping.rtt_p99"].value is not None
     with in_thread(stuttering(machine.pid("normal"), stop_s=0.005, run_s=0.0)):
-        rows = by_id(traffic.ping(machine, SECURE))
+        rows = by_id(traffic.ping(machine, SECURE, []))
     assert not rows["ping.rtt_p50"].ok
     assert rows["ping.rtt_p50"].value is not None
 
@@ -208,7 +208,7 @@ def watched(machine: HostMachine, work: Callable[[], Any]) -> dict[str, Row]:
 def test_missed_moves_when_the_receive_path_stalls(machine: HostMachine) -> None:
     def stalled() -> None:
         machine.stall(2000)
-        list(traffic.ping(machine, SECURE))
+        list(traffic.ping(machine, SECURE, []))
 
     before = machine.status("secure")["critical"]["missed"]
     row = watched(machine, stalled)["critical.missed"]
@@ -217,7 +217,7 @@ def test_missed_moves_when_the_receive_path_stalls(machine: HostMachine) -> None
     assert row.value > before
     machine.kill("secure")  # its account is spoilt for the tests behind this one
     machine.wait_up()
-    assert watched(machine, lambda: list(traffic.ping(machine, SECURE)))["critical.missed"].ok
+    assert watched(machine, lambda: list(traffic.ping(machine, SECURE, [])))["critical.missed"].ok
 
 
 def test_periods_fail_when_the_task_does_not_run(machine: HostMachine) -> None:
@@ -401,7 +401,7 @@ class Tampered(Disguised):
 @pytest.fixture
 def fresh() -> Iterator[HostMachine]:
     with HostMachine() as machine:
-        list(traffic.ping(machine, SECURE))
+        list(traffic.ping(machine, SECURE, []))
         yield machine
 
 

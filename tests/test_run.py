@@ -45,7 +45,7 @@ REFUSALS = {
     ),
     "machine for others": (
         ["run", "--machine", "memory"],
-        "this command runs on host and qemu, not on memory",
+        "this command runs on qemu and host, not on memory",
     ),
     "machine unknown": (["run", "--machine", "vax"], "'vax' is not one of"),
     "stack not built": (["run", "--stack", "freertos"], "the FreeRTOS+TCP world is not built yet"),

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# setup.sh [--machine|--test] - makes .venv/bin/isthmus out of a fresh clone on Debian 12; what is there is left alone.
-#   --machine  also the emulated TrustZone machine, where its packages can be had; without them it goes on, and says so
-#   --test     also what the tests need: that machine, clang with its sanitizers, pytest and the checkers
+# setup.sh [--test] - makes .venv/bin/isthmus out of a fresh clone on Debian 12; what is there is left alone. What the
+# emulated TrustZone machine needs comes along where it can be had; without it set-up goes on, and says so.
+#   --test  also what the tests need: that machine, clang with its sanitizers, pytest and the checkers
 # Speaks on standard error only. Exit status 2 and one line where something is missing that it cannot install.
 set -euo pipefail
 
@@ -29,14 +29,13 @@ trap 'exit 130' INT
 level=run
 packages=("${run_packages[@]}")
 case "${1-}" in
-'') machine_packages=() ;;
---machine) ;;
+'') ;;
 --test)
     level=test
     packages+=("${machine_packages[@]}" "${test_packages[@]}")
     machine_packages=()
     ;;
-*) die "unknown option $1; usage: tools/setup.sh [--machine|--test]" ;;
+*) die "unknown option $1; usage: tools/setup.sh [--test]" ;;
 esac
 
 # ---- the system -------------------------------------------------------------------------------------------------
@@ -117,7 +116,7 @@ if ! same .venv/done.test "$want" && { [ $level = test ] || ! same .venv/done.ru
     say "installing the Python packages"
     pip 'setuptools>=77'
     rm -rf build/temp.*
-    if [ $level = test ]; then pip --no-build-isolation -e '.[dev]'; else pip --no-build-isolation -e .; fi
+    if [ $level = test ]; then pip --no-build-isolation -e '.[dev]'; else pip --no-build-isolation -e '.[report]'; fi
     printf '%s\n' "$want" >.venv/done.$level
     printf '%s\n' "$native" >.venv/done.native
 fi

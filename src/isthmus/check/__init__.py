@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 
 from isthmus.board import Board
+from isthmus.check.evidence import Evidence
 from isthmus.check.host import TOPICS, check_host
 from isthmus.check.qemu import check_qemu
 from isthmus.check.rows import CATALOGUE, Report, Row
 from isthmus.trustzone.board import TrustZone
 
-__all__ = ["CATALOGUE", "TOPICS", "Report", "Row", "run"]
+__all__ = ["CATALOGUE", "TOPICS", "Evidence", "Report", "Row", "run"]
 
 
 def run(board: Board, *, seed: int, began: Callable[[str], None] = lambda topic: None) -> Report:
@@ -26,8 +27,9 @@ def run(board: Board, *, seed: int, began: Callable[[str], None] = lambda topic:
     exception.
     """
     at = time.monotonic()
+    evidence = Evidence()
     if isinstance(board, TrustZone):
-        machine, (interface, rows) = "qemu", check_qemu(board, seed, began)
+        machine, (interface, rows) = "qemu", check_qemu(board, seed, began, evidence)
     else:
-        machine, (interface, rows) = "host", check_host(board, seed, began)
-    return Report(machine, "lwip", interface, seed, round(time.monotonic() - at, 2), rows)
+        machine, (interface, rows) = "host", check_host(board, seed, began, evidence)
+    return Report(machine, "lwip", interface, seed, round(time.monotonic() - at, 2), rows, evidence)

@@ -11,6 +11,7 @@ from isthmus.board import Board
 from isthmus.check import isolation, restart, throughput, traffic
 from isthmus.check.counters import Ledger
 from isthmus.check.critical import Account
+from isthmus.check.evidence import Evidence
 from isthmus.check.rows import CATALOGUE, Row, missing
 from isthmus.errors import EnvironmentProblem
 from isthmus.host import HostMachine
@@ -23,7 +24,7 @@ TOPICS = ("build", "link", "ping", "traffic", "throughput", "restart", "isolatio
 Began = Callable[[str], None]
 
 
-def check_host(board: Board, seed: int, began: Began) -> tuple[str, list[Row]]:
+def check_host(board: Board, seed: int, began: Began, evidence: Evidence) -> tuple[str, list[Row]]:
     """Runs everything; `began` hears each topic as it begins. What goes wrong before "link" raises.
 
     Returns how frames reached the Linux stack ("tap" or "packet") and the rows in the catalogue's order.
@@ -39,7 +40,7 @@ def check_host(board: Board, seed: int, began: Began) -> tuple[str, list[Row]]:
         ledger = Ledger()
         account = Account()
         account.look(machine)
-        rows += functions(machine, started_s, seed, began)
+        rows += functions(machine, started_s, seed, began, evidence)
         began("throughput")
         rows += compared(machine)
         ledger.close(machine)
@@ -49,7 +50,7 @@ def check_host(board: Board, seed: int, began: Began) -> tuple[str, list[Row]]:
         rows += isolation.isolation(machine)
         began("counters")
         ledger.open(machine)
-        list(traffic.ping(machine, board.secure.address))
+        list(traffic.ping(machine, board.secure.address, []))
         ledger.close(machine)
         rows.append(ledger.row())
         account.look(machine)
@@ -68,13 +69,15 @@ def compared(machine: HostMachine) -> Iterable[Row]:
             yield missing(ident, f"nothing to compare with: {problem}")
 
 
-def functions(machine: HostMachine, started_s: float, seed: int, began: Began) -> Iterable[Row]:
+def functions(
+    machine: HostMachine, started_s: float, seed: int, began: Began, evidence: Evidence
+) -> Iterable[Row]:
     """What a user of the link does: ping, UDP, TCP, HTTP."""
     address = machine.board.secure.address
     began("link")
     yield traffic.link(machine, started_s)
     began("ping")
-    yield from traffic.ping(machine, address)
+    yield from traffic.ping(machine, address, evidence.rtt_ns)
     began("traffic")
     yield traffic.udp(machine, address, seed)
     yield traffic.tcp(machine, address, seed)

@@ -15,6 +15,7 @@ from typing import Any
 
 from isthmus.check import traffic
 from isthmus.check.counters import Ledger
+from isthmus.check.evidence import Evidence
 from isthmus.check.program import Failed, answer
 from isthmus.check.restart import RECOVERY_MAX_S
 from isthmus.check.rows import CATALOGUE, Row, missing, row
@@ -38,9 +39,9 @@ Began = Callable[[str], None]
 Trouble = (Failed, ProgramFailed, LinkDown, ClosedError, TimeoutError)
 
 
-def check_qemu(board: TrustZone, seed: int, began: Began) -> tuple[str, list[Row]]:
-    """Runs everything on one machine; `began` hears each topic as it begins. What goes wrong before "link"
-    raises EnvironmentProblem.
+def check_qemu(board: TrustZone, seed: int, began: Began, evidence: Evidence) -> tuple[str, list[Row]]:
+    """Runs everything on one machine; `began` hears each topic as it begins. A machine that does not come up
+    raises EnvironmentProblem, one that is lost on the way ClosedError.
 
     Returns how frames reached the Linux stack, and the rows in the catalogue's order.
     """
@@ -48,31 +49,40 @@ def check_qemu(board: TrustZone, seed: int, began: Began) -> tuple[str, list[Row
     at = time.monotonic()
     with LinkedMachine(board, counted=True) as machine:
         started_s = time.monotonic() - at
+        evidence.follow(board.secure.task[0], board.secure.blocking.us, machine.record)
+
+        def topic(name: str) -> None:
+            machine.require()
+            began(name)
+            evidence.topic(name)
+
         ledger, critical = Ledger(), Critical()
         critical.look(machine)
         rows: list[Row] = []
-        began("link")
+        topic("link")
         rows.append(traffic.link(machine, started_s))
-        began("ping")
-        rows += traffic.ping(machine, board.secure.address)
-        began("traffic")
+        topic("ping")
+        rows += traffic.ping(machine, board.secure.address, evidence.rtt_ns)
+        topic("traffic")
         rows.append(traffic.udp(machine, board.secure.address, seed))
         rows.append(traffic.tcp(machine, board.secure.address, seed))
         rows.append(traffic.http(machine, board.secure.address))
-        began("throughput")
+        topic("throughput")
         rows += throughput(machine)
         ledger.close(machine)
-        began("restart")
-        rows += restarts(machine, seed)
-        began("isolation")
+        topic("restart")
+        rows += restarts(machine, seed, evidence)
+        topic("isolation")
         rows += isolation(machine)
-        began("counters")
+        topic("counters")
         ledger.open(machine)
         traffic.udp(machine, board.secure.address, seed)
         ledger.close(machine)
         rows.append(ledger.row())
         critical.look(machine)
         rows += critical.rows(machine)
+        machine.require()
+        evidence.close()
         order = list(CATALOGUE)
         return machine.interface_kind, sorted(rows, key=lambda r: order.index(r.id))
 
@@ -170,7 +180,7 @@ class Pause:
         return max((b - a for a, b in gaps if b > self.since and a < self.until), default=float("inf"))
 
 
-def restarts(machine: LinkedMachine, seed: int) -> Iterator[Row]:
+def restarts(machine: LinkedMachine, seed: int, evidence: Evidence) -> Iterator[Row]:
     """Raw sequenced frames and TCP cross all the time; a held TCP connection outlives the driver."""
     board = machine.board
     own = (board.normal.interface, board.normal.mac, board.secure.mac)
@@ -184,8 +194,9 @@ def restarts(machine: LinkedMachine, seed: int) -> Iterator[Row]:
 
     def paused(world: str, act: Callable[[], None]) -> None:
         epoch, since = machine.epoch, machine.uptime()
-        act()
-        machine.wait_up(timeout=10.0)
+        with evidence.restart("driver reloaded" if world == "normal" else "stack begins anew"):
+            act()
+            machine.wait_up(timeout=10.0)
         machine.run(f"usleep {SETTLE_US}")
         pauses.append(Pause(world, since, machine.uptime(), machine.epoch != epoch))
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from isthmus.check.evidence import Evidence
+
 __all__ = ["CATALOGUE", "Kind", "Report", "Row", "missing", "row"]
 
 
@@ -61,6 +63,7 @@ class Report(msgspec.Struct, frozen=True):
     seed: int
     seconds: float
     rows: list[Row]
+    evidence: Evidence = msgspec.field(default_factory=Evidence)
 
     @property
     def ok(self) -> bool:

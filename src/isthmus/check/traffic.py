@@ -51,7 +51,8 @@ def link(machine: Machine, started_s: float) -> Row:
     return row("link.up", agree and pinged["received"] == 1, started_s, detail)
 
 
-def ping(machine: Machine, address: str) -> Iterator[Row]:
+def ping(machine: Machine, address: str, rtt_ns: list[int]) -> Iterator[Row]:
+    """`rtt_ns` gets every round trip that the rows are made of."""
     try:
         paced = answer(machine, "ping", address, PINGS, PING_EVERY_US, limit=10.0)
         lost = paced["sent"] - paced["received"]
@@ -65,6 +66,7 @@ def ping(machine: Machine, address: str) -> Iterator[Row]:
         yield missing("ping.rtt_p50", str(problem))
         yield missing("ping.rtt_p99", str(problem))
         return
+    rtt_ns += echoes["rtt_ns"]
     yield from round_trips(echoes, limit_p50_us=machine.board.secure.task[0].period_us)
 
 

@@ -4,20 +4,49 @@
 from __future__ import annotations
 
 import random
+import shlex
 import sys
+from pathlib import Path
 
 import click
 
 from isthmus import check
-from isthmus.cli.common import FELL_SHORT, HELD, Common, common_options, progress, write_document
+from isthmus.board import Board
+from isthmus.cli.common import (
+    FELL_SHORT,
+    HELD,
+    Common,
+    common_options,
+    progress,
+    revision,
+    writable,
+    write_document,
+)
 
 __all__ = ["command"]
 
 
+def _reportable(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Finds out before any work whether there can be a report."""
+    from isthmus.report import require
+
+    if value is not None:
+        require()
+        writable(context, "--report", value)
+    return value
+
+
 @click.command("check")
-@common_options("host", "qemu")
+@common_options("qemu", "host")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    callback=_reportable,
+    help="Write topology, plots and rows there, as HTML that needs nothing else.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replays the random bytes of an earlier run.")
-def command(common: Common, seed: int | None) -> int:
+def command(common: Common, report: Path | None, seed: int | None) -> int:
     """Bring both worlds up, prove every row with real traffic, restart each world, take everything down.
 
     A table on standard output, or the JSON document with --json. Exit status 1: a row fell short.
@@ -32,18 +61,30 @@ def command(common: Common, seed: int | None) -> int:
             ):  # until the machine stands, one line may have to say why not
                 began(topic)
 
-        report = check.run(board, seed=seed, began=tell)
+        found = check.run(board, seed=seed, began=tell)
     if common.json_file != "-":
-        show(report)
+        show(found)
     write_document(
         common,
         "check",
-        report.rows,
-        interface=report.interface,
-        seed=report.seed,
-        seconds=report.seconds,
+        found.rows,
+        interface=found.interface,
+        seed=found.seed,
+        seconds=found.seconds,
     )
-    return HELD if report.ok else FELL_SHORT
+    if report is not None:
+        write_report(common, report, found, board)
+    return HELD if found.ok else FELL_SHORT
+
+
+def write_report(common: Common, file: Path, found: check.Report, board: Board) -> None:
+    """The last line says where it is."""
+    from isthmus.report import write
+
+    own = ["--board", str(common.board_file)] if common.board_file is not None else []
+    again = ["isthmus", "check", "--machine", common.machine, *own, "--seed", str(found.seed)]
+    write(file, found, board, again=shlex.join(again), revision=", ".join(filter(None, revision())))
+    click.echo(f"report: {file.resolve()}", err=common.json_file == "-")
 
 
 def show(report: check.Report) -> None:

@@ -116,10 +116,14 @@ def _writable(context: click.Context, parameter: click.Parameter, value: str | N
     """Finds out before any work whether the results can be written; makes no file yet."""
     if value is None or value == "-":
         return value
-    path = Path(value)
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise click.UsageError(f"--json {value}: cannot be written", context)
+    writable(context, "--json", Path(value))
     return value
+
+
+def writable(context: click.Context, option: str, path: Path) -> None:
+    """UsageError where an option names a file that cannot be written. Makes no file yet."""
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise click.UsageError(f"{option} {path}: cannot be written", context)
 
 
 def commit() -> str | None:
@@ -134,6 +138,11 @@ def commit() -> str | None:
     except OSError:
         return None
     return done.stdout.strip() or None
+
+
+def revision() -> tuple[str, str | None]:
+    """The package's version, and the checkout's commit."""
+    return version("isthmus"), commit()
 
 
 def write_document(common: Common, command: str, rows: Sequence[Any], **more: Any) -> None:

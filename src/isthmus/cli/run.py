@@ -29,7 +29,7 @@ LOOK_S = 0.1
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
-@common_options("host", "qemu")
+@common_options("qemu", "host")
 @click.option(
     "--for", "seconds", type=click.FloatRange(0, 1e9), metavar="SECONDS", help="End by itself after so long."
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -128,6 +128,11 @@ class LinkedMachine(QemuMachine):
         counters = {n.removeprefix("verdict_"): v for n, v in found.items() if n.startswith("verdict_")}
         state = _STATES[found["link_state"]]
         return {**found, "state": state, "reason": "", "counters": counters}
+
+    def record(self) -> Iterator[dict[str, Any]]:
+        """The control task's periods since the last call: see Console.record."""
+        assert self.console is not None
+        return self.console.record(10.0 * SLOWER)
 
     def uptime(self) -> float:
         """Linux's clock in seconds, to 10 ms."""

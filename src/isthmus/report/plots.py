@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: MIT
+"""The report's plots, as SVG that takes its colours and its type from the page around it."""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from statistics import quantiles
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from isthmus.check.evidence import Evidence, Period, Span
+
+__all__ = ["restarts", "round_trips", "throughput", "whole_run"]
+
+# matplotlib wants colours; each of these becomes a variable of the page, light or dark as the reader has it.
+INK, SOFT, LINE, NORMAL, SECURE, MARK = (f"#0{n}0{n}0{n}" for n in range(1, 7))
+_VARIABLES = {INK: "ink", SOFT: "soft", LINE: "line", NORMAL: "normal", SECURE: "secure", MARK: "mark"}
+_STYLE: Any = {  # matplotlib names every key in its type, and not the same ones in each version
+    "svg.fonttype": "none",  # text stays text: searchable, and in the page's font
+    "svg.hashsalt": "isthmus",  # the same data give the same file
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": SOFT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "ytick.left": False,
+    "xtick.major.width": 0.8,
+    "xtick.major.size": 3,
+    "patch.linewidth": 0,
+}
+_WIDE, _HALF = 10.0, 4.9  # inches; the page scales them to its columns
+_FLOOR_US = 0.1  # of a logarithmic axis
+_AROUND_S = 0.06
+_Group = Sequence[Period]
+_BINS = 700  # of the whole run: about one per point of the page's width
+
+
+def _svg(figure: Figure) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r"font: (\S+) [^;\"]*", r"font-size: \1", text)
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    for colour, name in _VARIABLES.items():
+        text = text.replace(colour, f"var(--{name})")
+    return text
+
+
+@contextmanager
+def _figure(
+    width: float, height: float, ratios: Sequence[float] = (1,)
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        figure.patch.set_visible(False)
+        axes = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+        for each in axes:
+            each.patch.set_visible(False)
+        yield figure, list(axes)
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=9.5, color=INK, pad=6)
+
+
+# ---- the control task over time --------------------------------------------------------------------------
+
+
+def whole_run(evidence: Evidence) -> str | None:
+    """Traffic and the control task, over the whole check; topics above, restarts marked."""
+    periods = evidence.periods
+    if len(periods) < 2:
+        return None
+    step = max(1, len(periods) // _BINS)
+    groups = [periods[i : i + step] for i in range(0, len(periods), step)]
+    return _lanes(evidence, groups, evidence.spans, single=False)
+
+
+def restarts(evidence: Evidence) -> str | None:
+    """The same around the restarts, one dot per period; None where there was none."""
+    spans = [s for s in evidence.spans if s.kind == "restart"]
+    if not spans:
+        return None
+    begin, end = spans[0].begin_s - _AROUND_S, spans[-1].end_s + _AROUND_S
+    groups = [[p] for p in evidence.periods if begin <= p.release_s <= end]
+    return _lanes(evidence, groups, spans, single=True) if groups else None
+
+
+def _lanes(evidence: Evidence, groups: Sequence[_Group], spans: Sequence[Span], single: bool) -> str:
+    at = [group[0].release_s for group in groups]
+    with _figure(_WIDE, 3.9, (1, 1.15)) as (figure, (traffic, task)):
+        _frames(traffic, at, groups)
+        _task(task, at, groups, evidence, single)
+        task.set_xlabel("seconds since the machine started")
+        task.set_xlim(at[0], at[-1])
+        task.xaxis.set_major_locator(MaxNLocator(12))
+        _restarts((traffic, task), [s for s in spans if s.kind == "restart"], single)
+        _topics(traffic, [s for s in spans if s.kind == "topic"])
+        return _svg(figure)
+
+
+def _frames(axes: Axes, at: Sequence[float], groups: Sequence[_Group]) -> None:
+    for name, sign, colour in (("frames_in", 1, NORMAL), ("frames_out", -1, SECURE)):
+        per_period = [sign * sum(getattr(p, name) for p in group) / len(group) for group in groups]
+        axes.fill_between(at, per_period, step="post", color=colour)
+    axes.set_yscale("symlog", linthresh=10, linscale=1)
+    axes.set_ylim(-300, 300)
+    axes.set_yticks([-100, -10, 0, 10, 100])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{abs(v):g}"))
+    axes.minorticks_off()
+    _title(axes, "Frames per period at the critical OS: from Linux upwards, to Linux downwards")
+
+
+def _task(
+    axes: Axes, at: Sequence[float], groups: Sequence[_Group], evidence: Evidence, single: bool
+) -> None:
+    """The worst of each group, below the limits that it has to keep."""
+    assert evidence.task is not None
+    limits = {"deadline": float(evidence.task.deadline_us), "latest start": evidence.late_max_us}
+    for name, what in (("done_us", "done"), ("late_us", "began")):
+        worst = [max((getattr(p, name) or 0.0 for p in group), default=0.0) for group in groups]
+        shown = [max(v, _FLOOR_US) for v in worst]
+        if single:
+            axes.plot(at, shown, ".", color=SECURE, markersize=2.2)
+        else:
+            axes.step(at, shown, where="post", color=SECURE, linewidth=1.3)
+        _at_right(axes, shown[-1], what, SECURE)
+    absent = [group[0].release_s for group in groups if any(p.late_us is None for p in group)]
+    axes.plot(absent, [evidence.task.deadline_us] * len(absent), "x", color=MARK, markersize=7)
+    for what, limit in limits.items():
+        axes.axhline(limit, color=MARK, linewidth=1, linestyle=(0, (4, 3)))
+        _at_right(axes, limit, what, MARK)
+    axes.set_yscale("log")
+    axes.set_ylim(_FLOOR_US, max(limits.values()) * 4)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.minorticks_off()
+    each = "one dot per period" if single else "the worst of each few periods"
+    _title(axes, f"Control task, every {evidence.task.period_us:,} µs: µs after its release, {each}")
+
+
+def _at_right(axes: Axes, y: float, what: str, colour: str) -> None:
+    axes.annotate(
+        what, (1, y), xycoords=("axes fraction", "data"), xytext=(5, 0), textcoords="offset points",
+        va="center", color=colour, annotation_clip=False,
+    )  # fmt: skip
+
+
+def _restarts(lanes: Sequence[Axes], spans: Sequence[Span], named: bool) -> None:
+    for span in spans:
+        for axes in lanes:
+            axes.axvspan(span.begin_s, span.end_s, color=MARK, alpha=0.13)
+        if named:
+            _label(lanes[0], span, "\n".join(textwrap.wrap(span.what, 14)), MARK, 0.97)
+
+
+def _topics(axes: Axes, spans: Sequence[Span]) -> None:
+    """Names above the plot; one that has no room stands a line lower."""
+    low, high = axes.get_xlim()
+    for n, span in enumerate(spans):
+        if n:
+            axes.axvline(span.begin_s, color=LINE, linewidth=0.9)
+        narrow = (span.end_s - span.begin_s) / (high - low) < 0.012 * len(span.what)
+        _label(axes, span, span.what, SOFT, 0.1 if narrow and n % 2 else 0.97)
+
+
+def _label(axes: Axes, span: Span, text: str, colour: str, y: float) -> None:
+    axes.text(
+        (span.begin_s + span.end_s) / 2, y, text,
+        transform=axes.get_xaxis_transform(), ha="center", va="top", color=colour, fontsize=8,
+    )  # fmt: skip
+
+
+# ---- round trips and throughput --------------------------------------------------------------------------
+
+
+def round_trips(rtt_ns: Sequence[int]) -> str | None:
+    """How the single round trips of ping are distributed; the last bar holds the tail."""
+    if len(rtt_ns) < 100:
+        return None
+    us = [n / 1e3 for n in rtt_ns]
+    percents = quantiles(us, n=100, method="inclusive")
+    high = percents[98] * 1.2
+    with _figure(_HALF, 2.5) as (figure, (axes,)):
+        axes.hist([min(v, high) for v in us], bins=50, range=(0, high), color=NORMAL, log=True)
+        for value, name, side in ((percents[49], "median", "left"), (percents[98], "99 %", "right")):
+            axes.axvline(value, color=MARK, linewidth=1)
+            axes.annotate(
+                f"{name} {value:,.1f}", (value, 1), xycoords=("data", "axes fraction"),
+                xytext=(4 if side == "left" else -4, -2), textcoords="offset points",
+                ha=side, va="top", color=MARK,
+            )  # fmt: skip
+        axes.set_xlim(0, high)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,g}"))
+        axes.minorticks_off()
+        axes.set_xlabel("µs; the last bar holds everything above")
+        _title(axes, f"Ping: how many of {len(us):,} round trips took so long")
+        return _svg(figure)
+
+
+def throughput(rates: Sequence[tuple[str, float]]) -> str | None:
+    """Mbit/s by direction."""
+    if not rates:
+        return None
+    with _figure(_HALF, 2.5) as (figure, (axes,)):
+        names, values = zip(*reversed(rates), strict=True)
+        axes.barh(names, values, height=0.5, color=[SECURE, NORMAL][-len(rates) :])
+        axes.grid(visible=False)
+        axes.tick_params(axis="y", colors=INK)
+        axes.xaxis.set_visible(False)
+        axes.spines["bottom"].set_visible(False)
+        for n, value in enumerate(values):
+            axes.annotate(f"{value:,.0f}", (value, n), xytext=(5, 0), textcoords="offset points", va="center")
+        axes.set_xlim(0, max(values) * 1.2)
+        axes.set_ylim(-0.75, len(rates) - 0.25)
+        _title(axes, "TCP, Mbit/s")
+        return _svg(figure)
