@@ -82,6 +82,7 @@ def write_report(common: Common, file: Path, found: check.Report, board: Board) 
     from isthmus.report import write
 
     own = ["--board", str(common.board_file)] if common.board_file is not None else []
+    own += [word for change in common.changes for word in ("--set", change)]
     again = ["isthmus", "check", "--machine", common.machine, *own, "--seed", str(found.seed)]
     write(file, found, board, again=shlex.join(again), revision=", ".join(filter(None, revision())))
     click.echo(f"report: {file.resolve()}", err=common.json_file == "-")
