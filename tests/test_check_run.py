@@ -90,7 +90,7 @@ def test_every_row_holds_for_an_ordinary_user() -> None:
         }  # fmt: skip
         if isthmus("--version", **ordinary).returncode:
             pytest.skip("check: an ordinary user cannot read this checkout")
-        done = isthmus("check", "--json", "-", **ordinary)
+        done = isthmus("check", "--machine", "host", "--json", "-", **ordinary)
     all_ok(done)
 
 
@@ -100,7 +100,7 @@ def test_a_row_that_falls_short_is_exit_status_1(tmp_path: Path) -> None:
     """A task that has no room for anything beside it: any work of ours makes it miss its deadline."""
     board = tmp_path / "tight.toml"
     board.write_text("[[secure.task]]\ncost_us = 100\ndeadline_us = 101\nperiod_us = 1000\n")
-    done = isthmus("check", "--board", str(board), "--json", "-")
+    done = isthmus("check", "--machine", "host", "--board", str(board), "--json", "-")
     rows = {row["id"]: row for row in msgspec.json.decode(done.stdout)["rows"]}
     assert done.returncode == 1
     assert not rows["critical.missed"]["ok"]
@@ -127,7 +127,7 @@ def test_bad_usage_is_one_line_and_exit_status_2(arguments: list[str], says: str
 def test_a_missing_compiler_is_one_line_and_exit_status_2(tmp_path: Path) -> None:
     env = {**os.environ, "PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     env.pop("CC", None)
-    one_line(isthmus("check", env=env))
+    one_line(isthmus("check", "--machine", "host", env=env))
     assert not list(tmp_path.rglob("*.o"))
 
 

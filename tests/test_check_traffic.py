@@ -52,13 +52,13 @@ def served(
 
 def test_without_a_fault_the_rows_hold(machine: Machine) -> None:
     real = machine.real
-    rows = [traffic.link(real, 0.1), *traffic.ping(real, SECURE), traffic.udp(real, SECURE, 1)]
+    rows = [traffic.link(real, 0.1), *traffic.ping(real, SECURE, []), traffic.udp(real, SECURE, 1)]
     rows += [traffic.tcp(real, SECURE, 1), traffic.http(real, SECURE)]
     assert [row for row in rows if not row.ok] == []
 
 
 def test_ping_fails_when_nobody_is_there(machine: Machine) -> None:
-    rows = by_id(traffic.ping(machine.real, NOBODY))
+    rows = by_id(traffic.ping(machine.real, NOBODY, []))
     assert rows["ping.loss"].value == traffic.PINGS
     assert not any(row.ok for row in rows.values())
 
