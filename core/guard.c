@@ -50,7 +50,15 @@ static IST_COLD enum ist_verdict resync(struct ist_endpoint *e, enum ist_verdict
     return refuse(e, why, skipped);
 }
 
-enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame *f)
+/* The next record, judged: where it lies, and what its header says in values that were each loaded once. */
+struct record {
+    ist_u32 at, size, length;
+    ist_u64 sequence;
+    struct ist_meta meta;
+};
+
+/* OK, EMPTY, DOWN or BUDGET; any other verdict is a refusal, counted and consumed. */
+IST_HOT enum ist_verdict judge(struct ist_endpoint *e, ist_u64 now, struct record *r)
 {
     struct ist_rx *rx = &e->rx;
     const struct ist_config *c = &e->config;
@@ -84,35 +92,64 @@ enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame 
     const ist_u32 low = ist_load(rx->peer, at + IST_REC_SEQUENCE);
     const ist_u32 flags = ist_load(rx->peer, at + IST_REC_FLAGS);
     const ist_u32 csum = ist_load(rx->peer, at + IST_REC_CSUM);
-    const struct ist_meta m = {(ist_u16)flags, (ist_u16)(flags >> 16), (ist_u16)csum, (ist_u16)(csum >> 16)};
-    v = (flags | csum) == 0 ? IST_V_OK : ist_check_meta(&m, length, e->agreed, c->tag);
+    *(ist_w64 *)(void *)&r->meta = flags | (ist_u64)csum << 32; /* the header's words lie as the struct does */
+    v = (flags | csum) == 0 ? IST_V_OK : ist_check_meta(&r->meta, length, e->agreed, c->tag);
     if (v == IST_V_OK)
         v = ist_check_sequence(low, rx->expected, rx->slack, &gap);
     if (v != IST_V_OK)
         return refuse(e, v, size);
-
-    rx->length = length;
-    rx->sequence = rx->expected + gap;
-    rx->meta = m;
-    f->length = length;
-    f->meta = m;
+    r->at = at;
+    r->size = size;
+    r->length = length;
+    r->sequence = rx->expected + gap;
     return IST_V_OK;
 }
 
 /* Copies and tags in one pass, then compares with the trailer, whose words are each loaded once. */
-static __attribute__((__noinline__)) enum ist_verdict take_tagged(struct ist_endpoint *e, void *dst, ist_u32 at)
+static __attribute__((__noinline__)) enum ist_verdict take_tagged(struct ist_endpoint *e, void *dst, const struct record *r)
 {
     struct ist_rx *rx = &e->rx;
     struct ist_tagger t;
     ist_u64 tag[2];
     ist_tag_start(&t, e->config.tag, e->key);
-    ist_tag_copy(&t, dst, rx->peer + at + IST_REC_PAYLOAD, rx->length, e->copy_crc);
-    ist_tag_seal(&t, e->epoch, e->config.role ^ 1u, rx->sequence, rx->length, &rx->meta, tag);
+    ist_tag_copy(&t, dst, rx->peer + r->at + IST_REC_PAYLOAD, r->length, e->copy_crc);
+    ist_tag_seal(&t, e->epoch, e->config.role ^ 1u, r->sequence, r->length, &r->meta, tag);
     ist_u32 differs = 0;
-    const ist_u32 trailer = at + IST_ROUND(IST_REC_PAYLOAD + rx->length);
+    const ist_u32 trailer = r->at + IST_ROUND(IST_REC_PAYLOAD + r->length);
     for (ist_u32 i = 0; i < 4; i++) /* no early exit: the time says nothing about how much matched */
         differs |= ist_load(rx->peer, trailer + 4 * i) ^ (ist_u32)(tag[i / 2] >> (32 * (i % 2)));
     return differs == 0 ? IST_V_OK : IST_V_TAG;
+}
+
+/* Copies the judged record once, checks the copy, and is done with the record either way. */
+IST_HOT enum ist_verdict take(struct ist_endpoint *e, void *dst, const struct record *r)
+{
+    struct ist_rx *rx = &e->rx;
+    if (e->config.tag == IST_TAG_NONE)
+        ist_copy_in(dst, rx->peer + r->at + IST_REC_PAYLOAD, r->length);
+    else if (take_tagged(e, dst, r) != IST_V_OK)
+        return refuse(e, IST_V_TAG, r->size);
+
+    rx->lost += r->sequence - rx->expected;
+    rx->expected = r->sequence + 1;
+    rx->slack = ist_rx_slack(rx->ring);
+    rx->bytes += r->length;
+    e->count[IST_V_OK]++;
+    consume(e, r->size);
+    return IST_V_OK;
+}
+
+enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame *f)
+{
+    struct ist_rx *rx = &e->rx;
+    struct record r;
+    const enum ist_verdict v = judge(e, now, &r);
+    if (v != IST_V_OK)
+        return v;
+    rx->length = f->length = r.length;
+    rx->sequence = r.sequence;
+    rx->meta = f->meta = r.meta;
+    return IST_V_OK;
 }
 
 enum ist_verdict ist_take(struct ist_endpoint *e, void *dst)
@@ -121,20 +158,21 @@ enum ist_verdict ist_take(struct ist_endpoint *e, void *dst)
     const ist_u32 length = rx->length;
     if (length == 0)
         return IST_V_MISUSE;
-    const ist_u32 at = ist_record_at(rx->tail, rx->ring);
-    const ist_u32 size = ist_record_size(length, e->config.tag);
-    if (e->config.tag == IST_TAG_NONE)
-        ist_copy_in(dst, rx->peer + at + IST_REC_PAYLOAD, length);
-    else if (take_tagged(e, dst, at) != IST_V_OK)
-        return refuse(e, IST_V_TAG, size);
+    const struct record r = {ist_record_at(rx->tail, rx->ring), ist_record_size(length, e->config.tag), length,
+                             rx->sequence, rx->meta};
+    return take(e, dst, &r);
+}
 
-    rx->lost += rx->sequence - rx->expected;
-    rx->expected = rx->sequence + 1;
-    rx->slack = ist_rx_slack(rx->ring);
-    rx->bytes += length;
-    e->count[IST_V_OK]++;
-    consume(e, size);
-    return IST_V_OK;
+enum ist_verdict ist_receive(struct ist_endpoint *e, ist_u64 now, void *dst, struct ist_frame *f)
+{
+    struct record r;
+    enum ist_verdict v = judge(e, now, &r);
+    if (v != IST_V_OK)
+        return v;
+    v = take(e, dst, &r);
+    f->length = r.length;
+    f->meta = r.meta;
+    return v;
 }
 
 void ist_drop(struct ist_endpoint *e, enum ist_verdict why)

@@ -10,6 +10,7 @@
  * How a frame travels:
  *   sender    ist_reserve -> write in place or ist_append* -> ist_commit ... -> ist_publish -> ring the bell if told
  *   receiver  ist_peek (validated length) -> ist_take (copies once, then checks the copy) ... -> ist_arm before sleep
+ *             or ist_receive, which is both
  */
 #ifndef ISTHMUS_H
 #define ISTHMUS_H
@@ -179,6 +180,8 @@ struct ist_frame {
 enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame *f);
 /* Copies the frame in hand to dst (f.length bytes), then checks the copy. OK or TAG; consumed either way. */
 enum ist_verdict ist_take(struct ist_endpoint *e, void *dst);
+/* Both in one, for who has room for any frame: dst takes up to config.frame_max bytes. Verdicts of either. */
+enum ist_verdict ist_receive(struct ist_endpoint *e, ist_u64 now, void *dst, struct ist_frame *f);
 /* Consumes the frame in hand without reading it; counts `why` (NO_BUFFER, FILTER, ...). */
 void ist_drop(struct ist_endpoint *e, enum ist_verdict why);
 /* Tells the peer what we have consumed. True: ring its doorbell (it waits for room). ist_peek does this by itself when

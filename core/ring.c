@@ -4,9 +4,15 @@
 #include "inner.h"
 #include "shared.h"
 
+/* Where the next record goes. */
+static ist_u8 *record_of(struct ist_endpoint *e)
+{
+    return e->tx.own + ist_record_at(e->tx.head, e->tx.ring);
+}
+
 static ist_u8 *payload_of(struct ist_endpoint *e)
 {
-    return e->tx.own + ist_record_at(e->tx.head, e->tx.ring) + IST_REC_PAYLOAD;
+    return record_of(e) + IST_REC_PAYLOAD;
 }
 
 static ist_u32 free_bytes(const struct ist_tx *tx)
@@ -107,13 +113,13 @@ static __attribute__((__noinline__)) void write_trailer(struct ist_endpoint *e, 
 
 /* Writes what surrounds `length` bytes of payload that are in place, and moves the cursor behind the record.
  * Zeros from the end of the frame to the end of its record: neither padding nor slack ever carries old contents. */
-IST_HOT void finish(struct ist_endpoint *e, ist_u32 length, const struct ist_meta *m)
+IST_HOT void finish(struct ist_endpoint *e, ist_u8 *record, ist_u32 length, ist_u32 tag, const struct ist_meta *m)
 {
     struct ist_tx *tx = &e->tx;
-    const ist_u32 tag = e->config.tag, full = padded(length);
-    ist_u8 *record = tx->own + ist_record_at(tx->head, tx->ring);
+    const ist_u32 full = padded(length);
     const ist_u64 sequence = tx->sequence;
-    ist_zero(record + IST_REC_PAYLOAD + length, IST_ROUND(full) - length);
+    if ((length & (IST_ALIGN - 1u)) != 0 || full != length)
+        ist_zero(record + IST_REC_PAYLOAD + length, IST_ROUND(full) - length);
     ist_store(record, IST_REC_LENGTH, full);
     ist_store(record, IST_REC_SEQUENCE, (ist_u32)sequence);
     ist_store(record, IST_REC_FLAGS, (ist_u32)m->flags | (ist_u32)m->segment << 16);
@@ -133,7 +139,7 @@ enum ist_verdict ist_commit(struct ist_endpoint *e, ist_u32 length)
     if (tx->open == 0 || length == 0 || length > tx->open ||
         ((e->config.tag != IST_TAG_NONE || tx->filled != 0) && length != tx->filled))
         return IST_V_MISUSE;
-    finish(e, length, &tx->meta);
+    finish(e, record_of(e), length, e->config.tag, &tx->meta);
     tx->open = tx->filled = 0; /* both: ist_append has open - filled bytes of room */
     return IST_V_OK;
 }
@@ -169,13 +175,16 @@ enum ist_verdict ist_send(struct ist_endpoint *e, const void *frame, ist_u32 len
     enum ist_verdict v = admit(e, length, meta, &size);
     if (v != IST_V_OK)
         return v;
-    if (e->config.tag == IST_TAG_NONE) {
-        ist_copy_out(payload_of(e), frame, length);
-    } else {
-        ist_tag_start(&tx->tagger, e->config.tag, e->key);
-        ist_tag_copy(&tx->tagger, payload_of(e), frame, length, e->copy_crc);
+    ist_u8 *record = record_of(e);
+    const ist_u32 tag = e->config.tag;
+    if (tag == IST_TAG_NONE) { /* a path of its own: the tag is asked for once */
+        ist_copy_out(record + IST_REC_PAYLOAD, frame, length);
+        finish(e, record, length, IST_TAG_NONE, meta ? meta : &plain);
+        return IST_V_OK;
     }
-    finish(e, length, meta ? meta : &plain);
+    ist_tag_start(&tx->tagger, tag, e->key);
+    ist_tag_copy(&tx->tagger, record + IST_REC_PAYLOAD, frame, length, e->copy_crc);
+    finish(e, record, length, tag, meta ? meta : &plain);
     return IST_V_OK;
 }
 

@@ -11,6 +11,7 @@
 
 #include "isthmus.h"
 
+_Static_assert(sizeof(struct ist_meta) == 8, "two words of a record's header");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is little-endian and is not swapped");
 
 typedef ist_u32 ist_word __attribute__((__may_alias__));

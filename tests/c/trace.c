@@ -162,6 +162,13 @@ static void receive_one(ist_u32 length, ist_u32 tag)
     CHECK_VERDICT(v, IST_V_OK);
     CHECK(!memcmp(got, frame, length));
     CHECK(count >= (int)(f.length / 64) && (tag == IST_TAG_NONE || words >= 4));
+    CHECK_VERDICT(ist_send(&peer, frame, length, NULL), IST_V_OK);
+    ist_publish(&peer);
+    const ist_u32 next = IST_CONTROL_SIZE + (me.rx.tail & (RING - 1)) + IST_REC_PAYLOAD;
+    CALL("receive", IST_PEEK_LOADS + IST_TAKE_LOADS, next, next + f.length, v = ist_receive(&me, 1, got, &f));
+    CHECK_VERDICT(v, IST_V_OK);
+    CHECK(!memcmp(got, frame, length));
+    CHECK(words >= (tag == IST_TAG_NONE ? 5 : 9));
     CALL("empty peek", IST_PEEK_LOADS, 0, 0, v = ist_peek(&me, 1, &f));
     CHECK_VERDICT(v, IST_V_EMPTY);
 }

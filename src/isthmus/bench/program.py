@@ -37,8 +37,8 @@ def case_runner() -> Path:
         "isthmus-bench",
         sources=[*sorted(NATIVE.glob("*.c")), *sorted(core.glob("*.c")), host / "link.c"],
         includes=[core, host, NATIVE],
-        cflags=CFLAGS,
-        ldflags=["-pthread"],
+        cflags=[*CFLAGS, "-flto"],
+        ldflags=["-O2", "-flto", "-pthread"],
     )
 
 

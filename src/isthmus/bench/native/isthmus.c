@@ -159,9 +159,7 @@ static inline void port_publish(struct port *p)
 static inline uint32_t port_receive(struct port *p, void *frame)
 {
     struct ist_frame f = {0, {0, 0, 0, 0}};
-    enum ist_verdict v = ist_peek(&p->ep, 0, &f);
-    if (v == IST_V_OK)
-        v = ist_take(&p->ep, frame);
+    const enum ist_verdict v = ist_receive(&p->ep, 0, frame, &f);
     if (ist_rx_bell(&p->ep))
         ring_bell(p);
     if (__builtin_expect(v == IST_V_OK, 1))
