@@ -2,7 +2,7 @@
 # Every target sets up what it needs first; see tools/setup.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo host test slow lint sizes dist clean
+.PHONY: help setup setup-test setup-bench demo host bench test slow lint sizes dist clean
 
 help:   ## this list
 	@sed -n 's/^\([a-z]*\):.*## *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -13,11 +13,17 @@ setup:  ## leaves the command at .venv/bin/isthmus
 setup-test:
 	@tools/setup.sh --test
 
+setup-bench:
+	@tools/setup.sh --bench
+
 demo: setup  ## Linux and the critical OS on a TrustZone machine: the main job, with a summary and a report
 	@tools/demo.sh
 
 host: setup  ## the same with both worlds as processes on this machine
 	@.venv/bin/isthmus check --machine host --report demo.html
+
+bench: setup-bench  ## what a frame costs, beside the bound and the peers
+	@.venv/bin/isthmus bench
 
 test: setup-test  ## lint, types and tests
 	@.venv/bin/python -m pytest $(ARGS)

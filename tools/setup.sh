@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# setup.sh [--test] - makes .venv/bin/isthmus out of a fresh clone on Debian 12; what is there is left alone. What the
+# setup.sh [--test|--bench] - makes .venv/bin/isthmus out of a fresh clone on Debian 12; what is there is left alone. What the
 # emulated TrustZone machine needs comes along where it can be had; without it set-up goes on, and says so.
-#   --test  also what the tests need: that machine, clang with its sanitizers, pytest and the checkers
+#   --test   also what the tests need: that machine, clang with its sanitizers, pytest and the checkers
+#   --bench  also the peers that isthmus bench compares with
 # Speaks on standard error only. Exit status 2 and one line where something is missing that it cannot install.
 set -euo pipefail
 
@@ -12,6 +13,7 @@ python=/usr/bin/python3 # Debian's own, whatever stands first in PATH
 run_packages=(python3-venv python3-dev gcc libc6-dev make iproute2 iputils-ping curl iperf)
 machine_packages=(qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross device-tree-compiler) # TrustZone, under QEMU
 test_packages=(clang libclang-rt-14-dev git)
+bench_packages=(pkg-config libzmq3-dev libdpdk-dev)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() {
@@ -35,7 +37,11 @@ case "${1-}" in
     packages+=("${machine_packages[@]}" "${test_packages[@]}")
     machine_packages=()
     ;;
-*) die "unknown option $1; usage: tools/setup.sh [--test]" ;;
+--bench)
+    level=bench
+    packages+=("${bench_packages[@]}")
+    ;;
+*) die "unknown option $1; usage: tools/setup.sh [--test|--bench]" ;;
 esac
 
 # ---- the system -------------------------------------------------------------------------------------------------
@@ -112,11 +118,14 @@ want=$(stamp pyproject.toml setup.py tools/setup.sh | digest)
 mapfile -t sources < <(ls core/*.[ch] host/*.[ch] src/isthmus/_native/*.[ch] 2>/dev/null)
 native=$(stamp setup.py "${sources[@]}" | digest)
 
-if ! same .venv/done.test "$want" && { [ $level = test ] || ! same .venv/done.run "$want"; }; then
+declare -A extras=([run]=report [test]=dev [bench]=bench,report)
+done=$level
+[ $level != run ] || for done in run test bench; do same .venv/done.$done "$want" && break; done # the others have all of it
+if ! same ".venv/done.$done" "$want"; then
     say "installing the Python packages"
     pip 'setuptools>=77'
     rm -rf build/temp.*
-    if [ $level = test ]; then pip --no-build-isolation -e '.[dev]'; else pip --no-build-isolation -e '.[report]'; fi
+    pip --no-build-isolation -e ".[${extras[$level]}]"
     printf '%s\n' "$want" >.venv/done.$level
     printf '%s\n' "$native" >.venv/done.native
 fi
