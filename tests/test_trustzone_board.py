@@ -67,6 +67,10 @@ BAD = {
         ("ring_bytes = 1048576    #", "ring_bytes = 8388608    #"),
         "buffer.normal: 0x5f800000..0x60011000 is not within memory.window",
     ),
+    "shared power": (
+        ('owner = "secure"\n\n[device.gic_d', 'owner = "shared"\n\n[device.gic_d'),
+        "device.power.owner: the Secure world's power must be its own, not shared",
+    ),
     "shared console": (('owner = "secure"', 'owner = "shared"'), "device.console.owner: the Secure world's"),
     "unknown owner": (('owner = "secure"', 'owner = "me"'), "device.console.owner: invalid enum value 'me'"),
     "timer is not private": (

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.check import traffic
+from isthmus.check import reach, traffic
 from isthmus.check.counters import Ledger
 from isthmus.check.evidence import Evidence
 from isthmus.check.program import Failed, answer
@@ -22,7 +22,7 @@ from isthmus.check.rows import CATALOGUE, Row, missing, row
 from isthmus.check.throughput import DIRECTIONS, PORT
 from isthmus.errors import ClosedError, LinkDown
 from isthmus.qemu.linked import LinkedMachine, ProgramFailed
-from isthmus.trustzone.board import Region, TrustZone
+from isthmus.trustzone.board import TrustZone
 
 __all__ = ["TOPICS", "check_qemu"]
 
@@ -32,7 +32,6 @@ STREAM_MS = 50
 RESTARTS = 2  # of each world
 STARTS_S = 60.0  # for the programs to start
 SETTLE_US = 30_000  # of traffic before the first restart and after each
-BUS_ERROR = 128 + 7
 UPTIME_S = 0.01  # how finely Linux tells its time
 
 Began = Callable[[str], None]
@@ -47,7 +46,7 @@ def check_qemu(board: TrustZone, seed: int, began: Began, evidence: Evidence) ->
     """
     began("build")
     at = time.monotonic()
-    with LinkedMachine(board, counted=True) as machine:
+    with LinkedMachine(board, files=reach.files(), counted=True) as machine:
         started_s = time.monotonic() - at
         evidence.follow(board.secure.task[0], board.secure.blocking.us, machine.record)
 
@@ -73,7 +72,7 @@ def check_qemu(board: TrustZone, seed: int, began: Began, evidence: Evidence) ->
         topic("restart")
         rows += restarts(machine, seed, evidence)
         topic("isolation")
-        rows += isolation(machine)
+        rows += reach.isolation(machine)
         topic("counters")
         ledger.open(machine)
         traffic.udp(machine, board.secure.address, seed)
@@ -279,50 +278,3 @@ def restarted(ident: str, pauses: list[Pause], arrivals: list[float], ok: bool, 
         ok, detail = False, f"the session's epoch is the old one; {detail}"
     value = None if worst == float("inf") else worst
     return row(ident, ok and worst <= RECOVERY_MAX_S, value, f"worst of {times}; {detail}")
-
-
-# ---- isolation ---------------------------------------------------------------------------------------------
-
-
-def places(board: TrustZone) -> dict[str, int]:
-    """Addresses that Linux must not reach: both ends of what is the Secure world's alone."""
-
-    def ends(name: str, region: Region) -> dict[str, int]:
-        return {f"{name}'s first word": region.base, f"{name}'s last word": region.end - 4}
-
-    return {
-        **ends("the firmware's memory", board.memory.monitor),
-        **ends("the Secure world's memory", board.memory.secure),
-        "the secure console": board.device.console.base,
-    }
-
-
-def isolation(machine: LinkedMachine) -> Iterator[Row]:
-    """Root in Linux reads and writes physical addresses. A refusal ends the process, and nothing else."""
-    try:
-        before = machine.status("secure")["critical"]["periods"]
-        yield attempts(machine, "isolation.read", "")
-        written = attempts(machine, "isolation.write", " 32 0xffffffff")
-        alive = machine.run("true").status == 0
-        machine.run("usleep 20000")
-        lives = machine.status("secure")["critical"]["periods"] - before
-    except Trouble as problem:
-        yield missing("isolation.read", str(problem))
-        yield missing("isolation.write", str(problem))
-        return
-    ok = written.ok and alive and lives > 0
-    detail = f"{written.detail}; Linux {'lives on' if alive else 'died'}, {lives} periods meanwhile"
-    yield row("isolation.write", ok, written.value, detail)
-
-
-def attempts(machine: LinkedMachine, ident: str, argument: str) -> Row:
-    tried = places(machine.board)
-    script = "; ".join(f"devmem {at:#x}{argument} >/dev/null 2>&1; echo $?" for at in tried.values())
-    statuses = [int(word) for word in machine.run(script, 60).output.split()]
-    if len(statuses) != len(tried):
-        raise Failed("devmem: the guest did not try every address")
-    open_ways = [name for name, status in zip(tried, statuses, strict=True) if status != BUS_ERROR]
-    detail = f"{len(tried) - len(open_ways)} of {len(tried)} attempts by root refused (bus error)"
-    if open_ways:
-        detail = f"open: {', '.join(open_ways)}; {detail}"
-    return row(ident, not open_ways, len(open_ways), detail)

@@ -423,7 +423,6 @@ class Supervisor:
         normal, secure = (self.sides[world].process for world in WORLDS)
         if normal is None or secure is None or not normal.ready or not secure.ready:
             return
-        self._attached_at = asyncio.get_running_loop().time()
         self.epoch = secrets.randbits(64) or 1
         key = (secrets.randbits(64), secrets.randbits(64))
         message = Message(Type.ATTACH, epoch=self.epoch, key=key)
@@ -433,7 +432,9 @@ class Supervisor:
             theirs.setblocking(False)
             normal.send(message, (secure.buffer, ours.fileno()))
             secure.send(message, (normal.buffer, theirs.fileno()))
-        self._note(None, "attached", f"epoch {self.epoch:016x}")
+        # Once both are told: however long this process was kept from it, the next session is that much later.
+        self._attached_at = asyncio.get_running_loop().time()
+        self._note(None, "attached", f"epoch {self.epoch:016x}", self._attached_at)
         self._cancel_watchdog()
         self._watchdog = asyncio.get_running_loop().call_later(
             ATTACH_LIMIT_S, self._attach_overdue, self.epoch
@@ -509,8 +510,8 @@ class Supervisor:
                 break
         return ""
 
-    def _note(self, world: World | None, what: str, detail: str) -> None:
-        self.events.append(Event(time.monotonic(), world, what, detail))
+    def _note(self, world: World | None, what: str, detail: str, at: float | None = None) -> None:
+        self.events.append(Event(time.monotonic() if at is None else at, world, what, detail))
         log.info("%s %s: %s", world or "machine", what, detail)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -83,11 +83,20 @@ class Buffer(common._Table, frozen=True):
 
 
 class Devices(common._Table, frozen=True):
-    """What the Secure world maps."""
+    """What the Secure world maps, and what of the machine's else Linux must not reach: the flash that the
+    firmware starts from, and what switches the machine off."""
 
     console: Device
     gic_distributor: Device
     gic_redistributor: Device
+    flash: Device | None = None
+    power: Device | None = None
+
+    @property
+    def present(self) -> dict[str, Device]:
+        """Those that the board has, by name."""
+        every = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: device for name, device in every.items() if device is not None}
 
 
 class Interrupt(common._Table, frozen=True):
@@ -311,7 +320,7 @@ class _Check(common._Check):
 
     def regions(self, b: TrustZone) -> None:
         memory = {f"memory.{name}": getattr(b.memory, name) for name in Memory.__struct_fields__}
-        devices = {f"device.{name}": getattr(b.device, name) for name in Devices.__struct_fields__}
+        devices = {f"device.{name}": device for name, device in b.device.present.items()}
         for key, region in (*memory.items(), *devices.items()):
             self.region(key, region)
         window = memory.pop("memory.window")
@@ -319,8 +328,9 @@ class _Check(common._Check):
             self.fail("memory.window", f"{window} is not within memory.normal {b.memory.normal}")
         self.region("boot.storage", b.boot.storage)
         self.disjoint({**memory, **devices, "boot.storage": b.boot.storage})
-        if b.device.console.owner != "secure":
-            self.fail("device.console.owner", "the Secure world's console must be its own, not shared")
+        for name, device in b.device.present.items():
+            if not name.startswith("gic_") and device.owner != "secure":
+                self.fail(f"device.{name}.owner", f"the Secure world's {name} must be its own, not shared")
 
     def window(self, b: TrustZone) -> None:
         buffers = {f"buffer.{role}": b.buffer_region(role) for role in ("normal", "secure")}
@@ -390,8 +400,7 @@ class _Check(common._Check):
         for name, other in {**others, "boot.storage": b.boot.storage}.items():
             if region.overlaps(other):
                 self.fail(key, f"{region} overlaps {name} {other}")
-        for name in Devices.__struct_fields__:
-            device = getattr(b.device, name)
+        for name, device in b.device.present.items():
             if device.owner == "secure" and region.overlaps(device):
                 self.fail(key, f"{region} overlaps device.{name} {device}, which is the Secure world's")
 

@@ -43,7 +43,8 @@ def ends() -> Iterator[Make]:
             def receive(again: type[Exception] = zmq.Again, flags: int = zmq.NOBLOCK) -> bytes:
                 while True:
                     with contextlib.suppress(again):
-                        return pair.recv(flags)
+                        frame: bytes = pair.recv(flags)
+                        return frame
                     os.sched_yield()  # to its I/O thread, which has our processor
 
             return Port(pair.send, receive, finish=finish)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: MIT
+"""What Linux can reach of the Secure world on a TrustZone machine: its memory, its devices, its interrupts.
+
+Memory and secure devices answer the Normal world with an external abort, which ends a program of Linux's and
+nothing else. The interrupt controller answers everybody: of an interrupt that is the Secure world's it shows
+zeros, and ignores what is written. Its registers are reached by a kernel module (worlds/normal/guest/reach),
+since Linux lets no program map them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isthmus.build.guest import kernel_module
+from isthmus.build.packages import debian_kernel
+from isthmus.check.program import Failed
+from isthmus.check.rows import Row, missing, row
+from isthmus.errors import ClosedError, LinkDown
+from isthmus.qemu.linked import LinkedMachine
+from isthmus.resources import tree
+from isthmus.trustzone.board import Region, TrustZone
+
+__all__ = ["Register", "files", "isolation", "places", "registers"]
+
+MODULE = "/modules/reach.ko"
+FILE = "/sys/kernel/debug/isthmus_reach"
+BUS_ERROR = 128 + 7
+ONES = 0xFFFFFFFF
+
+# GICv3: offsets in the distributor, and in a redistributor's frame of private interrupts.
+DISTRIBUTOR_CONTROL, SECURITY_OFF = 0x0, 1 << 6
+FRAME, STRIDE = 0x10000, 0x20000
+GROUP, SET_ENABLE, CLEAR_ENABLE, SET_PENDING, CLEAR_PENDING = 0x080, 0x100, 0x180, 0x200, 0x280
+SET_ACTIVE, PRIORITY, MODIFIER, NON_SECURE_ACCESS = 0x300, 0x400, 0xD00, 0xE00
+OWN = 7  # a software-generated interrupt of Linux's that nothing uses
+
+
+def files() -> dict[str, Path]:
+    """What the guest must have: the module, not loaded. Builds it; EnvironmentProblem, one line."""
+    folder = tree() / "worlds" / "normal" / "guest" / "reach"
+    return {MODULE.lstrip("/"): kernel_module(debian_kernel(), "reach", {"": folder})}
+
+
+# ---- memory and devices ------------------------------------------------------------------------------------
+
+
+def places(board: TrustZone) -> dict[str, Region]:
+    """What is the Secure world's alone; Linux is to reach neither its first word nor its last."""
+    regions: dict[str, Region | None] = {
+        "the firmware's memory": board.memory.monitor,
+        "the Secure world's memory": board.memory.secure,
+        "the firmware's flash": board.device.flash,
+        "the secure console": board.device.console,
+        "the power controller": board.device.power,
+    }
+    return {name: region for name, region in regions.items() if region is not None}
+
+
+def barred(machine: LinkedMachine, argument: str) -> dict[str, bool]:
+    """By place: whether each attempt ended the program that made it."""
+    found = places(machine.board)
+    tried = {
+        f"{end} word of {name}": at
+        for name, region in found.items()
+        for end, at in (("first", region.base), ("last", region.end - 4))
+    }
+    script = "; ".join(f"devmem {at:#x}{argument} >/dev/null 2>&1; echo $?" for at in tried.values())
+    statuses = [int(word) for word in machine.run(script, 60).output.split()]
+    if len(statuses) != len(tried):
+        raise Failed("devmem: the guest did not try every address")
+    return {name: status == BUS_ERROR for name, status in zip(tried, statuses, strict=True)}
+
+
+# ---- the Secure world's interrupts -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Register:
+    """A register that the Normal world may touch, and in it bits (`mask`) that are the Secure world's."""
+
+    name: str
+    address: int
+    size: int  # bytes
+    mask: int
+    attack: int  # what would do harm if it were written
+
+
+def registers(board: TrustZone) -> list[Register]:
+    """Of the secure timer and the kick, where the Secure world's core has them; and who may raise them."""
+    frame = board.device.gic_redistributor.base + board.core.secure * STRIDE + FRAME
+    found = [Register("who may raise them", frame + NON_SECURE_ACCESS, 4, ONES, ONES)]
+    for what, number in (("timer", board.interrupt.timer), ("kick", board.interrupt.kick)):
+        bit = 1 << number
+        bits = {
+            "group": (GROUP, bit), "group modifier": (MODIFIER, 0), "enable": (CLEAR_ENABLE, bit),
+            "pending": (SET_PENDING, bit), "pending (clear)": (CLEAR_PENDING, bit),
+            "active": (SET_ACTIVE, bit),
+        }  # fmt: skip
+        for name, (offset, attack) in bits.items():
+            found.append(Register(f"{what}'s {name}", frame + offset, 4, bit, attack))
+        found.append(Register(f"{what}'s priority", frame + PRIORITY + number, 1, 0xFF, 0xFF))
+    return found
+
+
+class Hand:
+    """The module in the guest's kernel, loaded for as long."""
+
+    def __init__(self, machine: LinkedMachine) -> None:
+        self.machine = machine
+
+    def __enter__(self) -> Hand:
+        done = self.machine.run(f"insmod {MODULE}", 60)
+        if done.status:
+            raise Failed(f"the module for device registers does not load: {done.errors.strip()}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.machine.run("rmmod reach", 60)
+
+    def reach(self, orders: list[tuple[int, int, int | None]]) -> list[int]:
+        """What was read after each: (address, bytes, what to write before)."""
+        words = (
+            f"{at:#x} {size}" if value is None else f"{at:#x} {size} {value:#x}" for at, size, value in orders
+        )
+        done = self.machine.run(" && ".join(f"echo '{w}' >{FILE} && cat {FILE}" for w in words), 60)
+        found = [int(word, 16) for word in done.output.split()]
+        if len(found) != len(orders):
+            raise Failed(f"device registers: {len(found)} of {len(orders)} tried: {done.errors.strip()}")
+        return found
+
+    def works(self) -> bool:
+        """On an interrupt of Linux's own the same attempts succeed: it is disabled, and enabled again."""
+        board = self.machine.board
+        frame = board.device.gic_redistributor.base + board.core.secure * STRIDE + FRAME
+        off, on = ((frame + offset, 4, 1 << OWN) for offset in (CLEAR_ENABLE, SET_ENABLE))
+        disabled, enabled = (value >> OWN & 1 for value in self.reach([off, on]))
+        return (disabled, enabled) == (0, 1)
+
+
+def hidden(hand: Hand) -> dict[str, bool]:
+    """By register: whether the Secure world's bits read as zero."""
+    tried = registers(hand.machine.board)
+    values = hand.reach([(r.address, r.size, None) for r in tried])
+    return {r.name: value & r.mask == 0 for r, value in zip(tried, values, strict=True)}
+
+
+def ignored(hand: Hand) -> dict[str, bool]:
+    """By register: whether nothing is seen of a write. What it did is seen in the Secure world's life."""
+    tried = registers(hand.machine.board)
+    values = hand.reach([(r.address, r.size, r.attack) for r in tried])
+    found = {r.name: value & r.mask == 0 for r, value in zip(tried, values, strict=True)}
+    control = hand.machine.board.device.gic_distributor.base + DISTRIBUTOR_CONTROL
+    (before,) = hand.reach([(control, 4, None)])
+    (after,) = hand.reach([(control, 4, before | SECURITY_OFF)])
+    return {**found, "the controller's security": after & SECURITY_OFF == 0 and after == before}
+
+
+# ---- both rows ---------------------------------------------------------------------------------------------
+
+
+def isolation(machine: LinkedMachine) -> Iterator[Row]:
+    """Root in Linux, and its kernel, read and write what is the Secure world's. Linux and the control task
+    live on: every deadline met, with its interrupt as it was."""
+
+    def critical() -> dict[str, Any]:
+        return dict(machine.status("secure")["critical"])
+
+    try:
+        with Hand(machine) as hand:
+            works = hand.works()
+            yield judged("isolation.read", barred(machine, ""), hidden(hand), works)
+            before = critical()
+            written = judged("isolation.write", barred(machine, " 32 0xffffffff"), ignored(hand), works)
+        alive = machine.run("true").status == 0
+        machine.run("usleep 20000")
+        after = critical()
+    except (Failed, LinkDown, ClosedError, TimeoutError) as problem:
+        yield missing("isolation.read", str(problem))
+        yield missing("isolation.write", str(problem))
+        return
+    periods, missed = (after[name] - before[name] for name in ("periods", "missed"))
+    ok = written.ok and alive and periods > 0 and missed == 0
+    linux = "lives on" if alive else "died"
+    detail = f"{written.detail}; Linux {linux}; {periods} periods of the control task since, {missed} missed"
+    yield row("isolation.write", ok, written.value, detail)
+
+
+def judged(ident: str, aborted: dict[str, bool], unmoved: dict[str, bool], works: bool) -> Row:
+    """The row of one kind of access, every attempt named."""
+    open_ways = [name for held in (aborted, unmoved) for name, good in held.items() if not good]
+    verb = "read as zero" if ident.endswith("read") else "ignored"
+    parts = [
+        f"refused by a bus error: {', '.join(name for name, good in aborted.items() if good)}",
+        f"{verb} by the interrupt controller: {', '.join(name for name, good in unmoved.items() if good)}",
+    ]
+    if open_ways:
+        parts.insert(0, f"open: {', '.join(open_ways)}")
+    if not works:
+        parts.insert(0, "the kernel's access to registers shows nothing: not even its own interrupt moves")
+    return row(ident, works and not open_ways, len(open_ways), "; ".join(parts))
