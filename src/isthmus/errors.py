@@ -65,7 +65,7 @@ class ClosedError(IsthmusError):
 
 
 class RestartedError(ClosedError):
-    """Linux stopped before it had done what it was asked for; the machine goes on, with another boot id."""
+    """Linux stopped before it had done what it was asked for, or is off; the machine goes on."""
 
 
 class ConcurrentUseError(IsthmusError):

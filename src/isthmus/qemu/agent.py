@@ -39,6 +39,7 @@ class Agent:
         self._link = link
         self._dead = dead
         self._closed = False
+        self._off = False
         self._ids = itertools.count(1)
         self._changed = threading.Condition()
         self._waiting: dict[str, _Waiting] = {}
@@ -50,6 +51,8 @@ class Agent:
         with self._changed:
             if self._closed:
                 raise ClosedError(self._dead())
+            if self._off:
+                raise RestartedError("Linux is off")
             key = f"s{next(self._ids)}"
             self._waiting[key] = waiting
             self._link.sendall(f"{key} {base64.b64encode(script.encode()).decode()}\n".encode())
@@ -61,7 +64,8 @@ class Agent:
         if waiting.result is None:
             if self._closed:
                 raise ClosedError(self._dead())
-            raise RestartedError(f"Linux restarted before it had finished {first!r}")
+            how = "switched itself off" if self._off else "restarted"
+            raise RestartedError(f"Linux {how} before it had finished {first!r}")
         return waiting.result
 
     def wait_boot(self, last: str, timeout: float) -> str:
@@ -73,6 +77,12 @@ class Agent:
             if self._closed:
                 raise ClosedError(self._dead())
             return self.boot_id
+
+    def linux_is_off(self) -> None:
+        """Nobody answers until Linux has booted again."""
+        with self._changed:
+            self._off = True
+            self._leave_all()
 
     def serve(self) -> None:
         """Reads until the machine is gone; then everybody who waits is told."""
@@ -109,6 +119,7 @@ class Agent:
     def _ready(self, boot_id: str) -> None:
         with self._changed:
             self._leave_all()
+            self._off = False
             self.boot_id = boot_id
             self._link.sendall(f"hello {boot_id}\n".encode())
             self._changed.notify_all()

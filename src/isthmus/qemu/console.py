@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Secure world's serial line, seen from outside: what it says, and the two things it may be asked for.
+"""The Secure world's serial line, seen from outside: what it says, and what it may be asked for.
 
 The commands are in worlds/secure/runtime/network.h. Linux has no part in this: the line is a secure device.
 """
@@ -10,7 +10,7 @@ import contextlib
 import queue
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -19,14 +19,17 @@ from isthmus.errors import ClosedError
 
 __all__ = ["Console"]
 
+_OFF = b"isthmus: Linux is off"
 _PENDING_MAX = 1 << 16  # bytes of a line that has no end
 
 
 class Console:
     """Reads the line in a thread of its own until the machine is gone: nobody waits for it."""
 
-    def __init__(self, line: socket.socket) -> None:
+    def __init__(self, line: socket.socket, linux_is_off: Callable[[], None]) -> None:
+        """`linux_is_off` is called by the thread that reads, when the Secure world says so."""
         self._line = line
+        self._linux_is_off = linux_is_off
         self._lock = threading.Lock()
         self._answers: queue.Queue[bytes | None] = queue.Queue()
         self._thread = threading.Thread(target=self._read, name="isthmus-console", daemon=True)
@@ -48,6 +51,15 @@ class Console:
             yield line
             if line["first"] + len(line["periods"]) // 4 >= line["written"]:
                 return
+
+    def restart_linux(self, timeout: float = 10.0) -> None:
+        """Has the Secure world restart Linux, wherever it stands, or from off; returns when it begins."""
+        self._ask(b"l", b"isthmus: Linux restarts", timeout, "a restart of Linux")
+
+    def power_off(self, timeout: float = 10.0) -> None:
+        """Has the Secure world switch the machine off; returns when it is gone."""
+        with contextlib.suppress(ClosedError):
+            self._ask(b"o", b"\n", timeout, "the machine to be switched off")
 
     def close(self) -> None:
         """Idempotent."""
@@ -88,5 +100,7 @@ class Console:
                 *lines, pending = (pending + data).split(b"\n")
                 pending = pending[-_PENDING_MAX:]
                 for line in lines:
+                    if line.strip() == _OFF:
+                        self._linux_is_off()
                     self._answers.put(line.strip())
         self._answers.put(None)

@@ -119,7 +119,8 @@ class QemuMachine:
         os.ftruncate(self._ram, memory.size)
         ours, theirs = socket.socketpair()
         line, wire = socket.socketpair()
-        self.console = Console(line)
+        self._agent = Agent(ours, self._why_dead)
+        self.console = Console(line, self._agent.linux_is_off)
         command = [
             *shape,
             *("-object", f"{_RAM},size={memory.size},mem-path=/proc/self/fd/{self._ram}"),
@@ -138,7 +139,6 @@ class QemuMachine:
             *(_counted(self.board.core.count) if self._counted else ()),
             *self._more,
         ]
-        self._agent = Agent(ours, self._why_dead)
         began = time.monotonic()
         started = threading.Event()
         # The thread that starts QEMU is its parent as far as its death is concerned, and lives as long.

@@ -132,6 +132,16 @@ class Monitor(common._Table, frozen=True):
     insecure_test_key: bool = False
 
 
+class Restart(common._Table, frozen=True):
+    """Of Linux by the Secure world, in ms: so long without a heartbeat once there was one, so long from its
+    start to the first one (0 = never); at most `burst` at once, then one in `interval_ms`."""
+
+    silent_ms: int
+    boot_ms: int
+    burst: int
+    interval_ms: int
+
+
 class Write(common._Table, frozen=True):
     """32-bit registers that get `value`: `count` of them, `stride` bytes apart."""
 
@@ -211,6 +221,7 @@ class TrustZone(common.Board, frozen=True, kw_only=True):
     boot: Boot
     firmware: Firmware
     monitor: Monitor
+    restart: Restart
     emulator: Emulator | None = None  # a board of silicon has none
 
     def buffer_region(self, role: Literal["normal", "secure"]) -> Region:
@@ -302,6 +313,7 @@ class _Check(common._Check):
         self.boot(b)
         self.firmware(b.firmware)
         self.monitor(b.monitor)
+        self.restart(b)
         self.schedule(b.secure)
 
     def region(self, key: str, r: Region) -> None:
@@ -359,6 +371,9 @@ class _Check(common._Check):
             if core in b.core.normal[:n]:
                 self.fail(f"core.normal[{n}]", f"core {core} is named twice")
         self.within("core.secure", b.core.secure, 0, CORES_MAX - 1)
+        if b.core.secure in b.core.normal[1:]:
+            first = f"core {b.core.normal[0]}, on which the firmware starts and Linux restarts"
+            self.fail("core.secure", f"core {b.core.secure} is shared and not Linux's first, {first}")
         if b.core.secure not in b.core.normal:
             self.fail("core.secure", f"core {b.core.secure} is not in core.normal {list(b.core.normal)}")
 
@@ -415,6 +430,16 @@ class _Check(common._Check):
     def monitor(self, m: Monitor) -> None:
         self.within("monitor.doorbells_per_second", m.doorbells_per_second, 1, 10_000_000)
         self.within("monitor.doorbell_burst", m.doorbell_burst, 1, 1 << 20)
+
+    def restart(self, b: TrustZone) -> None:
+        r, day = b.restart, 86_400_000
+        self.within("restart.silent_ms", r.silent_ms, 0, day)
+        self.within("restart.boot_ms", r.boot_ms, 0, day)
+        self.within("restart.burst", r.burst, 1, 1000)
+        self.within("restart.interval_ms", r.interval_ms, 1, day)
+        if 0 < r.silent_ms <= b.channel.silence_ms:
+            why = f"is not above channel.silence_ms {b.channel.silence_ms}, after which the link is down"
+            self.fail("restart.silent_ms", f"{r.silent_ms} {why}")
 
     def schedule(self, s: Secure) -> None:
         self.within("secure.blocking.us", s.blocking.us, 0, 1_000_000)

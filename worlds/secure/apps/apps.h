@@ -42,6 +42,7 @@ struct status_source {
     uint64_t (*now)(void);              /* in the unit that the endpoint's clock has */
     uint64_t (*last_frame)(void);       /* when the last frame came, the same clock; 0 = never */
     uint32_t units_per_us;
+    void (*more)(struct text *t); /* members of the platform's own; NULL = none */
 };
 
 /* Starts all of them. 0, or -1 where a pool is too small: a mistake in lwipopts.h. */

@@ -114,6 +114,8 @@ void status_write(struct text *t)
     }
     text_key(t, "age_us");
     age_value(t, "null");
+    if (source->more != NULL)
+        source->more(t);
     apps_json(t, source);
     text_str(t, "}\n");
 }

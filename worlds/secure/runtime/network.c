@@ -11,6 +11,7 @@
 #include "lwip/init.h"
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
+#include "normal.h"
 #include "record.h"
 #include "restart.h"
 #include "smc.h"
@@ -75,6 +76,7 @@ static const struct status_source source = {
     .now = clock_now,
     .last_frame = when_last_frame,
     .units_per_us = 1000,
+    .more = normal_json,
 };
 
 const char *network_init(const uint64_t seed[2])
@@ -132,6 +134,7 @@ static void ask_session(void)
         ended = c.x[2];
         ist_end(&endpoint, IST_V_PEER_LEFT);
         follow(ist_link_state(&endpoint));
+        normal_took_leave();
         c = (struct call){{IST_SMC_QUIESCED, CHANNEL, ended}};
         call_monitor(&c);
     }
@@ -197,6 +200,12 @@ static void obey_console(void)
     case 't':
         tell_record();
         break;
+    case 'l':
+        normal_restart();
+        break;
+    case 'o':
+        call_monitor(&(struct call){{IST_SMC_POWER_OFF}});
+        break;
     default:
         break;
     }
@@ -212,6 +221,7 @@ static void tick(void)
     period = now;
     spent = 0;
     follow(ist_poll(&endpoint, clock_now()));
+    normal_watch(clock_now(), ist_link_state(&endpoint));
     sys_check_timeouts();
     obey_console();
 }
@@ -259,14 +269,18 @@ static uint64_t work(void)
 
 _Noreturn void network_run(void)
 {
-    struct yielded back = yield(IST_SMC_READY, 0);
+    struct yielded back;
 
+    normal_init(clock_now());
+    back = yield(IST_SMC_READY, 0);
     for (;;) {
         if (back.result != IST_SMC_OK)
             fault("the monitor refused READY or YIELD");
         ist_disarm(&endpoint);
         if (back.events & IST_EVENT_SESSION)
             ask_session();
+        if (back.events & IST_EVENT_NORMAL)
+            normal_told(clock_now());
         back = yield(IST_SMC_YIELD, work());
     }
 }

@@ -15,6 +15,8 @@ void network_frames(uint64_t *in, uint64_t *out);
 /* On the Secure world's console, which Linux cannot reach, one byte asks for:
  *     s   the status, as /status.json has it, on a line
  *     r   channel and stack to begin anew; the control task goes on
+ *     l   Linux to be restarted
+ *     o   the machine to be switched off
  *     t   the control task's latest periods and what happened beside them (record.h), on a line, on from the last
  *         time; there are more where it ends before "written" */
 
