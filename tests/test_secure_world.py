@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Secure world: lwIP and its applications behind the channel on every machine, and on a plain interface.
 
-    this process -- socket in the Normal world -- Linux stack -- ist0 -- [pump or driver -- channel] -- lwIP
+this process -- socket in the Normal world -- Linux stack -- ist0 -- [pump or driver -- channel] -- lwIP
 """
 
 from __future__ import annotations
@@ -351,5 +351,3 @@ def test_critical_task_runs_every_period(machine: Machine) -> None:
     assert after["periods"] - before["periods"] == pytest.approx(passed, abs=100)
     assert after["first_period_us"] > 0
     assert after["cost_us_max"] >= after["cost_us"] == machine.board.secure.task[0].cost_us
-
-

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""The monitor answers whatever Linux's kernel can ask: every function id of its owner's ranges with any
+arguments, from every core at once, as SPEC says; no register changes that is not named, nor anything else.
+
+tests/worlds/smc_fuzz makes the calls and judges them, in the guest; a seed replays them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.build import firmware
+from isthmus.build.guest import kernel_module
+from isthmus.build.packages import debian_kernel
+from isthmus.qemu.machine import QemuMachine
+from isthmus.resources import tree
+from isthmus.trustzone.board import load
+from smc_numbers import values
+from test_qemu import Normal
+
+pytestmark = pytest.mark.qemu
+
+FILE = "/sys/kernel/debug/isthmus_smc_fuzz"
+WORLDS = Path(__file__).parent / "worlds"
+
+
+def attacked(cores: int) -> QemuMachine:
+    """Its time counts instructions, so that a missed deadline is one that a call has cost."""
+    kernel = debian_kernel()
+    fuzz = kernel_module(kernel, "smc_fuzz", {"": WORLDS / "smc_fuzz", "core": tree() / "core"})
+    call = kernel_module(kernel, "smc", {"": WORLDS / "smc"})
+    board = load(changes=[f"core.normal={list(range(cores))}"])
+    return QemuMachine(board, modules=[fuzz, call], counted=True)
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one core", "two cores"])
+def machine(request: pytest.FixtureRequest) -> Iterator[QemuMachine]:
+    with attacked(request.param) as machine:
+        yield machine
+
+
+def state_of(machine: QemuMachine) -> dict[str, Any]:
+    """What the Secure world says of itself, but for what grows with time."""
+    assert machine.console is not None
+    status = machine.console.status(60)
+    critical = status["critical"]
+    return {
+        **{k: status.get(k) for k in ("state", "epoch", "counters", "sent", "received_bytes", "lost")},
+        "missed": critical["missed"],
+    }
+
+
+def campaign(machine: QemuMachine, seed: int, tuples: int) -> None:
+    """So many tuples on each core, in the session that there is."""
+    normal = Normal(machine)
+    before = state_of(machine)
+    numbers = " ".join(f"{n:#x}" for n in (seed, tuples, *normal.claim[1:]))
+    done = machine.run(f"echo {numbers} >{FILE} && cat {FILE}", timeout=60 + tuples / 1000)
+    assert done.status == 0, done.errors
+    calls, wrong, *first = done.output.split(maxsplit=2)
+    assert int(calls) == tuples * machine.board.core.count
+    assert int(wrong) == 0, f"{wrong} wrong answers; the first: {' '.join(first)}"
+    assert state_of(machine) == before
+
+
+@pytest.mark.parametrize(
+    "tuples", [pytest.param(1_700, id="10^4"), pytest.param(170_000, id="10^6", marks=pytest.mark.slow)]
+)
+def test_every_call_gets_its_answer_and_changes_nothing(machine: QemuMachine, seed: int, tuples: int) -> None:
+    """Of the three cores of both machines, each makes so many calls without a session, and again in one."""
+    normal = Normal(machine)
+    normal.detach()
+    campaign(machine, seed, tuples)
+    epoch = normal.call("REGISTER", *normal.claim)[1]
+    machine.run("usleep 50000")
+    campaign(machine, seed + 100, tuples)
+    assert normal.call("STATUS", 0)[1:3] == [values()["IST_SESSION_SEALED"], epoch]
+    normal.detach()
+
+
+#: Of the monitor's sources: the file, what it says, what is said instead, and what is then wrong.
+DEFECTS = {
+    "a register of its own leaks": (
+        "dispatcher.c", "    default:\n        SMC_RET1(handle, SMC_UNK);",
+        "    default:\n        SMC_RET2(handle, SMC_UNK, 7);", "a register that is not named has changed",
+    ),
+    "any epoch detaches": (
+        "session.c",
+        "SEALED || epoch != s->epoch)\n        return IST_SMC_DENIED;\n    session_end",
+        "SEALED)\n        return IST_SMC_DENIED;\n    session_end", "result",
+    ),
+    "a claim's last number is not looked at": (
+        "session.c", " && c->peer_size == BOARD_SECURE_BUFFER_SIZE", "", "result",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_monitor_that_errs_is_found(
+    name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, was, becomes, what = DEFECTS[name]
+    for part in ("core", "worlds"):
+        shutil.copytree(tree() / part, tmp_path / part)
+    source = tmp_path / "worlds" / "monitor" / "tfa" / file
+    text = source.read_text()
+    assert text.count(was) == 1, f"{file} no longer says {was!r}"
+    source.write_text(text.replace(was, becomes))
+    monkeypatch.setattr(firmware, "tree", lambda: tmp_path)
+    with attacked(1) as machine:
+        Normal(machine).call("REGISTER", *Normal(machine).claim)
+        with pytest.raises(AssertionError, match=f"wrong answers; the first: tuple [0-9]+ of core 0, {what}"):
+            campaign(machine, seed, 20_000)
