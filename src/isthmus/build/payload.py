@@ -60,7 +60,7 @@ def payload(board: TrustZone) -> Path:
     core, world, made = tree() / "core", tree() / "worlds" / "secure", generated(board)
     runtime, port, apps = world / "runtime", world / "lwip", world / "apps"
     own = [p for folder in (core, runtime, runtime / "libc", port, apps) for p in sorted(folder.glob("*.c"))]
-    includes = [runtime / "libc", runtime, made, core, port, apps, world / "host"]
+    includes = [runtime / "libc", runtime, made, core, world / "port", port, apps, world / "host"]
     system = [Path(ask_compiler(f"{CROSS}gcc", "-print-file-name=include"))]
     upstream = [lwip / "src" / "include", lwip / "src" / "apps" / "lwiperf"]
     flags = [*_C, *_WARNINGS]

@@ -40,11 +40,16 @@ def secure_world() -> Path:
 def secure_units(lwip: Path) -> tuple[Unit, Unit]:
     """What `isthmus-secure` is made of: our own sources under our warnings, and lwIP's, taken as they are."""
     core, host, world = tree() / "core", tree() / "host", tree() / "worlds" / "secure"
-    port, apps, loop = world / "lwip", world / "apps", world / "host"
+    shared, port, apps, loop = (world / name for name in ("port", "lwip", "apps", "host"))
     own = [*_all(core, port, apps, loop), host / "link.c", host / "world.c"]
     upstream = lwip / "src" / "include"
     return (
-        Unit(own, [core, host, port, apps, loop], [*_C, *_WARNINGS], [upstream, lwip / "src/apps/lwiperf"]),
+        Unit(
+            own,
+            [core, host, shared, port, apps, loop],
+            [*_C, *_WARNINGS],
+            [upstream, lwip / "src/apps/lwiperf"],
+        ),
         Unit([lwip / "src" / name for name in LWIP], [port], [*_C, "-w"], [upstream]),
     )
 

@@ -7,6 +7,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/snmp.h"
 #include "netif/ethernet.h"
+#include "netport.h"
 
 /* What lwIP's sanity checks would say, less the one about PBUF_POOL. */
 _Static_assert(MEMP_NUM_TCP_SEG >= TCP_SND_QUEUELEN, "segments for one full queue");
@@ -51,45 +52,42 @@ static err_t output(struct netif *netif, struct pbuf *p)
     }
 }
 
-static struct pbuf *buffer_for(struct isthmusif *i, ist_u32 length)
+static void *allocate(void *stack, ist_u32 length, void **room)
 {
+    struct isthmusif *i = of(stack);
     struct pbuf *p = rxpool_get(&i->small, length);
 
-    return p != NULL ? p : rxpool_get(&i->pool, length);
+    if (p == NULL)
+        p = rxpool_get(&i->pool, length);
+    if (p != NULL)
+        *room = p->payload;
+    return p;
+}
+
+static void discard(void *stack, void *buffer)
+{
+    (void)stack;
+    pbuf_free(buffer);
+}
+
+static void deliver(void *stack, void *buffer)
+{
+    struct netif *netif = stack;
+
+    if (netif->input(buffer, netif) != ERR_OK)
+        pbuf_free(buffer);
 }
 
 enum ist_verdict isthmusif_receive(struct netif *netif, ist_u64 now, ist_u32 frames, ist_u32 bytes, ist_u32 *work)
 {
-    struct isthmusif *i = of(netif);
-    struct ist_frame f;
-    struct pbuf *p;
+    static const struct netport_hooks hooks = {allocate, discard, deliver};
 
-    for (*work = 0; *work < frames; ++*work) {
-        enum ist_verdict v = ist_peek(i->ep, now, &f);
-        if (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET)
-            return v;
-        if (v != IST_V_OK)
-            continue;
-        p = buffer_for(i, f.length);
-        if (p == NULL)
-            ist_drop(i->ep, IST_V_NO_BUFFER);
-        else if (ist_take(i->ep, p->payload) != IST_V_OK || netif->input(p, netif) != ERR_OK)
-            pbuf_free(p);
-        if (f.length >= bytes) {
-            ++*work;
-            break;
-        }
-        bytes -= f.length;
-    }
-    return IST_V_OK;
+    return netport_receive(of(netif)->ep, &hooks, netif, now, frames, bytes, work);
 }
 
 int isthmusif_flush(struct netif *netif)
 {
-    struct isthmusif *i = of(netif);
-    int ring = ist_publish(i->ep);
-
-    return ist_rx_bell(i->ep) || ring;
+    return netport_flush(of(netif)->ep);
 }
 
 void isthmusif_unblock(struct netif *netif)
@@ -108,7 +106,7 @@ void isthmusif_unblock(struct netif *netif)
 
 void isthmusif_link(struct netif *netif, enum ist_state state)
 {
-    if ((state == IST_RUN) == (netif_is_link_up(netif) != 0))
+    if (!netport_link_moved(state, netif_is_link_up(netif)))
         return;
     if (state == IST_RUN)
         netif_set_link_up(netif); /* announces us with a gratuitous ARP */
@@ -121,6 +119,8 @@ err_t isthmusif_init(struct netif *netif)
 {
     const struct isthmusif *i = of(netif);
 
+    if (!netport_fits(&i->ep->config, i->mtu))
+        return ERR_ARG;
     netif->name[0] = 'i';
     netif->name[1] = 's';
     netif->output = etharp_output;

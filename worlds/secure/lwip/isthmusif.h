@@ -18,15 +18,12 @@ struct isthmusif {
     int blocked; /* the ring was full: TCP waits for isthmusif_unblock */
 };
 
-/* State of the netif is this struct; give it and isthmusif_init to netif_add(). Set ep, pool, mac and mtu before. */
+/* State of the netif is this struct; give it and isthmusif_init to netif_add(). Set ep, pool, mac and mtu before; an
+ * MTU that is not the channel's is refused. */
 err_t isthmusif_init(struct netif *netif);
 
-/* Receives frames until `frames` or `bytes` are used up, or nothing more may be taken now. A refused frame costs budget
- * too. *work counts frames, refused ones included. Returns why it stopped: OK (budget used up: there may be more),
- * EMPTY, DOWN or BUDGET. */
+/* See netport.h. */
 enum ist_verdict isthmusif_receive(struct netif *netif, ist_u64 now, ist_u32 frames, ist_u32 bytes, ist_u32 *work);
-
-/* Publishes what the stack has sent since the last call, once per batch. True: ring the peer's doorbell. */
 int isthmusif_flush(struct netif *netif);
 
 /* Bytes of the largest frame: what to pass to ist_arm_tx() while blocked. */

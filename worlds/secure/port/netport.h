@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* netport.h - what the port of every IP stack shares: how frames come in under a budget, how what was sent goes out,
+ * when the link is up. A stack's own file has three hooks and its send.
+ *
+ *     guard --length--> allocate --room--> guard: one copy, checked --buffer--> deliver
+ *
+ * Inline: with constant hooks the compiler calls them directly. */
+#ifndef ISTHMUS_NETPORT_H
+#define ISTHMUS_NETPORT_H
+
+#include "isthmus.h"
+
+/* `stack` is what the port passes to netport_receive(). */
+struct netport_hooks {
+    /* A buffer for exactly `length` bytes in one piece, *room set to where they go; NULL: none left, the frame is
+     * dropped and counted, and what stands behind it is not held up. */
+    void *(*allocate)(void *stack, ist_u32 length, void **room);
+    /* The copy was refused: the buffer goes back. */
+    void (*discard)(void *stack, void *buffer);
+    /* Gives the filled buffer to the stack, which owns it from then on, whatever it makes of it. */
+    void (*deliver)(void *stack, void *buffer);
+};
+
+/* Frames on the wire of a channel carry this much beyond the MTU. */
+#define NETPORT_HEADER 14u
+
+/* May a stack with this MTU use this channel? A frame of it that would not fit is a mistake of the configuration. */
+static inline int netport_fits(const struct ist_config *c, ist_u32 mtu)
+{
+    return mtu != 0 && mtu == c->mtu && mtu + NETPORT_HEADER <= c->frame_max;
+}
+
+/* Receives frames until `frames` or `bytes` are used up, or nothing more may be taken now. A refused frame costs budget
+ * too. *work counts frames, refused ones included. Returns why it stopped: OK (budget used up: there may be more),
+ * EMPTY, DOWN or BUDGET. */
+static inline enum ist_verdict netport_receive(struct ist_endpoint *ep, const struct netport_hooks *hooks, void *stack,
+                                               ist_u64 now, ist_u32 frames, ist_u32 bytes, ist_u32 *work)
+{
+    struct ist_frame f;
+
+    for (*work = 0; *work < frames; ++*work) {
+        enum ist_verdict v = ist_peek(ep, now, &f);
+        void *buffer, *room;
+        if (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET)
+            return v;
+        if (v != IST_V_OK)
+            continue;
+        buffer = hooks->allocate(stack, f.length, &room);
+        if (!buffer)
+            ist_drop(ep, IST_V_NO_BUFFER);
+        else if (ist_take(ep, room) != IST_V_OK)
+            hooks->discard(stack, buffer);
+        else
+            hooks->deliver(stack, buffer);
+        if (f.length >= bytes) {
+            ++*work;
+            break;
+        }
+        bytes -= f.length;
+    }
+    return IST_V_OK;
+}
+
+/* Publishes what was sent since the last call, once per batch. True: ring the peer's doorbell. */
+static inline int netport_flush(struct ist_endpoint *ep)
+{
+    const int ring = ist_publish(ep);
+
+    return ist_rx_bell(ep) || ring;
+}
+
+/* The link is up in RUN alone. `up`: what the stack was told last. True: tell it anew. */
+static inline int netport_link_moved(enum ist_state state, int up)
+{
+    return (state == IST_RUN) != (up != 0);
+}
+
+#endif
