@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -103,22 +104,49 @@ def test_status_and_streams_are_the_commands(name: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (7, "-v  --json\n", "err\n")
 
 
-@pytest.mark.host
-@pytest.mark.needs("streams")
-def test_the_streams_are_the_commands() -> None:
-    done = isthmus("run", "--machine", "host", "--", "sh", "-c", "cat; echo err >&2; pwd", stdin="in\n")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"in\n{os.getcwd()}\n", "err\n")
+@machines
+def test_the_streams_are_the_commands(name: str) -> None:
+    """Every byte, more than any buffer on the way takes, and the input's end."""
+    data = random.Random(7).randbytes(1 << 20)
+    argv = [*ISTHMUS, "run", "--machine", name, "--", "sh", "-c", "cat; echo err >&2"]
+    done = subprocess.run(argv, input=data, capture_output=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stderr) == (0, b"err\n")
+    assert done.stdout == data
 
 
 @pytest.mark.host
-@pytest.mark.needs("streams")
-def test_a_signal_ends_the_command_not_the_runner() -> None:
-    trap = "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
-    with subprocess.Popen(
-        [*ISTHMUS, "run", "--machine", "host", "--", "sh", "-c", trap], stdout=subprocess.PIPE, text=True
-    ) as process:
+@pytest.mark.needs("computer")
+def test_the_folder_is_the_callers() -> None:
+    done = isthmus("run", "--machine", "host", "--", "pwd")
+    assert (done.returncode, done.stdout) == (0, f"{os.getcwd()}\n")
+
+
+@machines
+def test_output_nobody_reads_ends_the_command(name: str) -> None:
+    """As it would without us: the status is SIGPIPE's."""
+    argv = [*ISTHMUS, "run", "--machine", name, "--", "yes"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        assert process.stdout.read(4) == b"y\ny\n"
+        process.stdout.close()
+        assert process.wait(LIMIT_S) == 128 + signal.SIGPIPE
+
+
+@machines
+def test_a_signal_ends_the_command_not_the_runner(name: str) -> None:
+    """Its output is here while it runs, and it answers what it is given."""
+    trap = "trap 'echo caught; exit 5' TERM; read word; echo got $word; while :; do sleep 0.05; done"
+    with subprocess.Popen(
+        [*ISTHMUS, "run", "--machine", name, "--", "sh", "-c", trap],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("this\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "got this\n"
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline() == "caught\n"
         assert process.wait(LIMIT_S) == 5

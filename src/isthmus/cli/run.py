@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -20,6 +18,7 @@ import click
 from isthmus.cli.common import HELD, Common, common_options, say, write_document
 from isthmus.errors import IsthmusError
 from isthmus.host import HostMachine
+from isthmus.qemu.command import Streams
 from isthmus.qemu.linked import LinkedMachine
 from isthmus.trustzone.board import TrustZone
 
@@ -38,8 +37,7 @@ def command(common: Common, seconds: float | None, argv: tuple[str, ...]) -> int
     """Bring up both worlds and the link, and stay until Ctrl-C or --for SECONDS.
 
     With a command: run it in the Normal world and exit with its status (126: cannot be executed, 127: not
-    found, 128+n: ended by signal n). A world that dies is restarted. On the emulated machine the command gets
-    no input, and its output comes when it has ended.
+    found, 128+n: ended by signal n). A world that dies is restarted.
     """
     if argv and seconds is not None:
         raise click.UsageError("--for and a command exclude each other: the command decides how long")
@@ -63,13 +61,12 @@ def command(common: Common, seconds: float | None, argv: tuple[str, ...]) -> int
 
 
 def _emulated(common: Common, board: TrustZone, seconds: float | None, argv: tuple[str, ...]) -> int:
-    with LinkedMachine(board) as machine:
+    streams = Streams() if argv else None
+    with LinkedMachine(board, ports=streams.ports if streams else None) as machine:
         status = HELD
-        if argv:
-            done = machine.run(f"exec {shlex.join(argv)}", timeout=threading.TIMEOUT_MAX)
-            sys.stdout.write(done.output)
-            sys.stderr.write(done.errors)
-            status = done.status
+        if streams:
+            with _handled_by(lambda number, frame: streams.signal(number)):
+                status = streams.execute(machine, argv)
         else:
             say(
                 f"up: {board.normal.interface} {board.normal.address} <-> {board.secure.address} "

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,7 +33,8 @@ __all__ = ["GuestProgram", "LinkedMachine", "ProgramFailed"]
 
 World = Literal["normal", "secure"]
 
-PROGRAMS = Path(__file__).parent.parent / "check" / "programs"
+_HERE = Path(__file__).parent
+PROGRAMS = (_HERE.parent / "check" / "programs", _HERE / "programs")
 SLOWER = 8  # than this machine: an emulated one, while this one has other work
 _STATES = ("RESET", "INIT", "READY", "RUN", "DEAD")
 # The Secure world speaks IPv4: what Linux would say in IPv6 is nothing but noise in every count of frames.
@@ -64,8 +66,9 @@ class LinkedMachine(QemuMachine):
         files: Mapping[str, Path] | None = None,
         counted: bool = False,
         more: Sequence[str] = (),
+        ports: Mapping[str, socket.socket] | None = None,
     ) -> None:
-        super().__init__(board, counted=counted, more=more)
+        super().__init__(board, counted=counted, more=more, ports=ports)
         self._own_files = dict(files or {})
         self._numbers = itertools.count(1)
 
@@ -74,7 +77,7 @@ class LinkedMachine(QemuMachine):
         self.emulator()
         kernel = debian_kernel()
         self._modules = [driver(kernel)]
-        programs = {f"programs/{p.name}": p for p in sorted(PROGRAMS.glob("*.py"))}
+        programs = {f"programs/{p.name}": p for folder in PROGRAMS for p in sorted(folder.glob("*.py"))}
         self._files = {**guest_python(), **programs, **self._own_files}
         return {
             "firmware": firmware(self.board),

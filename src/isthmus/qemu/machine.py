@@ -61,6 +61,7 @@ class QemuMachine:
     files     more files of the guest, by their path there
     counted   the machine's time counts instructions, so that two runs are alike; slower
     more      further arguments for QEMU
+    ports     further ports of the guest, by name: each ends in a socket of ours that QEMU takes over
 
     Raises ConfigError for a board that cannot work and EnvironmentProblem where this machine lacks something.
     """
@@ -73,10 +74,12 @@ class QemuMachine:
         files: Mapping[str, Path] | None = None,
         counted: bool = False,
         more: Sequence[str] = (),
+        ports: Mapping[str, socket.socket] | None = None,
     ) -> None:
         self.board = board if board is not None else load()
         self.boot_seconds = 0.0  # from QEMU's start to the agent's ready
         self._modules, self._files, self._counted, self._more = modules, files, counted, tuple(more)
+        self._ports = dict(ports or {})
         self._agent: Agent | None = None
         self._thread: threading.Thread | None = None
         self._qemu: subprocess.Popen[bytes] | None = None
@@ -121,6 +124,7 @@ class QemuMachine:
         line, wire = socket.socketpair()
         self._agent = Agent(ours, self._why_dead)
         self.console = Console(line, self._agent.linux_is_off)
+        ports = {"agent": theirs, **self._ports}
         command = [
             *shape,
             *("-object", f"{_RAM},size={memory.size},mem-path=/proc/self/fd/{self._ram}"),
@@ -128,14 +132,9 @@ class QemuMachine:
             *("-serial", f"file:{self._logs / 'normal.log'}", "-serial", "chardev:secure"),
             *("-drive", f"{_STORAGE},file=/proc/self/fd/{self._storage}"),
             *("-global", "driver=cfi.pflash01,property=secure,value=on"),  # Linux gives it no commands
-            *("-chardev", f"socket,id=agent,fd={theirs.fileno()}"),
             *("-chardev", f"socket,id=secure,fd={wire.fileno()},logfile={self._logs / 'secure.log'}"),
-            *(
-                "-device",
-                "virtio-serial-device",
-                "-device",
-                "virtserialport,chardev=agent,name=isthmus.agent",
-            ),
+            *("-device", "virtio-serial-device"),
+            *(argument for name, end in ports.items() for argument in _port(name, end)),
             *(_counted(self.board.core.count) if self._counted else ()),
             *self._more,
         ]
@@ -144,7 +143,7 @@ class QemuMachine:
         # The thread that starts QEMU is its parent as far as its death is concerned, and lives as long.
         self._thread = threading.Thread(
             target=self._live,
-            args=(command, (theirs, wire), self._agent, started),
+            args=(command, (*ports.values(), wire), self._agent, started),
             name="isthmus-qemu",
             daemon=True,
         )
@@ -177,7 +176,10 @@ class QemuMachine:
         self, command: Sequence[str], ends: Sequence[socket.socket], agent: Agent, started: threading.Event
     ) -> None:
         assert self._logs is not None
-        with ends[0], ends[1], (self._logs / "qemu.log").open("wb") as log:
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context((self._logs / "qemu.log").open("wb"))
+            for end in ends:
+                stack.enter_context(end)
             try:
                 self._qemu = subprocess.Popen(
                     ["setpriv", "--pdeathsig", "KILL", "--", *command],
@@ -185,6 +187,7 @@ class QemuMachine:
                     stdout=log,
                     stderr=log,
                     pass_fds=(self._ram, self._storage, *(end.fileno() for end in ends)),
+                    process_group=0,  # a terminal's Ctrl-C is for us, and we end it
                 )
             finally:
                 os.close(self._storage)  # QEMU has its own by now
@@ -287,6 +290,11 @@ def _counted(cores: int) -> tuple[str, ...]:
         return _COUNTED
     turn = f"filter-buffer,id=turns,netdev=turn,interval={max(1, _TURN_US // (cores - 1))}"
     return (*_COUNTED, "-netdev", "hubport,id=turn,hubid=0", "-object", turn)
+
+
+def _port(name: str, end: socket.socket) -> tuple[str, ...]:
+    chardev = f"socket,id={name},fd={end.fileno()}"
+    return "-chardev", chardev, "-device", f"virtserialport,chardev={name},name=isthmus.{name}"
 
 
 def _log_folder() -> Path:
