@@ -102,6 +102,7 @@ enum ist_state {
     X(EMPTY, "nothing to receive")                                                                 \
     X(FULL, "ring full, frame dropped by its sender")                                              \
     X(DOWN, "link is not in RUN")                                                                  \
+    X(EGRESS, "not on the allow-list for sending, dropped by its sender")                          \
     /* a received frame refused; the channel lives on */                                           \
     X(LENGTH_SHORT, "length below the smallest frame")                                             \
     X(LENGTH_LONG, "length above the frame limit")                                                 \
@@ -112,6 +113,13 @@ enum ist_state {
     X(GAP, "sequence further ahead than the ring can hold")                                        \
     X(TAG, "integrity tag does not match")                                                         \
     X(FILTER, "not on the allow-list")                                                             \
+    X(HEADER, "malformed ARP, IPv4, TCP, UDP or ICMP header")                                      \
+    X(FRAGMENT, "fragment of an IPv4 packet")                                                      \
+    X(IP_OPTIONS, "IPv4 options, source routing among them")                                       \
+    X(VLAN, "VLAN or priority not on the allow-list, or nested tags")                              \
+    X(SOURCE, "source address is not the peer's")                                                  \
+    X(BROADCAST, "beyond the budget for frames to groups, dropped")                                \
+    X(RATE, "beyond its rule's rate, dropped")                                                     \
     X(BUDGET, "beyond the budget, dropped")                                                        \
     X(NO_BUFFER, "receiver had no buffer")                                                         \
     /* the peer broke the protocol: DEAD until the next epoch */                                   \
@@ -142,7 +150,8 @@ enum ist_state {
     X(BAD_TAG, "unknown integrity tag")                                                            \
     X(BAD_ROLE, "unknown role")                                                                    \
     X(BAD_FEATURES, "unknown feature, or required but not offered")                                \
-    X(BAD_CURSOR, "first cursor is not a multiple of the record alignment")
+    X(BAD_CURSOR, "first cursor is not a multiple of the record alignment")                        \
+    X(BAD_FILTER, "filter table is not well-formed")
 
 enum ist_verdict {
 #define IST_X(name, text) IST_V_##name,

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* guard.c - the receive path, top to bottom: link up? budget? head possible? header possible? copy once, check the copy.
+/* guard.c - the receive path, top to bottom: link up? budget? head possible? header possible? copy once, check the copy:
+ * tag, then filter.
  *
  * Bounds: one call loads at most IST_PEEK_LOADS control words, copies at most one frame, and never loops. Each load is
  * a value in a register before it is judged. The offset of every access is derived from our own private cursor. */
 #include "check.h"
+#include "filter.h"
 #include "inner.h"
 #include "shared.h"
 
@@ -55,6 +57,7 @@ struct record {
     ist_u32 at, size, length;
     ist_u64 sequence;
     struct ist_meta meta;
+    ist_u64 now; /* the filter's rates need it */
 };
 
 /* OK, EMPTY, DOWN or BUDGET; any other verdict is a refusal, counted and consumed. */
@@ -102,6 +105,7 @@ IST_HOT enum ist_verdict judge(struct ist_endpoint *e, ist_u64 now, struct recor
     r->size = size;
     r->length = length;
     r->sequence = rx->expected + gap;
+    r->now = now;
     return IST_V_OK;
 }
 
@@ -133,6 +137,14 @@ IST_HOT enum ist_verdict take(struct ist_endpoint *e, void *dst, const struct re
     rx->lost += r->sequence - rx->expected;
     rx->expected = r->sequence + 1;
     rx->slack = ist_rx_slack(rx->ring);
+    if (e->filter) {
+        const enum ist_verdict v = ist_filter_judge(e->filter, dst, r->length, &r->meta, r->now);
+        if (v != IST_V_OK) {
+            e->count[v]++; /* it came in its turn: no gap is left behind */
+            consume(e, r->size);
+            return v;
+        }
+    }
     rx->bytes += r->length;
     e->count[IST_V_OK]++;
     consume(e, r->size);
@@ -149,6 +161,7 @@ enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame 
     rx->length = f->length = r.length;
     rx->sequence = r.sequence;
     rx->meta = f->meta = r.meta;
+    rx->now = now;
     return IST_V_OK;
 }
 
@@ -159,7 +172,7 @@ enum ist_verdict ist_take(struct ist_endpoint *e, void *dst)
     if (length == 0)
         return IST_V_MISUSE;
     const struct record r = {ist_record_at(rx->tail, rx->ring), ist_record_size(length, e->config.tag), length,
-                             rx->sequence, rx->meta};
+                             rx->sequence, rx->meta, rx->now};
     return take(e, dst, &r);
 }
 

@@ -80,6 +80,8 @@ struct ist_tx {
     struct ist_tagger tagger;
 };
 
+struct ist_filter;
+
 struct ist_rx {
     ist_u8 *own;
     const ist_u8 *peer;
@@ -96,6 +98,7 @@ struct ist_rx {
     ist_u64 bytes;
     struct ist_meta meta;
     struct ist_limit budget;
+    ist_u64 now;       /* of the frame in hand: the filter's rates need it */
 };
 
 struct ist_endpoint {
@@ -109,6 +112,7 @@ struct ist_endpoint {
     ist_u64 heard;      /* `now` when the peer's heartbeat last moved */
     ist_u64 key[2];
     ist_copy_crc_fn copy_crc;
+    struct ist_filter *filter; /* judges every frame received (filter.h); NULL: none. Set between ist_init and ist_begin */
     struct ist_tx tx;
     struct ist_rx rx;
     ist_u64 count[IST_VERDICT_COUNT];  /* received verdicts, violations, session ends */
@@ -178,7 +182,8 @@ struct ist_frame {
  * (nothing consumed: come back later). Every other verdict is a refusal, already counted and consumed: call again.
  * Loads each control word once. */
 enum ist_verdict ist_peek(struct ist_endpoint *e, ist_u64 now, struct ist_frame *f);
-/* Copies the frame in hand to dst (f.length bytes), then checks the copy. OK or TAG; consumed either way. */
+/* Copies the frame in hand to dst (f.length bytes), then checks the copy. OK, TAG, or what the filter says (filter.h);
+ * consumed either way. */
 enum ist_verdict ist_take(struct ist_endpoint *e, void *dst);
 /* Both in one, for who has room for any frame: dst takes up to config.frame_max bytes. Verdicts of either. */
 enum ist_verdict ist_receive(struct ist_endpoint *e, ist_u64 now, void *dst, struct ist_frame *f);

@@ -29,6 +29,7 @@ import msgspec
 
 from isthmus import resources
 from isthmus.errors import ConfigError
+from isthmus.filter import DEFAULT, Ends, Problem, Rule, check, compile_table
 from isthmus.tables import tables
 
 # The bounds of core/abi.h; tests/test_board.py compares them with ist_config_check().
@@ -87,6 +88,8 @@ class Budget(_Table, frozen=True):
     step_bytes: int = 98304
     frames_per_second: int = 0
     burst_frames: int = 64
+    broadcasts_per_second: int = 200  # of frames to any group, within the rest; 0 = no rate
+    broadcast_burst: int = 32
 
 
 class Task(_Table, frozen=True):
@@ -123,6 +126,7 @@ class Board(_Table, frozen=True):
     channel: Channel = Channel()
     normal: Normal = Normal()
     secure: Secure = Secure()
+    filter: tuple[Rule, ...] = DEFAULT
 
     def side(self, role: Literal["normal", "secure"]) -> _Side:
         """The table of one world."""
@@ -131,6 +135,20 @@ class Board(_Table, frozen=True):
     def buffer_bytes(self, role: Literal["normal", "secure"]) -> int:
         """Bytes of the buffer that `role` owns: control block, ring, one largest record."""
         return CONTROL + self.side(role).ring_bytes + record_bytes(self.channel)
+
+    @property
+    def ends(self) -> Ends:
+        """Who the filter speaks of: frames to the Secure world."""
+        return Ends(self.secure.mac, self.secure.ip, self.normal.mac, self.normal.ip)
+
+    def filter_table(self, direction: Literal["in", "out"]) -> list[int]:
+        """The allow-list as core/filter.h wants it: 64-bit words. Empty for "out" where no rule speaks of it:
+        nothing is judged then."""
+        if direction == "out" and not any(r.direction == "out" for r in self.filter):
+            return []
+        budget = self.secure.budget
+        groups = (budget.broadcasts_per_second, budget.broadcast_burst) if direction == "in" else (0, 1)
+        return compile_table(self.filter, self.ends, direction, *groups)
 
     def config(self, role: Literal["normal", "secure"]) -> dict[str, int]:
         """The members of struct ist_config for one world; times in nanoseconds."""
@@ -213,6 +231,7 @@ class _Check:
         self.addresses(b)
         self.budget(b.secure.budget, b.channel.frame_max)
         self.tasks(b.secure.task)
+        self.filter(b)
 
     def rings(self, b: Board) -> None:
         for key, ring in (
@@ -284,6 +303,17 @@ class _Check:
         self.within("secure.budget.step_bytes", budget.step_bytes, frame_max, RING_MAX)
         self.within("secure.budget.frames_per_second", budget.frames_per_second, 0, _NS)
         self.within("secure.budget.burst_frames", budget.burst_frames, 1, 1 << 20)
+        self.within("secure.budget.broadcasts_per_second", budget.broadcasts_per_second, 0, _NS)
+        self.within("secure.budget.broadcast_burst", budget.broadcast_burst, 1, 1 << 20)
+        if 0 < budget.frames_per_second < budget.broadcasts_per_second:
+            what = f"{budget.broadcasts_per_second} is above frames_per_second = {budget.frames_per_second}"
+            self.fail("secure.budget.broadcasts_per_second", what)
+
+    def filter(self, b: Board) -> None:
+        try:
+            check(b.filter, b.ends, b.secure.budget.frames_per_second)
+        except Problem as problem:
+            self.fail(problem.key, problem.what)
 
     def tasks(self, tasks: tuple[Task, ...]) -> None:
         for i, t in enumerate(tasks):

@@ -25,7 +25,7 @@ __all__ = ["Balance", "Ledger", "Rest", "at_rest", "balance", "frames_between"]
 # core/abi.h: verdicts on a received frame that consume it.
 REFUSALS = (
     "LENGTH_SHORT", "LENGTH_LONG", "LENGTH_OVERRUN", "FLAGS", "OFFLOAD", "REPLAY", "GAP", "TAG", "FILTER",
-    "NO_BUFFER",
+    "HEADER", "FRAGMENT", "IP_OPTIONS", "VLAN", "SOURCE", "BROADCAST", "RATE", "NO_BUFFER",
 )  # fmt: skip
 CTL_HEAD, CTL_TAIL, CONTROL = 0x080, 0x100, 0x200
 RECORD_HEADER, ALIGN, TRAILER = 16, 16, 16

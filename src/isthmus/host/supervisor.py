@@ -94,6 +94,11 @@ def cause_of(status: int) -> str:
         return f"signal {-code}"
 
 
+def words(table: list[int]) -> str:
+    """A filter's table as worlds/secure/host/main.c reads it."""
+    return " ".join(f"{word:x}" for word in table)
+
+
 class Output:
     """A pipe that collects a world's messages, line by line."""
 
@@ -329,6 +334,8 @@ class Supervisor:
             env["ISTHMUS_PEER_IP"] = b.normal.address
             env["ISTHMUS_MAC"] = b.secure.mac
             env["ISTHMUS_TASK"] = f"{task.period_us} {task.cost_us} {task.deadline_us}"
+            env["ISTHMUS_FILTER"] = words(b.filter_table("in"))
+            env["ISTHMUS_FILTER_OUT"] = words(b.filter_table("out"))
             env["ISTHMUS_RX_BUDGET"] = f"{b.secure.budget.step_frames} {b.secure.budget.step_bytes}"
             if self.bare_timer:
                 env["ISTHMUS_BARE_TIMER"] = "1"

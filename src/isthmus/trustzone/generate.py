@@ -75,6 +75,9 @@ def header(board: TrustZone) -> str:
         lines.append(f"#define BOARD_{name}_IP {int(IPv4Address(side.address)):#x}")
     lines.append(f"#define BOARD_NETMASK {int(IPv4Address(s.netmask)):#x}")
     lines.append(f"#define BOARD_CONFIG {_config(b, 'secure')}")
+    for name, table in (("FILTER", b.filter_table("in")), ("FILTER_OUT", b.filter_table("out"))):
+        lines.append(f"#define BOARD_{name}_WORDS {len(table)}")
+        lines.append(f"#define BOARD_{name} {{{', '.join(f'{word:#x}' for word in table or [0])}}}")
     return (
         _banner("board.h")
         + "#ifndef ISTHMUS_BOARD_H\n#define ISTHMUS_BOARD_H\n\n"

@@ -6,6 +6,8 @@
  *   ISTHMUS_MAC                       aa:bb:cc:dd:ee:ff
  *   ISTHMUS_TASK                      "period cost deadline" of the critical task, microseconds
  *   ISTHMUS_RX_BUDGET                 "frames bytes" of one receive step
+ *   ISTHMUS_FILTER                    the allow-list of received frames: 64-bit words in hexadecimal (core/filter.h)
+ *   ISTHMUS_FILTER_OUT                likewise of sent frames; empty: all may leave
  *   ISTHMUS_SPIN_US                   longest spin before sleeping; default 50
  *   ISTHMUS_BARE_TIMER=1              measure a bare timer beside the task
  *
@@ -34,6 +36,12 @@
 static struct loop loop;
 static struct status_source source;
 static uint8_t rx_memory[RX_MEMORY];
+
+#define TABLE_MAX 5000 /* words: more than 64 rules can make */
+static struct allowed {
+    struct ist_filter filter;
+    uint64_t table[TABLE_MAX];
+} received, sent;
 
 static _Noreturn void die(const char *what, const char *detail)
 {
@@ -153,6 +161,25 @@ static void read_environment(struct loop *l)
     l->spin = l->spin_max = (uint64_t)number(spin != NULL ? spin : "50", "ISTHMUS_SPIN_US", &end) * 1000u;
 }
 
+/* The allow-list in the variable; NULL if that is empty. */
+static struct ist_filter *read_filter(struct allowed *a, const char *name)
+{
+    uint32_t n = 0;
+
+    for (const char *at = wanted(name); *at != '\0'; at += strspn(at, " ")) {
+        char *end;
+        errno = 0;
+        const uint64_t word = strtoull(at, &end, 16);
+        if (end == at || errno != 0 || n == TABLE_MAX)
+            die("not a filter's table", name);
+        a->table[n++] = word;
+        at = end;
+    }
+    if (n > 0 && ist_filter_load(&a->filter, a->table, n) != IST_V_OK)
+        die("not a filter's table", name);
+    return n > 0 ? &a->filter : NULL;
+}
+
 /* The MTU of ISTHMUS_CONFIG, where there is no channel that reads it. */
 static uint32_t plain_mtu(void)
 {
@@ -189,6 +216,11 @@ static netif_init_fn open_channel(struct loop *l)
         die("MTU above what lwIP can carry (65500)", NULL);
     l->on_channel = 1;
     i->ep = &l->world.ep;
+    l->world.ep.filter = read_filter(&received, "ISTHMUS_FILTER");
+    if (l->world.ep.filter == NULL)
+        die("without a table nothing is judged", "ISTHMUS_FILTER");
+    i->out = read_filter(&sent, "ISTHMUS_FILTER_OUT");
+    i->now = ist_now;
     i->mtu = (u16_t)l->world.ep.config.mtu;
     read_mac(i->mac);
     rxpool_init(&i->pool, rx_memory, sizeof rx_memory,

@@ -7,6 +7,7 @@
 #include "console.h"
 #include "control.h"
 #include "fault.h"
+#include "filter.h"
 #include "isthmusif.h"
 #include "lwip/init.h"
 #include "lwip/timeouts.h"
@@ -27,6 +28,7 @@ static uint8_t rx_memory[RX_MEMORY], small_memory[SMALL_MEMORY];
 static struct ist_endpoint endpoint;
 static struct isthmusif lower = {.ep = &endpoint, .mtu = BOARD_MTU, .mac = BOARD_SECURE_MAC};
 static struct netif netif;
+static struct ist_filter received, sent;
 static uint64_t random_key[2];
 static uint64_t last_frame;     /* when the last one came; 0 = never */
 static uint64_t ended;          /* epoch whose end is still to be confirmed; 0 = none */
@@ -79,6 +81,21 @@ static const struct status_source source = {
     .more = normal_json,
 };
 
+/* The board's allow-lists: of what is received always, of what is sent where the board says so. */
+static enum ist_verdict load_filters(void)
+{
+    static const ist_u64 in[] = BOARD_FILTER, out[] = BOARD_FILTER_OUT;
+    enum ist_verdict v = ist_filter_load(&received, in, BOARD_FILTER_WORDS);
+
+    endpoint.filter = &received;
+    lower.now = clock_now;
+    lower.out = NULL;
+    if (v != IST_V_OK || BOARD_FILTER_OUT_WORDS == 0)
+        return v;
+    lower.out = &sent;
+    return ist_filter_load(&sent, out, BOARD_FILTER_OUT_WORDS);
+}
+
 const char *network_init(const uint64_t seed[2])
 {
     static const struct ist_config config = BOARD_CONFIG;
@@ -89,6 +106,9 @@ const char *network_init(const uint64_t seed[2])
     random_key[0] = seed[0];
     random_key[1] = seed[1];
     v = ist_init(&endpoint, &config, (void *)BOARD_SECURE_BUFFER_BASE, (const void *)BOARD_NORMAL_BUFFER_BASE);
+    if (v != IST_V_OK)
+        return ist_verdict_name(v);
+    v = load_filters();
     if (v != IST_V_OK)
         return ist_verdict_name(v);
     rxpool_init(&lower.pool, rx_memory, sizeof rx_memory, config.frame_max < 0xffffu ? config.frame_max : 0xffffu);

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: MIT
+"""Rules of the allow-list as a board file states them: what each means in a frame's fields, and what is wrong
+with a list.
+
+A frame that no rule of its direction names is refused. A rule names every field that it is about; what it
+leaves out is bound to the two worlds: frames come from the peer's address and go to the receiver's own.
+
+    >>> ends = Ends("02:00:00:00:00:02", "10.77.0.2/24", "02:00:00:00:00:01", "10.77.0.1/24")
+    >>> Rule("echo", "ipv4", protocol="udp", port=7).intervals(ends)["port"]
+    [(7, 7)]
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import combinations
+from typing import Literal
+
+import msgspec
+
+__all__ = ["DEFAULT", "FIELDS", "RULES_MAX", "Direction", "Ends", "Interval", "Problem", "Rule", "check"]
+
+Direction = Literal["in", "out"]
+Interval = tuple[int, int]  # both ends included
+
+RULES_MAX = 64  # IST_FILTER_RULES
+#: A frame's fields in the order of the table, with their bits.
+FIELDS = {
+    "group": 48, "vlan": 17, "type": 16, "source": 32, "target": 32, "protocol": 8, "from": 16, "port": 16,
+}  # fmt: skip
+
+ETHERTYPES = {"ipv4": 0x0800, "arp": 0x0806}
+PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
+BROADCAST_MAC = (1 << 48) - 1
+_NOT_JUDGED = {
+    0x8100: "a VLAN tag: use vlan",
+    0x88A8: "a service VLAN tag",
+    0x86DD: "IPv6, which is not judged",
+}
+#: Addresses that no host sends from.
+_NO_SENDER = [IPv4Network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")]
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
+
+
+def mac_number(text: str) -> int:
+    return int(text.replace(":", ""), 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Who a list speaks of: `own` receives the frames that it judges, `peer` sends them."""
+
+    own_mac: str
+    own_ip: str  # with its prefix
+    peer_mac: str
+    peer_ip: str
+
+    def turned(self) -> Ends:
+        """The other direction."""
+        return Ends(self.peer_mac, self.peer_ip, self.own_mac, self.own_ip)
+
+
+class Problem(ValueError):
+    """A rule that cannot be. `key` is relative to the list: "[2].port"."""
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(f"filter{key}: {what}")
+        self.key, self.what = f"filter{key}", what
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of the allow-list. Of several that name a frame the first counts."""
+
+    name: str
+    ethertype: Literal["ipv4", "arp"] | int
+    direction: Direction = "in"  # "in": to the critical side; "out": from it
+    vlan: int | None = None  # id, 0 for a tag that has a priority only; None: untagged frames
+    priority: int | str | None = None  # "2-5"; None: every one
+    group: str | None = None  # "broadcast", a group's MAC or IPv4 address; None: to the receiver alone
+    protocol: Literal["icmp", "tcp", "udp"] | int | None = None
+    source: str | None = None  # a network; None: the sender alone
+    destination: str | None = None  # a network; None: the receiver alone, or the group
+    icmp: int | None = None  # ICMP type
+    port: int | str | None = None  # destination port, "5000-5010"
+    source_port: int | str | None = None
+    frames_per_second: int = 0  # 0: no rate of its own
+    burst_frames: int = 1
+
+    @property
+    def type(self) -> int:
+        """The EtherType's number."""
+        return ETHERTYPES[self.ethertype] if isinstance(self.ethertype, str) else self.ethertype
+
+    @property
+    def number(self) -> int | None:
+        """The IP protocol's number."""
+        return PROTOCOLS[self.protocol] if isinstance(self.protocol, str) else self.protocol
+
+    def intervals(self, ends: Ends) -> dict[str, list[Interval]]:
+        """For each field the values that the rule admits. The rule has passed check()."""
+        peer, own = IPv4Interface(ends.peer_ip), IPv4Interface(ends.own_ip)
+        low, high = _range(self.priority, 7) if self.priority is not None else (0, 7)
+        found: dict[str, list[Interval]] = {name: [(0, (1 << bits) - 1)] for name, bits in FIELDS.items()}
+        found["type"] = [(self.type, self.type)]
+        tag = None if self.vlan is None else 1 << 16 | self.vlan << 4
+        found["vlan"] = [(0, 0)] if tag is None else [(tag | low << 1, tag | high << 1 | 1)]
+        group = _group(self.group)
+        mac = mac_number(ends.own_mac) if group is None else group[0]
+        found["group"] = [(mac, mac)]
+        if isinstance(self.ethertype, int) and self.type not in ETHERTYPES.values():
+            return found
+        found["source"] = _senders(self.source or f"{peer.ip}", own)
+        if self.destination is not None:
+            found["target"] = [_span(IPv4Network(self.destination))]
+        elif self.type == ETHERTYPES["ipv4"]:
+            if group is None:
+                targets = [own.ip]
+            elif group[1] is not None:
+                targets = [group[1]]
+            else:
+                targets = [own.network.broadcast_address, IPv4Address("255.255.255.255")]
+            found["target"] = sorted((int(a), int(a)) for a in targets)
+        if self.number is not None:
+            found["protocol"] = [(self.number, self.number)]
+        if self.icmp is not None:
+            found["port"] = [(self.icmp, self.icmp)]
+        if self.port is not None:
+            found["port"] = [_range(self.port, 65535)]
+        if self.source_port is not None:
+            found["from"] = [_range(self.source_port, 65535)]
+        return found
+
+
+#: What the Secure world's applications serve (worlds/secure/apps).
+DEFAULT = (
+    Rule("arp", "arp"),
+    Rule("arp-request", "arp", group="broadcast"),
+    Rule("ping", "ipv4", protocol="icmp", icmp=8),
+    Rule("echo-udp", "ipv4", protocol="udp", port=7),
+    Rule("echo-tcp", "ipv4", protocol="tcp", port=7),
+    Rule("status", "ipv4", protocol="tcp", port=80),
+    Rule("iperf", "ipv4", protocol="tcp", port=5001),
+    Rule("opened", "ipv4", protocol="tcp", port="49152-65535"),  # connections that lwIP opens
+    Rule("raw", 0x88B5),
+)
+
+
+# ---- values ------------------------------------------------------------------------------------------------
+
+
+def _range(value: int | str, limit: int) -> Interval:
+    low, _, high = str(value).partition("-")
+    if not low.isdecimal() or not (high or low).isdecimal():
+        raise ValueError(f"{value!r} is neither a number nor a range like 5000-5010")
+    first, last = int(low), int(high or low)
+    if not first <= last <= limit:
+        raise ValueError(f"{value} is not within 0..{limit}, lowest first")
+    return first, last
+
+
+def _span(network: IPv4Network) -> Interval:
+    return int(network.network_address), int(network.broadcast_address)
+
+
+def _group(text: str | None) -> tuple[int, IPv4Address | None] | None:
+    """A group's MAC address as a number and its IPv4 address; None for no group."""
+    if text is None:
+        return None
+    if text == "broadcast":
+        return BROADCAST_MAC, None
+    if _MAC.fullmatch(text):
+        return mac_number(text), None
+    address = IPv4Address(text)
+    return 0x01005E000000 | int(address) & 0x7FFFFF, address  # RFC 1112
+
+
+def _senders(text: str, own: IPv4Interface) -> list[Interval]:
+    """The network's addresses, less those that no host sends from, our own and the network's broadcast."""
+    found = [_span(IPv4Network(text))]
+    alone = [IPv4Network(own.ip), IPv4Network(own.network.broadcast_address)]
+    for low, high in map(_span, [*_NO_SENDER, *alone]):
+        cut = [((a, min(b, low - 1)), (max(a, high + 1), b)) for a, b in found]
+        found = [(a, b) for pair in cut for a, b in pair if a <= b]
+    return found
+
+
+# ---- rules about rules -------------------------------------------------------------------------------------
+
+
+def check(rules: tuple[Rule, ...], ends: Ends, frames_per_second: int = 0) -> None:
+    """Raises Problem for the first rule that cannot be, contradicts itself, or can never match.
+
+    `ends` is of the direction "in"; `frames_per_second` the budget of all frames received, 0 for none.
+    """
+    if len(rules) > RULES_MAX:
+        raise Problem("", f"{len(rules)} rules, at most {RULES_MAX}")
+    for i, rule in enumerate(rules):
+        _check_one(f"[{i}]", rule)
+        if rule.direction == "in" and frames_per_second and rule.frames_per_second > frames_per_second:
+            what = f"{rule.frames_per_second} is above secure.budget.frames_per_second = {frames_per_second}"
+            raise Problem(f"[{i}].frames_per_second", what)
+    for (i, first), (k, second) in combinations(enumerate(rules), 2):
+        if first.name == second.name:
+            raise Problem(f"[{k}].name", f"{second.name!r} is also filter[{i}].name")
+        side = ends if first.direction == "in" else ends.turned()
+        if first.direction == second.direction and _covers(first.intervals(side), second.intervals(side)):
+            what = f"{second.name!r} never matches: filter[{i}] {first.name!r} names all of it before"
+            raise Problem(f"[{k}]", what)
+    for i, rule in enumerate(rules):
+        side = ends if rule.direction == "in" else ends.turned()
+        if not rule.intervals(side)["source"]:
+            raise Problem(f"[{i}].source", f"{rule.source} holds no address that a peer may send from")
+
+
+def _check_one(key: str, r: Rule) -> None:
+    def fail(member: str, what: str) -> None:
+        raise Problem(f"{key}.{member}", what)
+
+    if not _NAME.fullmatch(r.name):
+        fail("name", f"{r.name!r} is not a name of at most 32 of a-z, 0-9, dot, dash and underscore")
+    if not 0x600 <= r.type <= 0xFFFF:
+        fail("ethertype", f"{r.type:#x} is not within 0x600..0xffff")
+    if r.type in _NOT_JUDGED:
+        fail("ethertype", f"{r.type:#x} is {_NOT_JUDGED[r.type]}")
+    if r.vlan is not None and not 0 <= r.vlan <= 4094:
+        fail("vlan", f"{r.vlan} is not within 0..4094")
+    if r.priority is not None and r.vlan is None:
+        fail("priority", "only a frame with a VLAN tag has one, and vlan is not given")
+    ip, arp = r.type == ETHERTYPES["ipv4"], r.type == ETHERTYPES["arp"]
+    for member in ("source", "destination"):
+        text = getattr(r, member)
+        if text is not None and not (ip or arp):
+            fail(member, "only IPv4 and ARP have addresses that are judged")
+        if text is not None and not _is_network(text):
+            fail(member, f"{text!r} is not an IPv4 network like 10.77.0.0/24")
+    _check_group(key, r, ip)
+    if r.number is not None and not ip:
+        fail("protocol", "only IPv4 has protocols that are judged")
+    if r.number is not None and not 0 <= r.number <= 255:
+        fail("protocol", f"{r.number} is not within 0..255")
+    if r.icmp is not None and r.number != PROTOCOLS["icmp"]:
+        fail("icmp", "only ICMP has types, and protocol is not icmp")
+    if r.icmp is not None and not 0 <= r.icmp <= 255:
+        fail("icmp", f"{r.icmp} is not within 0..255")
+    has_ports = r.number in (PROTOCOLS["tcp"], PROTOCOLS["udp"])
+    for member, limit in (("priority", 7), ("port", 65535), ("source_port", 65535)):
+        value = getattr(r, member)
+        if member != "priority" and value is not None and not has_ports:
+            fail(member, "only TCP and UDP have ports, and protocol is neither")
+        try:
+            _range(0 if value is None else value, limit)
+        except ValueError as problem:
+            fail(member, str(problem))
+    if not 0 <= r.frames_per_second <= 1_000_000_000:
+        fail("frames_per_second", f"{r.frames_per_second} is not within 0..1000000000")
+    if not 1 <= r.burst_frames <= 1 << 20:
+        fail("burst_frames", f"{r.burst_frames} is not within 1..1048576")
+    if r.burst_frames != 1 and r.frames_per_second == 0:
+        fail("burst_frames", "without frames_per_second there is no rate to burst over")
+
+
+def _check_group(key: str, r: Rule, ip: bool) -> None:
+    try:
+        group = _group(r.group)
+    except ValueError:
+        what = f"{r.group!r} is neither broadcast nor a group's MAC or IPv4 address"
+        raise Problem(f"{key}.group", what) from None
+    if group is None:
+        return
+    mac, address = group
+    if not mac >> 40 & 1 or (address is not None and not address.is_multicast):
+        raise Problem(f"{key}.group", f"{r.group} is not a group's address")
+    if address is not None and not ip:
+        raise Problem(f"{key}.group", "only IPv4 has groups by IPv4 address")
+    if ip and address is None and mac != BROADCAST_MAC and r.destination is None:
+        what = f"{r.group}: an IPv4 group is named by its IPv4 address, like 224.0.1.129"
+        raise Problem(f"{key}.group", what)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        IPv4Network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _covers(a: dict[str, list[Interval]], b: dict[str, list[Interval]]) -> bool:
+    """Whether everything that `b` admits is admitted by `a`."""
+    return all(
+        any(low <= first and last <= high for low, high in a[name])
+        for name in FIELDS
+        for first, last in b[name]
+    )

@@ -1,0 +1,449 @@
+# SPDX-License-Identifier: MIT
+"""The allow-list: core/filter.c against its oracle over any policy and frame; what a policy may not say."""
+
+from __future__ import annotations
+
+import functools
+import random
+import struct
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core_programs import SANITIZED, Defect, build, defective
+from isthmus import board
+from isthmus.errors import ConfigError
+from isthmus.filter import DEFAULT, Ends, Problem, Rule, check, compile_table
+from isthmus.filter.oracle import Meta, judge
+from isthmus.filter.rule import FIELDS
+from isthmus.filter.table import SPANS_MAX
+
+ENDS = Ends("02:49:53:00:00:02", "10.77.0.2/24", "02:49:53:00:00:01", "10.77.0.1/24")
+OWN, PEER = (bytes.fromhex(mac.replace(":", "")) for mac in (ENDS.own_mac, ENDS.peer_mac))
+FLAGS = (*SANITIZED, "-O2")
+Case = tuple[bytes, Meta, int]
+
+
+def verdicts(program: Path, table: Sequence[int], cases: Sequence[Case]) -> list[str]:
+    """What the compiled filter says: to the table first, then to each case."""
+    text = [struct.pack(f"<I{len(table)}Q", len(table), *table)]
+    for frame, m, now in cases:
+        head = struct.pack("<I4HxxxxQ", len(frame), m.flags, m.segment, m.start, m.offset, now)
+        text += [head, frame]
+    done = subprocess.run([program], input=b"".join(text), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().split()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory, "judge", *FLAGS)
+
+
+# ---- frames ------------------------------------------------------------------------------------------------
+
+
+def ipv4(
+    protocol: int, body: bytes, source: str = "10.77.0.1", target: str = "10.77.0.2", *, fragment: int = 0,
+    options: bytes = b"", total: int | None = None, version: int = 4, mac: bytes = OWN, sender: bytes = PEER,
+    tag: bytes = b"",
+) -> bytes:  # fmt: skip
+    """A whole frame, padded to 60 bytes."""
+    header = 20 + len(options)
+    total = header + len(body) if total is None else total
+    head = struct.pack("!BBHHHBBH", version << 4 | header // 4, 0, total, 1, fragment, 64, protocol, 0)
+    head += IPv4Address(source).packed + IPv4Address(target).packed
+    return (mac + sender + tag + b"\x08\x00" + head + options + body).ljust(60, b"\0")
+
+
+def udp(port: int, payload: bytes = b"", *, length: int | None = None, source: int = 4000) -> bytes:
+    size = 8 + len(payload) if length is None else length
+    return struct.pack("!4H", source, port, size, 0) + payload
+
+
+def tcp(
+    port: int, flags: int = 0x10, options: bytes = b"", source: int = 4000, offset: int | None = None
+) -> bytes:
+    words = 5 + len(options) // 4 if offset is None else offset
+    return struct.pack("!HHIIBBHHH", source, port, 1, 1, words << 4, flags, 512, 0, 0) + options
+
+
+def arp(
+    source: str = "10.77.0.1", *, operation: int = 1, mac: bytes = b"\xff" * 6, claim: bytes = PEER
+) -> bytes:
+    body = struct.pack("!HHHH", 1, 0x0800, 0x0604, operation)
+    body += claim + IPv4Address(source).packed + bytes(6) + IPv4Address("10.77.0.2").packed
+    return (mac + PEER + b"\x08\x06" + body).ljust(60, b"\0")
+
+
+SAMPLES = {
+    "a datagram to a service": (ipv4(17, udp(7, b"hello")), "OK"),
+    "a datagram to a port that nobody listens on": (ipv4(17, udp(9)), "FILTER"),
+    "a segment": (ipv4(6, tcp(80, options=bytes.fromhex("0101080a0000000100000002"))), "OK"),
+    "an echo request": (ipv4(1, b"\x08\0\0\0\0\x01\0\x01"), "OK"),
+    "an echo reply": (ipv4(1, b"\0\0\0\0\0\x01\0\x01"), "FILTER"),
+    "an ARP request": (arp(), "OK"),
+    "a gratuitous ARP for our address": (arp("10.77.0.2"), "SOURCE"),
+    "an ARP whose sender is not the frame's": (arp(claim=OWN), "SOURCE"),
+    "an ARP that asks backwards": (arp(operation=3), "HEADER"),
+    "a raw frame": ((OWN + PEER + b"\x88\xb5").ljust(60, b"\0"), "OK"),
+    "IPv6": ((OWN + PEER + b"\x86\xdd").ljust(60, b"\0"), "FILTER"),
+    "from another's MAC": (ipv4(17, udp(7), sender=b"\x02abcde"), "SOURCE"),
+    "from our own MAC": (ipv4(17, udp(7), sender=OWN), "SOURCE"),
+    "to another's MAC": (ipv4(17, udp(7), mac=b"\x02abcde"), "FILTER"),
+    "LAND": (ipv4(6, tcp(7, 2), source="10.77.0.2"), "SOURCE"),
+    "from another's address": (ipv4(17, udp(7), source="10.77.0.3"), "SOURCE"),
+    "from loopback": (ipv4(17, udp(7), source="127.0.0.1"), "SOURCE"),
+    "from a group": (ipv4(17, udp(7), source="224.0.0.1"), "SOURCE"),
+    "to another's address": (ipv4(17, udp(7), target="10.77.0.3"), "FILTER"),
+    "a first fragment": (ipv4(17, udp(7), fragment=0x2000), "FRAGMENT"),
+    "a last fragment: ping of death": (ipv4(1, bytes(80), fragment=0x1FFF), "FRAGMENT"),
+    "teardrop": (ipv4(17, udp(7, bytes(20)), fragment=0x0003), "FRAGMENT"),
+    "the reserved bit": (ipv4(17, udp(7), fragment=0x8000), "HEADER"),
+    "do not fragment": (ipv4(17, udp(7), fragment=0x4000), "OK"),
+    "loose source routing": (ipv4(17, udp(7), options=b"\x83\x07\x04\x0a\x4d\x00\x03\x00"), "IP_OPTIONS"),
+    "record route": (ipv4(17, udp(7), options=b"\x07\x03\x04\x00"), "IP_OPTIONS"),
+    "version 6 in an IPv4 frame": (ipv4(17, udp(7), version=6), "HEADER"),
+    "total length beyond the frame": (ipv4(17, udp(7), total=1500), "HEADER"),
+    "total length below the header": (ipv4(17, udp(7), total=19), "HEADER"),
+    "bytes behind the packet": (ipv4(17, udp(7, bytes(50))) + bytes(8), "HEADER"),
+    "UDP length underflow": (ipv4(17, udp(7, b"hello", length=4)), "HEADER"),
+    "UDP length beyond the packet": (ipv4(17, udp(7, b"hello", length=400)), "HEADER"),
+    "ICMP cut short": (ipv4(1, b"\x08\0\0"), "HEADER"),
+    "TCP cut short": (ipv4(6, tcp(7)[:12]), "HEADER"),
+    "TCP header beyond the packet": (ipv4(6, tcp(7, offset=15)), "HEADER"),
+    "TCP header too short": (ipv4(6, tcp(7, offset=4)), "HEADER"),
+    "Christmas tree": (ipv4(6, tcp(7, 0x29)), "HEADER"),
+    "all flags": (ipv4(6, tcp(7, 0x3F)), "HEADER"),
+    "no flags": (ipv4(6, tcp(7, 0)), "HEADER"),
+    "SYN and FIN": (ipv4(6, tcp(7, 3)), "HEADER"),
+    "SYN and RST": (ipv4(6, tcp(7, 6)), "HEADER"),
+    "a SYN": (ipv4(6, tcp(7, 2, bytes.fromhex("020405b4"))), "OK"),
+    "a reset": (ipv4(6, tcp(7, 4)), "OK"),
+    "a zero-length option": (ipv4(6, tcp(7, options=b"\x02\0\0\0")), "HEADER"),
+    "an option of length one": (ipv4(6, tcp(7, options=b"\x02\x01\x01\0")), "HEADER"),
+    "an option that runs on": (ipv4(6, tcp(7, options=b"\x02\x05\0\0")), "HEADER"),
+    "an option cut short": (ipv4(6, tcp(7, options=b"\x01\x01\x01\x02")), "HEADER"),
+    "a VLAN that no rule names": (ipv4(17, udp(7), tag=b"\x81\0\0\x05"), "VLAN"),
+    "a priority tag": (ipv4(17, udp(7), tag=b"\x81\0\xe0\0"), "VLAN"),
+    "a service tag": (ipv4(17, udp(7), tag=b"\x88\xa8\0\x05"), "VLAN"),
+    "shorter than a tagged header": (OWN + PEER + b"\x08\x00", "HEADER"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_sample(name: str, program: Path) -> None:
+    frame, expected = SAMPLES[name]
+    assert judge(DEFAULT, ENDS, frame) == expected
+    assert verdicts(program, compile_table(DEFAULT, ENDS), [(frame, Meta(), 0)]) == ["OK", expected]
+
+
+def test_every_verdict_has_a_sample() -> None:
+    assert {v for _, v in SAMPLES.values()} == {
+        "OK", "FILTER", "HEADER", "FRAGMENT", "IP_OPTIONS", "VLAN", "SOURCE",
+    }  # fmt: skip
+
+
+TCP_AT = 34
+
+
+@pytest.mark.parametrize(
+    ("frame", "meta", "expected"),
+    [
+        (ipv4(6, tcp(7)), Meta(1, 0, TCP_AT, 16), "OK"),
+        (ipv4(6, tcp(7)), Meta(1, 0, TCP_AT - 20, 16), "OFFLOAD"),  # the IPv4 header's own
+        (ipv4(6, tcp(7)), Meta(1, 0, TCP_AT, 6), "OFFLOAD"),  # where UDP has it
+        (ipv4(17, udp(7)), Meta(1, 0, TCP_AT, 6), "OK"),
+        (ipv4(1, b"\x08" + bytes(7)), Meta(1, 0, TCP_AT, 2), "OFFLOAD"),
+        (ipv4(6, tcp(7) + bytes(500)), Meta(4, 100), "OK"),
+        (ipv4(6, tcp(7) + bytes(500)), Meta(4, 500), "OFFLOAD"),
+        (ipv4(17, udp(7, bytes(500))), Meta(4, 100), "OFFLOAD"),
+        (ipv4(6, tcp(7) + bytes(500)), Meta(8, 100), "OFFLOAD"),
+        (SAMPLES["a raw frame"][0], Meta(4, 10), "OFFLOAD"),
+    ],
+)
+def test_offload_fields_are_held_to_the_headers(
+    frame: bytes, meta: Meta, expected: str, program: Path
+) -> None:
+    assert judge(DEFAULT, ENDS, frame, meta) == expected
+    assert verdicts(program, compile_table(DEFAULT, ENDS), [(frame, meta, 0)]) == ["OK", expected]
+
+
+# ---- any policy, any frame ---------------------------------------------------------------------------------
+
+NETWORKS = ("10.77.0.0/24", "10.0.0.0/8", "0.0.0.0/0", "10.77.0.1/32", "10.77.0.128/25", "224.0.1.129/32")
+ADDRESSES = ("10.77.0.1", "10.77.0.2", "10.77.0.3", "10.77.0.129", "10.77.0.255", "10.9.9.9", "127.0.0.1",
+             "224.0.1.129", "255.255.255.255", "0.0.0.0")  # fmt: skip
+GROUPS = ("broadcast", "224.0.1.129", "01:80:c2:00:00:0e")
+PORTS = (0, 1, 6, 7, 8, 79, 80, 81, 5000, 5001, 65534, 65535)
+ranges = st.tuples(st.sampled_from(PORTS), st.sampled_from(PORTS)).map(lambda p: f"{min(p)}-{max(p)}")
+ports = st.none() | st.sampled_from(PORTS) | ranges
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> tuple[Rule, ...]:
+    """A policy that check() accepts: rules that it refuses are left out."""
+    chosen: list[Rule] = []
+    for i in range(draw(st.integers(0, 12))):
+        kind: Any = draw(st.sampled_from(["ipv4", "ipv4", "ipv4", "arp", 0x88B5, 0x88F7]))
+        protocol: Any = draw(st.sampled_from([None, "tcp", "udp", "icmp", 47])) if kind == "ipv4" else None
+        vlan = draw(st.sampled_from([None, None, 0, 5, 4094]))
+        ip = kind in ("ipv4", "arp")
+        rule = Rule(
+            f"rule-{i}",
+            kind,
+            vlan=vlan,
+            priority=draw(st.sampled_from([None, 3, "2-5"])) if vlan is not None else None,
+            group=draw(st.sampled_from([None, None, *GROUPS])),
+            protocol=protocol,
+            source=draw(st.sampled_from([None, *NETWORKS])) if ip else None,
+            destination=draw(st.sampled_from([None, None, *NETWORKS])) if ip else None,
+            icmp=draw(st.sampled_from([None, 0, 8])) if protocol == "icmp" else None,
+            port=draw(ports) if protocol in ("tcp", "udp") else None,
+            source_port=draw(ports) if protocol in ("tcp", "udp") else None,
+        )
+        try:
+            check((*chosen, rule), ENDS)
+        except Problem:
+            continue
+        chosen.append(rule)
+    return tuple(chosen)
+
+
+def any_frame(dice: random.Random) -> bytes:
+    """Well-formed or nearly so; then perhaps with some bytes changed, or cut."""
+    group = [OWN, OWN, OWN, b"\xff" * 6, bytes.fromhex("01005e000181"), bytes.fromhex("0180c200000e"), PEER]
+    port, back = dice.choice(PORTS), dice.choice(PORTS)
+    body = dice.choice([
+        (17, udp(port, bytes(dice.randrange(40)), source=back)),
+        (6, tcp(port, dice.choice([0x10, 0x18, 2, 4, dice.randrange(256)]), source=back)),
+        (6, tcp(port, 2, dice.choice([b"\x02\x04\x05\xb4", bytes(4), dice.randbytes(8)]), source=back)),
+        (1, bytes([dice.choice([0, 8, 3])]) + bytes(7)),
+        (47, bytes(12)),
+    ])  # fmt: skip
+    tag = dice.choice([b"", b"", b"", struct.pack("!HH", dice.choice([0x8100, 0x88A8]),
+                       dice.choice([0, 5, 4094, 6]) | dice.randrange(16) << 12)])  # fmt: skip
+    frame = dice.choice([
+        ipv4(*body, dice.choice(ADDRESSES[:2] * 3 + ADDRESSES), dice.choice(ADDRESSES[1:2] * 4 + ADDRESSES),
+             mac=dice.choice(group), tag=tag, fragment=dice.choice([0, 0, 0x4000, 0x2000, 5]),
+             options=dice.choice([b"", b"", b"", b"\x01" * 4])),
+        ipv4(*body),
+        arp(dice.choice(ADDRESSES), mac=dice.choice(group)),
+        dice.choice(group) + PEER + tag + dice.choice([b"\x88\xb5", b"\x88\xf7", b"\x81\0"]) + bytes(46),
+    ])  # fmt: skip
+    if dice.random() < 0.3:
+        changed = bytearray(frame)
+        for _ in range(dice.randint(1, 3)):
+            changed[dice.randrange(len(changed))] = dice.randrange(256)
+        frame = bytes(changed)
+    return frame[: dice.randrange(len(frame) + 1)] if dice.random() < 0.1 else frame
+
+
+def any_meta(dice: random.Random) -> Meta:
+    if dice.random() < 0.8:
+        return Meta()
+    start, offset = dice.choice([14, 34, 38]), dice.choice([6, 16, 2])
+    return Meta(dice.randrange(16), dice.choice([0, 1, 20, 100]), start, offset)
+
+
+def differences(program: Path, policy: tuple[Rule, ...], cases: Sequence[Case]) -> list[str]:
+    said = verdicts(program, compile_table(policy, ENDS), cases)
+    assert said[0] == "OK"
+    return [
+        f"{frame.hex()} {meta}: {found}, not {wanted}"
+        for (frame, meta, _), found, wanted in zip(cases, said[1:], expected(policy, cases), strict=True)
+        if found != wanted
+    ]
+
+
+def expected(policy: tuple[Rule, ...], cases: Sequence[Case]) -> list[str]:
+    return [judge(policy, ENDS, frame, meta) for frame, meta, _ in cases]
+
+
+@settings(max_examples=60, deadline=None)
+@given(policy=rules(), seed=st.integers(0, 2**32))
+def test_any_policy_says_what_the_oracle_says(program: Path, policy: tuple[Rule, ...], seed: int) -> None:
+    dice = random.Random(seed)
+    cases = [(any_frame(dice), any_meta(dice), 0) for _ in range(250)]
+    assert differences(program, policy, cases) == []
+
+
+def test_random_frames_reach_every_verdict() -> None:
+    """Or the comparison above would be about little."""
+    dice = random.Random(1)
+    seen = Counter(judge(DEFAULT, ENDS, any_frame(dice), any_meta(dice)) for _ in range(5000))
+    verdicts = ("OK", "FILTER", "HEADER", "FRAGMENT", "IP_OPTIONS", "VLAN", "SOURCE", "OFFLOAD")
+    assert min(seen[v] for v in verdicts) > 10, seen
+
+
+DEFECTS = {
+    "flags": Defect("filter.c", "default: return 0;", "default: return 1;"),
+    "options": Defect("filter.c", "frame[at + 1] < 2 || ", "frame[at + 1] == 0 || "),
+    "fragment": Defect("filter.c", "(fragment & 0x3fff) != 0", "(fragment & 0x1fff) != 0"),
+    "ip options": Defect("filter.c", "if (header != IPV4)", "if (header > 40)"),
+    "total": Defect("filter.c", " || total > room", ""),
+    "padding": Defect("filter.c", "if (total < room && length > IST_FRAME_MIN)", "if (0)"),
+    "udp": Defect("filter.c", "be16(t + 4) != n", "be16(t + 4) > n"),
+    "sender": Defect("filter.c", "if (be48(frame + 6) != f->peer)", "if (0)"),
+    "arp": Defect("filter.c", "if (be48(arp + 8) != sender)", "if (0)"),
+    "nested": Defect("filter.c", "(type == TYPE_VLAN && vlan != 0)", "0"),
+    "halving": Defect("filter.c", "n > 1; n -= n / 2", "n > 2; n -= n / 2"),
+    "source": Defect("filter.c", "rules &= rules_of(f, IST_FILTER_SOURCE, p.source);", "p.source = 0;"),
+    "from": Defect("filter.c", " & rules_of(f, IST_FILTER_FROM, p.from)", ""),
+    "checksum": Defect("filter.c", " || m->csum_start != p->transport", ""),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_defect_is_found(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    program = defective(tmp_path_factory, "judge", DEFECTS[name], "-O1")
+    policy, cases, wanted = hunt()
+    assert verdicts(program, compile_table(policy, ENDS), cases)[1:] != wanted
+
+
+@functools.cache
+def hunt() -> tuple[tuple[Rule, ...], list[Case], list[str]]:
+    """A policy with something of everything, frames, and what is right."""
+    dice = random.Random(2)
+    tagged, back = Rule("tagged", "ipv4", vlan=5), Rule("back", "ipv4", protocol="tcp", source_port=7)
+    ranged = tuple(Rule(f"p{p}", "ipv4", protocol="udp", port=f"{p}-{p + 1}") for p in (1, 6, 79, 5000))
+    policy = (tagged, back, *ranged, *(r for r in DEFAULT if r.protocol != "udp"))
+    samples: list[Case] = [(frame, Meta(), 0) for frame, _ in SAMPLES.values()]
+    cases = [(any_frame(dice), any_meta(dice), 0) for _ in range(8000)] + samples
+    return policy, cases, expected(policy, cases)
+
+
+# ---- rates -------------------------------------------------------------------------------------------------
+
+
+def test_a_rule_keeps_its_rate_and_others_theirs(program: Path) -> None:
+    policy = (
+        Rule("slow", "ipv4", protocol="udp", port=7, frames_per_second=1000, burst_frames=3),
+        Rule("fast", "ipv4", protocol="udp", port=8),
+    )
+    slow, fast = ipv4(17, udp(7)), ipv4(17, udp(8))
+    cases = [(f, Meta(), 10_000 * i) for i in range(1000) for f in (slow, fast)]  # for 10 ms, each 10 us
+    said = verdicts(program, compile_table(policy, ENDS), cases)[1:]
+    assert Counter(said[1::2]) == {"OK": 1000}
+    assert Counter(said[0::2]) == {"OK": 3 + 9, "RATE": 1000 - 12}  # the burst, then one per ms
+
+
+def test_frames_to_groups_share_a_budget_that_refused_ones_cost_too(program: Path) -> None:
+    policy = (Rule("arp", "arp", group="broadcast"), Rule("ping", "ipv4", protocol="icmp"))
+    table = compile_table(policy, ENDS, "in", 1000, 2)
+    stray = ipv4(17, udp(7), mac=b"\xff" * 6, target="10.77.0.255")
+    frames = [stray, arp(), arp(), ipv4(1, b"\x08" + bytes(7))]
+    said = verdicts(program, table, [(frame, Meta(), 5) for frame in frames])[1:]
+    assert said == ["FILTER", "OK", "BROADCAST", "OK"]
+
+
+# ---- tables ------------------------------------------------------------------------------------------------
+
+
+def test_the_largest_policy_fits(program: Path) -> None:
+    policy = tuple(
+        Rule(f"r{i}", "ipv4", protocol="udp", port=f"{900 * i}-{900 * i + 9}", source_port=2 * i + 1,
+             source=f"10.{2 * i}.0.0/16", destination=f"10.99.{2 * i}.0/28")
+        for i in range(64)
+    )  # fmt: skip
+    check(policy, ENDS)
+    table = compile_table(policy, ENDS)
+    spans = [word & 0xFFFFFFFF for word in table[4 : 4 + len(FIELDS)]]
+    assert max(spans) == 129 <= SPANS_MAX
+    frames = [
+        ipv4(17, udp(900 * i + 3, source=2 * i + 1), f"10.{2 * i}.1.1", f"10.99.{2 * i}.5") for i in range(64)
+    ]
+    assert verdicts(program, table, [(f, Meta(), 0) for f in frames]) == ["OK"] * 65
+
+
+@settings(max_examples=100, deadline=None)
+@given(at=st.integers(0, 40), value=st.integers(0, 2**64 - 1), cut=st.integers(0, 40))
+def test_a_broken_table_is_refused_or_harmless(program: Path, at: int, value: int, cut: int) -> None:
+    """The program runs under sanitizers: whatever the table says, the walk stays inside it."""
+    table = compile_table(DEFAULT, ENDS)
+    table[at] = value
+    cases = [(frame, Meta(), 0) for frame, _ in SAMPLES.values()]
+    said = verdicts(program, table[: len(table) - cut], cases)
+    assert said == ["BAD_FILTER"] or len(said) == len(cases) + 1
+
+
+# ---- policies that cannot be -------------------------------------------------------------------------------
+
+# ruff: noqa: E501 - a message is one line here as it is there
+BAD = {
+    "unknown key": ('colour = "red"', "filter[0].colour: unknown key"),
+    "unknown protocol": ('protocol = "tpc"', "filter[0].protocol: invalid enum value 'tpc'"),
+    "unknown ethertype": ('ethertype = "ipv5"', "filter[0].ethertype: invalid enum value 'ipv5'"),
+    "no name": ('name = ""', "filter[0].name: '' is not a name"),
+    "a length for an EtherType": ("ethertype = 0x5dc", "filter[0].ethertype: 0x5dc is not within 0x600"),
+    "IPv6": ("ethertype = 0x86dd", "filter[0].ethertype: 0x86dd is IPv6, which is not judged"),
+    "a tag": ("ethertype = 0x8100", "filter[0].ethertype: 0x8100 is a VLAN tag: use vlan"),
+    "vlan": ("vlan = 4095", "filter[0].vlan: 4095 is not within 0..4094"),
+    "priority": ('vlan = 5\npriority = "6-8"', "filter[0].priority: 6-8 is not within 0..7"),
+    "priority without a tag": ("priority = 5", "filter[0].priority: only a frame with a VLAN tag has one"),
+    "port without a protocol": ("port = 7", "filter[0].port: only TCP and UDP have ports"),
+    "port of ICMP": ('protocol = "icmp"\nport = 7', "filter[0].port: only TCP and UDP have ports"),
+    "port range": ('protocol = "udp"\nport = "9-7"', "filter[0].port: 9-7 is not within 0..65535, lowest first"),
+    "port": ('protocol = "udp"\nport = "http"', "filter[0].port: 'http' is neither a number nor a range"),
+    "ICMP type of UDP": ('protocol = "udp"\nicmp = 8', "filter[0].icmp: only ICMP has types"),
+    "protocol of ARP": ('ethertype = "arp"\nprotocol = "udp"', "filter[0].protocol: only IPv4 has protocols"),
+    "address of a raw type": ('ethertype = 0x88b5\nsource = "10.0.0.0/8"', "filter[0].source: only IPv4 and ARP"),
+    "no network": ('source = "10.77.0.9/24"', "filter[0].source: '10.77.0.9/24' is not an IPv4 network"),
+    "our own address": ('source = "10.77.0.2"', "filter[0].source: 10.77.0.2 holds no address that a peer may"),
+    "no group": ('group = "02:00:00:00:00:01"', "filter[0].group: 02:00:00:00:00:01 is not a group's address"),
+    "no group's address": ('group = "10.77.0.3"', "filter[0].group: 10.77.0.3 is not a group's address"),
+    "group by MAC": ('group = "01:00:5e:00:00:01"', "filter[0].group: 01:00:5e:00:00:01: an IPv4 group is named"),
+    "garbage": ('group = "everybody"', "filter[0].group: 'everybody' is neither broadcast nor"),
+    "rate above the budget": (
+        "frames_per_second = 2000", "filter[0].frames_per_second: 2000 is above secure.budget.frames_per_second",
+    ),
+    "burst without a rate": ("burst_frames = 9", "filter[0].burst_frames: without frames_per_second"),
+    "same name": ('\n[[filter]]\nname = "a"\nethertype = "arp"', "filter[1].name: 'a' is also filter[0].name"),
+    "never matches": (
+        '\n[[filter]]\nname = "b"\nethertype = "ipv4"\nprotocol = "udp"\nport = 7',
+        "filter[1]: 'b' never matches: filter[0] 'a' names all of it before",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_policy_is_one_line_with_file_key_and_reason(name: str) -> None:
+    lines, says = BAD[name]
+    head = {"name": '"a"', "ethertype": '"ipv4"'}
+    for line in lines.partition("\n[[")[0].splitlines():
+        head.pop(line.partition(" =")[0], None)
+    text = "[secure.budget]\nframes_per_second = 1000\n[[filter]]\n"
+    text += "".join(f"{key} = {value}\n" for key, value in head.items()) + lines
+    with pytest.raises(ConfigError) as refusal:
+        board.decode(text, "my.toml")
+    said = str(refusal.value)
+    assert said.startswith(f"my.toml: {says}"), said
+    assert "\n" not in said
+
+
+def test_too_many_rules() -> None:
+    policy = tuple(Rule(f"r{i}", "ipv4", protocol="udp", port=i) for i in range(65))
+    with pytest.raises(Problem, match="65 rules, at most 64"):
+        check(policy, ENDS)
+
+
+def test_without_a_rule_nothing_passes(program: Path) -> None:
+    table = board.decode("filter = []").filter_table("in")
+    frames = [(frame, Meta(), 0) for frame, said in SAMPLES.values() if said == "OK"]
+    assert set(verdicts(program, table, frames)[1:]) == {"VLAN"}
+
+
+def test_what_is_sent_is_judged_where_a_rule_says_so(program: Path) -> None:
+    assert board.Board().filter_table("out") == []
+    rule = Rule("answers", "ipv4", direction="out", protocol="udp", source_port=7)
+    table = board.Board(filter=(*DEFAULT, rule)).filter_table("out")
+    answer = ipv4(17, udp(4000, source=7), "10.77.0.2", "10.77.0.1", mac=PEER, sender=OWN)
+    leak = ipv4(17, udp(4000, source=8), "10.77.0.2", "10.77.0.1", mac=PEER, sender=OWN)
+    assert verdicts(program, table, [(answer, Meta(), 0), (leak, Meta(), 0)]) == ["OK", "OK", "FILTER"]
