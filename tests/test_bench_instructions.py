@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.bench import instructions
+from isthmus.bench import instructions, record
 from isthmus.bench.instructions import CountResult, CountRow, goals_of, rows_of, spans
-from isthmus.errors import IsthmusError
+from isthmus.errors import EnvironmentProblem, IsthmusError
 from isthmus.qemu.count import Counts, Lap, laps
+from isthmus.trustzone.board import load
+
+UPDATE = "isthmus bench --machine qemu --record"
 
 CASES = {
     ("crossing.roundtrip", 0), ("doorbell.switch", 0), ("doorbell.noswitch", 0),
@@ -73,6 +76,58 @@ def test_instructions_are_charged_to_who_executes_them(result: CountResult) -> N
         assert r.value == pytest.approx(r.normal + r.secure + r.monitor)
 
 
+@pytest.mark.qemu
+def test_nothing_costs_more_than_its_record(result: CountResult) -> None:
+    """Nor less: then the record is out of date."""
+    board = load()
+    known, other = record.find(record.inputs_of(board), record.file_of(board))
+    if known is None:
+        pytest.skip(f"counts: no record for these inputs ({other}): {UPDATE}")
+    changed = record.changes(known.counts, record.counts_of(result.rows))
+    assert not changed, "\n".join([*changed, f"if that is meant: {UPDATE}"])
+
+
+INPUTS = {"kernel": "k", "QEMU": "q", "compiler": "c", "board": "b"}
+
+
+def counted(**values: float) -> list[CountRow]:
+    return [CountRow(case, "isthmus", 0, "instructions", value) for case, value in values.items()]
+
+
+def test_a_change_of_more_than_two_percent_is_told_with_both_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "counts.json"
+    assert record.find(INPUTS, file) == (None, "there is none at all")
+    record.keep(INPUTS, counted(same=500, within=500, more=500, less=500, gone=1), file)
+    known, _ = record.find(INPUTS, file)
+    assert known is not None
+    new = record.counts_of(counted(same=500, within=510, more=511, less=489, new=1))
+    assert record.changes(known.counts, new) == [
+        "gone: is counted no more",
+        "less: 500 before, 489 now (-2.2 %)",
+        "more: 500 before, 511 now (+2.2 %)",
+        "new: was not counted before",
+    ]
+
+
+def test_a_record_is_for_its_inputs_alone(tmp_path: Path) -> None:
+    file = tmp_path / "counts.json"
+    record.keep(INPUTS, counted(case=1), file)
+    for name in INPUTS:
+        assert record.find({**INPUTS, name: "other"}, file) == (None, f"another {name}")
+    record.keep({**INPUTS, "QEMU": "8"}, counted(case=2), file)
+    record.keep({**INPUTS, "board": "new"}, counted(case=3), file)
+    assert record.find(INPUTS, file)[0] is None, "this machine's record for the board as it was"
+    assert record.find({**INPUTS, "board": "new"}, file)[0] is not None
+    assert record.find({**INPUTS, "QEMU": "8"}, file)[0] is not None, "another machine's"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"key": {"inputs": {}}}'])
+def test_a_broken_record_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "counts.json").write_text(text)
+    with pytest.raises(EnvironmentProblem, match="not a record of counts"):
+        record.find(INPUTS, tmp_path / "counts.json")
+
+
 def lap(mark: int, *numbers: int) -> Lap:
     return Lap(mark, 0, (Counts(*numbers),))
 
@@ -102,6 +157,15 @@ def test_what_the_counter_did_not_write_is_refused(tmp_path: Path, text: str) ->
     (tmp_path / "laps").write_text(text)
     with pytest.raises(IsthmusError, match="not a lap"):
         list(laps(tmp_path / "laps"))
+
+
+def test_only_counts_are_recorded() -> None:
+    command = [sys.executable, "-c", "import sys; from isthmus.cli import main; sys.exit(main())"]
+    done = subprocess.run(
+        [*command, "bench", "--machine", "memory", "--record"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--record is for --machine qemu" in done.stderr
 
 
 def test_options_of_the_other_machines_are_refused() -> None:

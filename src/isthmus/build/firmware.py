@@ -27,7 +27,7 @@ from isthmus.errors import EnvironmentProblem
 from isthmus.resources import tree
 from isthmus.trustzone.board import TrustZone
 
-__all__ = ["firmware", "stages"]
+__all__ = ["firmware", "make_options", "stages"]
 
 _log = logging.getLogger("isthmus.build")
 _STAGES = ("bl1", "bl2", "bl31")
@@ -90,7 +90,7 @@ def fip(parts: dict[str, bytes]) -> bytes:
 def stages(board: TrustZone) -> Path:
     """A folder with bl1.bin, bl2.bin, bl31.bin, and bl31.elf to measure. EnvironmentProblem, one line."""
     pin = read_pin(tree() / "worlds" / "monitor" / "tfa" / "source.toml")
-    options = _options(board)
+    options = make_options(board)
     for tool in ("make", f"{CROSS}gcc", "dtc"):
         if shutil.which(tool) is None:
             raise EnvironmentProblem(f"no {tool} here to build the firmware with; tools/setup.sh installs it")
@@ -117,7 +117,8 @@ def stages(board: TrustZone) -> Path:
     return place
 
 
-def _options(board: TrustZone) -> list[str]:
+def make_options(board: TrustZone) -> list[str]:
+    """What TF-A's make is told."""
     return [
         f"CROSS_COMPILE={CROSS}",
         f"PLAT={board.firmware.platform}",

@@ -15,12 +15,12 @@ from isthmus.resources import tree
 from isthmus.trustzone import generate
 from isthmus.trustzone.board import TrustZone
 
-__all__ = ["CROSS", "generated", "payload"]
+__all__ = ["CROSS", "FLAGS", "generated", "payload"]
 
 CROSS = "aarch64-linux-gnu-"
 
 # Bare metal: no libc, no FP registers (the monitor keeps none), addresses fixed at link time.
-_C = (
+FLAGS = (
     *("-std=c11", "-O2", "-ffreestanding", "-nostdinc", "-mgeneral-regs-only", "-fno-strict-aliasing"),
     *("-fno-pic", "-fno-stack-protector", "-ffunction-sections", "-fdata-sections"),
     *("-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns", "-DLWIP_NO_CTYPE_H=1"),
@@ -63,7 +63,7 @@ def payload(board: TrustZone) -> Path:
     includes = [runtime / "libc", runtime, made, core, world / "port", port, apps, world / "host"]
     system = [Path(ask_compiler(f"{CROSS}gcc", "-print-file-name=include"))]
     upstream = [lwip / "src" / "include", lwip / "src" / "apps" / "lwiperf"]
-    flags = [*_C, *_WARNINGS]
+    flags = [*FLAGS, *_WARNINGS]
     strict = [p for p in own if p.name == _STRICT]
     portable = [p for p in own if p not in strict] + [world / "host" / "histogram.c"]
     stack = [lwip / "src" / name for name in LWIP]
@@ -74,7 +74,7 @@ def payload(board: TrustZone) -> Path:
         more=(
             Unit(portable, includes, flags, system + upstream),
             Unit(strict, includes, [*flags, "-mstrict-align"], system + upstream),
-            Unit(stack, [runtime / "libc", port], [*_C, "-w"], system + upstream),
+            Unit(stack, [runtime / "libc", port], [*FLAGS, "-w"], system + upstream),
         ),
         compiler=f"{CROSS}gcc",
     )

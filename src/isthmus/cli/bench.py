@@ -68,8 +68,11 @@ class Teller:
 )
 @click.option("--rounds", type=click.IntRange(1, 1000), help="How many rounds at most.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replays the order of an earlier run.")
+@click.option(
+    "--record", is_flag=True, help="Keep the counts (qemu): what later runs of the tests compare with."
+)
 def command(
-    common: Common, quick: bool, chosen: tuple[Case, ...], rounds: int | None, seed: int | None
+    common: Common, quick: bool, chosen: tuple[Case, ...], rounds: int | None, seed: int | None, record: bool
 ) -> int:
     """Measure what a frame costs: round trips, throughput, processor time.
 
@@ -82,7 +85,9 @@ def command(
     if common.machine == "qemu":
         if chosen is not CASES or rounds is not None or seed is not None:
             raise click.UsageError("--only, --rounds and --seed are not for --machine qemu: it counts once")
-        return count(common)
+        return count(common, record)
+    if record:
+        raise click.UsageError("--record is for --machine qemu: only counts are the same in each run")
     options = Options(
         machine=cast(Machine, common.machine),
         cases=chosen,
@@ -109,12 +114,17 @@ def command(
     return HELD if all(goal.ok for goal in result.goals) else FELL_SHORT
 
 
-def count(common: Common) -> int:
-    from isthmus.bench import instructions
+def count(common: Common, keep: bool) -> int:
+    from isthmus.bench import instructions, record
 
     board = trustzone.load(common.board_file, common.changes)
     with progress("bench", total=2) as began:
         result = instructions.run(board, began)
+    if keep:
+        file = record.file_of(board)
+        for line in record.keep(record.inputs_of(board), result.rows, file):
+            say(f"bench: {line}")
+        say(f"bench: recorded in {file}")
     fields = {f: getattr(result, f) for f in result.__struct_fields__ if f != "rows"}
     write_document(common, "bench", result.rows, **fields)
     if common.json_file != "-":
