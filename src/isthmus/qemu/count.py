@@ -15,13 +15,14 @@ from pathlib import Path
 from isthmus.build.payload import CROSS, payload
 from isthmus.build.program import build_program
 from isthmus.errors import EnvironmentProblem, IsthmusError
-from isthmus.trustzone.board import TrustZone
+from isthmus.trustzone.board import Region, TrustZone
 
-__all__ = ["Counts", "Lap", "arguments", "laps"]
+__all__ = ["END", "Counts", "Lap", "arguments", "laps"]
 
 _NATIVE = Path(__file__).parent / "native" / "count.c"
 _VECTOR_IRQ = 0x80  # of the Secure world's vector table: an interrupt while ordinary code runs
 _INSTRUCTION = 4  # bytes
+END = 32  # the mark of the first instruction within `until`
 _COLUMNS = 5  # of one core in a lap
 
 
@@ -57,7 +58,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Lap:
-    """The counters of all cores, as a mark (0..31) was passed on one of them."""
+    """The counters of all cores, as a mark (0..31, or END) was passed on one of them."""
 
     mark: int
     core: int
@@ -69,9 +70,10 @@ class Lap:
         return sum(self.cores[1:], self.cores[0])
 
 
-def arguments(board: TrustZone, out: Path) -> list[str]:
+def arguments(board: TrustZone, out: Path, until: Region | None = None) -> list[str]:
     """What QEMU is to be given; `out` is written while it runs. Builds the plugin. The machine must count
-    time in instructions: its cores take turns then."""
+    time in instructions: its cores take turns then. The first instruction of the Normal world's within
+    `until` ends the counting, and has a lap of its own, END."""
     plugin = build_program(
         "count.so",
         [_NATIVE],
@@ -87,6 +89,8 @@ def arguments(board: TrustZone, out: Path) -> list[str]:
         "crossing": (giving, given_back),
         "critical": (table + _VECTOR_IRQ, following - _INSTRUCTION),
     }
+    if until is not None:
+        ranges["until"] = (until.base, until.end)
     given = [f"{name}={low:#x}-{high:#x}" for name, (low, high) in ranges.items()]
     return ["-plugin", ",".join([str(plugin), *given, f"out={out}"])]
 

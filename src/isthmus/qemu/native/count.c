@@ -6,7 +6,7 @@
  *     arguments     monitor=BASE-END secure=BASE-END (memory of the firmware and of the Secure world, mapped one to one),
  *                   critical=ENTRY-RETURN (first and last instruction of the Secure world's interrupt handler),
  *                   crossing=BASE-END (of what the Secure world gives the core away with: counted again as CROSSING),
- *                   out=FILE
+ *                   until=BASE-END (optional: the first instruction there ends the counting, and is mark 32), out=FILE
  *
  * What runs at a PC in those regions and lies in the machine's secure RAM belongs to EL3 or to the Secure world; a
  * program of Linux's may use the same virtual addresses, but not the same memory. Everything else is the Normal world.
@@ -41,14 +41,15 @@ void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *);
 EXPORT int qemu_plugin_version = 1;
 
 enum world { NORMAL, SECURE, CRITICAL, MONITOR, CROSSING, WORLDS };
-enum { CORES = 8, FIRST_HINT = 96, HINTS = 32 };
+enum { CORES = 8, FIRST_HINT = 96, HINTS = 32, END_MARK = HINTS };
 static const uint32_t HINT = 0xd503201f; /* its number is in bits 5..11 */
 
 struct range {
     uint64_t base, end;
 };
 
-static struct range monitor, secure, critical, crossing;
+static struct range monitor, secure, critical, crossing, until;
+static bool ended; /* until was reached: what is translated from now on runs as if we were not here */
 static uint64_t live[WORLDS]; /* of the core that runs, since it began to; in CRITICAL nothing, see settle() */
 static uint64_t counted[CORES][WORLDS];
 static unsigned int running, cores = 1;
@@ -103,6 +104,13 @@ static void on_mark(unsigned int core, void *data)
     fflush(out);
 }
 
+static void on_end(unsigned int core, void *data)
+{
+    if (!ended)
+        on_mark(core, data);
+    ended = true;
+}
+
 static enum world world_of(const struct qemu_plugin_insn *insn)
 {
     uint64_t at = qemu_plugin_insn_vaddr(insn), host = (uint64_t)(uintptr_t)qemu_plugin_insn_haddr(insn);
@@ -121,6 +129,8 @@ static enum world world_of(const struct qemu_plugin_insn *insn)
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
+    if (ended)
+        return;
     qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGISTERS, NULL);
     for (size_t i = 0, n = qemu_plugin_tb_n_insns(tb); i < n; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
@@ -134,6 +144,8 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
             qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &live[CROSSING], 1);
         if (world == SECURE && (at == critical.base || at == critical.end))
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_critical, NO_REGISTERS, at == critical.base ? &critical : NULL);
+        if (world == NORMAL && within(&until, at))
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, on_end, NO_REGISTERS, (void *)(uintptr_t)END_MARK);
         if ((opcode & ~(0x7fu << 5)) == HINT && (opcode >> 5 & 0x7f) >= FIRST_HINT)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, on_mark, NO_REGISTERS,
                                                    (void *)(uintptr_t)((opcode >> 5 & 0x7f) - FIRST_HINT));
@@ -170,6 +182,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, 
             good = range_of(&critical, value);
         else if (good && strcmp(argv[i], "crossing") == 0)
             good = range_of(&crossing, value);
+        else if (good && strcmp(argv[i], "until") == 0)
+            good = range_of(&until, value);
         else if (good && strcmp(argv[i], "out") == 0)
             good = (out = fopen(value, "w")) != NULL;
         else
