@@ -30,8 +30,12 @@ def test_every_way_is_closed_and_named(machine: LinkedMachine) -> None:
     found = rows(machine)
     assert [row for row in found.values() if not row.ok] == []
     for row in found.values():
-        for name in (*reach.places(machine.board), *(r.name for r in reach.registers(machine.board))):
-            assert name in row.detail
+        assert "first word, last word of the firmware's memory, the Secure world's memory" in row.detail
+        for register in reach.registers(machine.board):
+            assert register.whose in row.detail
+            assert register.what in row.detail
+        for place in reach.places(machine.board):
+            assert place in row.detail
     assert " 0 missed" in found["isolation.write"].detail
 
 
@@ -44,7 +48,7 @@ def test_memory_that_is_linuxs_is_an_open_way(
     monkeypatch.setattr(reach, "places", lambda board: {"the window": Region(window.end - 4096, 4096)})
     for row in rows(machine).values():
         assert (row.ok, row.value) == (False, 2)
-        assert row.detail.startswith("open: first word of the window, last word of the window;")
+        assert row.detail.startswith("open: first word, last word of the window;")
 
 
 @pytest.mark.qemu
@@ -53,15 +57,15 @@ def test_an_interrupt_that_is_linuxs_is_an_open_way(
 ) -> None:
     board = machine.board
     frame = board.device.gic_redistributor.base + reach.FRAME
-    own = reach.Register("its own enable", frame + reach.SET_ENABLE, 4, 1 << reach.OWN, 1 << reach.OWN)
+    own = reach.Register("its own", "enable", frame + reach.SET_ENABLE, 4, 1 << reach.OWN, 1 << reach.OWN)
     monkeypatch.setattr(reach, "registers", lambda board: [own])
     for row in rows(machine).values():
         assert (row.ok, row.value) == (False, 1)
-        assert row.detail.startswith("open: its own enable;")
+        assert row.detail.startswith("open: enable of its own;")
 
 
 def test_a_probe_that_shows_nothing_proves_nothing() -> None:
-    row = reach.judged("isolation.read", {"a": True}, {"b": True}, works=False)
+    row = reach.judged("isolation.read", {("a", "word"): True}, {("b", "bit"): True}, works=False)
     assert (row.ok, row.value) == (False, 0)
     assert "shows nothing" in row.detail
 

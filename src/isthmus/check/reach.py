@@ -44,6 +44,9 @@ def files() -> dict[str, Path]:
     return {MODULE.lstrip("/"): kernel_module(debian_kernel(), "reach", {"": folder})}
 
 
+Attempts = dict[tuple[str, str], bool]  # by (whose, what): it was refused, or showed nothing
+
+
 # ---- memory and devices ------------------------------------------------------------------------------------
 
 
@@ -59,12 +62,11 @@ def places(board: TrustZone) -> dict[str, Region]:
     return {name: region for name, region in regions.items() if region is not None}
 
 
-def barred(machine: LinkedMachine, argument: str) -> dict[str, bool]:
-    """By place: whether each attempt ended the program that made it."""
-    found = places(machine.board)
+def barred(machine: LinkedMachine, argument: str) -> Attempts:
+    """Whether each attempt ended the program that made it."""
     tried = {
-        f"{end} word of {name}": at
-        for name, region in found.items()
+        (place, f"{end} word"): at
+        for place, region in places(machine.board).items()
         for end, at in (("first", region.base), ("last", region.end - 4))
     }
     script = "; ".join(f"devmem {at:#x}{argument} >/dev/null 2>&1; echo $?" for at in tried.values())
@@ -81,7 +83,8 @@ def barred(machine: LinkedMachine, argument: str) -> dict[str, bool]:
 class Register:
     """A register that the Normal world may touch, and in it bits (`mask`) that are the Secure world's."""
 
-    name: str
+    whose: str
+    what: str
     address: int
     size: int  # bytes
     mask: int
@@ -91,8 +94,8 @@ class Register:
 def registers(board: TrustZone) -> list[Register]:
     """Of the secure timer and the kick, where the Secure world's core has them; and who may raise them."""
     frame = board.device.gic_redistributor.base + board.core.secure * STRIDE + FRAME
-    found = [Register("who may raise them", frame + NON_SECURE_ACCESS, 4, ONES, ONES)]
-    for what, number in (("timer", board.interrupt.timer), ("kick", board.interrupt.kick)):
+    found = [Register("the controller", "leave to raise them", frame + NON_SECURE_ACCESS, 4, ONES, ONES)]
+    for whose, number in (("timer", board.interrupt.timer), ("kick", board.interrupt.kick)):
         bit = 1 << number
         bits = {
             "group": (GROUP, bit), "group modifier": (MODIFIER, 0), "enable": (CLEAR_ENABLE, bit),
@@ -100,8 +103,8 @@ def registers(board: TrustZone) -> list[Register]:
             "active": (SET_ACTIVE, bit),
         }  # fmt: skip
         for name, (offset, attack) in bits.items():
-            found.append(Register(f"{what}'s {name}", frame + offset, 4, bit, attack))
-        found.append(Register(f"{what}'s priority", frame + PRIORITY + number, 1, 0xFF, 0xFF))
+            found.append(Register(f"the {whose}", name, frame + offset, 4, bit, attack))
+        found.append(Register(f"the {whose}", "priority", frame + PRIORITY + number, 1, 0xFF, 0xFF))
     return found
 
 
@@ -140,22 +143,22 @@ class Hand:
         return (disabled, enabled) == (0, 1)
 
 
-def hidden(hand: Hand) -> dict[str, bool]:
-    """By register: whether the Secure world's bits read as zero."""
+def hidden(hand: Hand) -> Attempts:
+    """Whether the Secure world's bits read as zero."""
     tried = registers(hand.machine.board)
     values = hand.reach([(r.address, r.size, None) for r in tried])
-    return {r.name: value & r.mask == 0 for r, value in zip(tried, values, strict=True)}
+    return {(r.whose, r.what): value & r.mask == 0 for r, value in zip(tried, values, strict=True)}
 
 
-def ignored(hand: Hand) -> dict[str, bool]:
-    """By register: whether nothing is seen of a write. What it did is seen in the Secure world's life."""
+def ignored(hand: Hand) -> Attempts:
+    """Whether nothing is seen of a write. What it did all the same, the Secure world's life would show."""
     tried = registers(hand.machine.board)
     values = hand.reach([(r.address, r.size, r.attack) for r in tried])
-    found = {r.name: value & r.mask == 0 for r, value in zip(tried, values, strict=True)}
+    found = {(r.whose, r.what): value & r.mask == 0 for r, value in zip(tried, values, strict=True)}
     control = hand.machine.board.device.gic_distributor.base + DISTRIBUTOR_CONTROL
     (before,) = hand.reach([(control, 4, None)])
     (after,) = hand.reach([(control, 4, before | SECURITY_OFF)])
-    return {**found, "the controller's security": after & SECURITY_OFF == 0 and after == before}
+    return {**found, ("the controller", "security"): after & SECURITY_OFF == 0 and after == before}
 
 
 # ---- both rows ---------------------------------------------------------------------------------------------
@@ -188,16 +191,28 @@ def isolation(machine: LinkedMachine) -> Iterator[Row]:
     yield row("isolation.write", ok, written.value, detail)
 
 
-def judged(ident: str, aborted: dict[str, bool], unmoved: dict[str, bool], works: bool) -> Row:
+def listed(attempts: Attempts, good: bool) -> str:
+    """Those that went so. What was tried alike at several places is said once."""
+    by_place: dict[str, list[str]] = {}
+    for (whose, what), went in attempts.items():
+        if went == good:
+            by_place.setdefault(whose, []).append(what)
+    alike: dict[str, list[str]] = {}
+    for whose, whats in by_place.items():
+        alike.setdefault(", ".join(whats), []).append(whose)
+    return "; ".join(f"{whats} of {', '.join(whose)}" for whats, whose in alike.items())
+
+
+def judged(ident: str, aborted: Attempts, unmoved: Attempts, works: bool) -> Row:
     """The row of one kind of access, every attempt named."""
-    open_ways = [name for held in (aborted, unmoved) for name, good in held.items() if not good]
+    open_ways = [attempt for held in (aborted, unmoved) for attempt, good in held.items() if not good]
     verb = "read as zero" if ident.endswith("read") else "ignored"
     parts = [
-        f"refused by a bus error: {', '.join(name for name, good in aborted.items() if good)}",
-        f"{verb} by the interrupt controller: {', '.join(name for name, good in unmoved.items() if good)}",
+        f"refused by a bus error: {listed(aborted, True)}",
+        f"{verb} by the interrupt controller: {listed(unmoved, True)}",
     ]
     if open_ways:
-        parts.insert(0, f"open: {', '.join(open_ways)}")
+        parts.insert(0, f"open: {listed({**aborted, **unmoved}, False)}")
     if not works:
         parts.insert(0, "the kernel's access to registers shows nothing: not even its own interrupt moves")
     return row(ident, works and not open_ways, len(open_ways), "; ".join(parts))
