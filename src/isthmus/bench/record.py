@@ -59,7 +59,7 @@ def inputs_of(board: TrustZone) -> dict[str, str]:
         "compiler": ask_compiler(f"{CROSS}gcc", "--version").splitlines()[0],
         "flags": _digest([*FLAGS, *make_options(board)]),
         "board": _digest(board),
-        "workload": _digest([instructions.ECHOES, instructions.TCP_BYTES]),
+        "workload": _digest([instructions.ECHOES, instructions.TCP_BYTES, instructions.TRANSFERS]),
     }
 
 
