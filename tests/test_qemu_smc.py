@@ -20,8 +20,8 @@ from isthmus.build.packages import debian_kernel
 from isthmus.qemu.machine import QemuMachine
 from isthmus.resources import tree
 from isthmus.trustzone.board import load
+from smc_calls import Normal
 from smc_numbers import values
-from test_qemu import Normal
 
 pytestmark = pytest.mark.qemu
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* buffer.c - Buffer: the memory that one world writes and the other reads.
  *
- * Made privately (memory link), as a sealed memfd (ours, to hand over), or mapped from a descriptor that came from
- * outside (a peer's: size and seals checked first, read-only). The mapping lives as long as anything refers to it. */
+ * Made privately (memory link), as a sealed memfd (ours, to hand over), mapped from a descriptor that came from
+ * outside (a peer's: size and seals checked first, read-only), or a window on the memory of a machine that we run. The
+ * mapping lives as long as anything refers to it. */
 #include "native.h"
 
 #include <errno.h>
@@ -90,6 +91,23 @@ static PyObject *buffer_foreign(PyObject *type, PyObject *args)
     return buffer_alloc((PyTypeObject *)type, (void *)(uintptr_t)map, (size_t)size, -1, 0);
 }
 
+static PyObject *buffer_window(PyObject *type, PyObject *args)
+{
+    int fd, writable;
+    long long offset;
+    Py_ssize_t size;
+    if (!PyArg_ParseTuple(args, "iLnp:window", &fd, &offset, &size, &writable))
+        return NULL;
+    if (size <= 0) {
+        PyErr_SetString(PyExc_ValueError, "size is not positive");
+        return NULL;
+    }
+    void *map = mmap(NULL, (size_t)size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, (off_t)offset);
+    if (map == MAP_FAILED)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    return buffer_alloc((PyTypeObject *)type, map, (size_t)size, -1, writable);
+}
+
 static void buffer_dealloc(Buffer *b)
 {
     PyTypeObject *type = Py_TYPE((PyObject *)b);
@@ -143,6 +161,9 @@ static PyMethodDef buffer_methods[] = {
     {"foreign", buffer_foreign, METH_VARARGS | METH_CLASS,
      "foreign(fd, size, /)\n--\n\nA peer's memfd, mapped read-only once its size and seals were checked.\n\n"
      "OSError says what is wrong with it. The descriptor stays the caller's to close."},
+    {"window", buffer_window, METH_VARARGS | METH_CLASS,
+     "window(fd, offset, size, writable, /)\n--\n\nA part of a machine's memory, which its owner keeps from shrinking.\n\n"
+     "`offset` is a multiple of the page size. The descriptor stays the caller's to close."},
     {"fileno", buffer_fileno, METH_NOARGS, "fileno($self, /)\n--\n\nThe memfd; ValueError where there is none."},
     {NULL, NULL, 0, NULL},
 };

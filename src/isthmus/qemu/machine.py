@@ -28,13 +28,17 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
+from isthmus._native import Buffer
+from isthmus._native import bell as bell_pair
 from isthmus.build import cache
 from isthmus.build.firmware import firmware
 from isthmus.build.guest import initramfs
 from isthmus.build.packages import debian_kernel
 from isthmus.build.storage import write_storage
+from isthmus.config import ChannelConfig, Role
+from isthmus.endpoint import Endpoint
 from isthmus.errors import ClosedError, EnvironmentProblem, RestartedError
 from isthmus.qemu.agent import Agent, Done
 from isthmus.qemu.console import Console
@@ -88,6 +92,7 @@ class QemuMachine:
         self._logs: Path | None = None
         self.console: Console | None = None  # of the Secure world
         self._maps: list[mmap.mmap] = []
+        self._bells: list[int] = []
 
     # ---- life -------------------------------------------------------------------------------------------
 
@@ -207,6 +212,8 @@ class QemuMachine:
             with contextlib.suppress(BufferError):  # somebody still looks at it
                 mapped.close()
         self._maps.clear()
+        while self._bells:
+            os.close(self._bells.pop())
         if self._ram >= 0:
             os.close(self._ram)
             self._ram = -1
@@ -281,6 +288,24 @@ class QemuMachine:
         mapped = mmap.mmap(self._ram, region.size, offset=region.base - self.board.memory.normal.base)
         self._maps.append(mapped)
         return memoryview(mapped)
+
+    def endpoint(self) -> Endpoint:
+        """The Normal world's end of the channel, here and not in Linux, whose driver must not be loaded. The
+        caller registers with the monitor, begins with the epoch and key that it got, and closes it before the
+        machine. There is no doorbell: the Secure world looks once per period, and the caller polls."""
+        if self._ram < 0:
+            raise ClosedError("this machine is not started")
+        members: dict[str, Any] = self.board.config("normal")
+        del members["role"]
+        config = ChannelConfig(**members | {"features": 0})  # whose fence would be within one kernel
+        ends = {}
+        for role in ("normal", "secure"):
+            region = self.board.buffer_region(role)
+            offset = region.base - self.board.memory.normal.base
+            ends[role] = Buffer.window(self._ram, offset, region.size, role == "normal")
+        bell, silent = bell_pair()
+        self._bells.append(silent)  # were it closed, the peer would seem to have died
+        return Endpoint(config, Role.NORMAL, ends["normal"], ends["secure"], bell)
 
 
 def _counted(cores: int) -> tuple[str, ...]:
