@@ -6,18 +6,14 @@ what `check` makes of its measurements there.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from isthmus.check.qemu import Critical, Pause, restarted, work_before_linux
-from isthmus.errors import EnvironmentProblem
-from isthmus.qemu.linked import LinkedMachine
 from isthmus.trustzone.board import load
 
 ISTHMUS = [sys.executable, "-m", "isthmus"]
@@ -47,26 +43,6 @@ def test_a_second_build_runs_no_compiler(tmp_path: Path) -> None:
     path = f"{tmp_path}:{os.environ['PATH']}"
     second = isthmus("build", env={**os.environ, "PATH": path})
     assert (second.returncode, second.stdout) == (0, first.stdout), second.stderr
-
-
-@pytest.mark.qemu
-def test_a_machine_that_hangs_names_the_log_and_is_gone() -> None:
-    machine = LinkedMachine()
-    machine.build()
-    at = time.monotonic()
-    with pytest.raises(EnvironmentProblem, match=r"did not answer within 0\.2 s: read .*/\*\.log"):
-        machine.start(timeout=0.2)
-    assert time.monotonic() - at < 60
-    assert (machine.logs / "secure.log").is_file()
-    with pytest.raises(Exception, match="gone"):
-        machine.require()
-
-
-def test_without_the_emulator(tmp_path: Path) -> None:
-    for tool in ("aarch64-linux-gnu-gcc", "make", "dtc"):
-        if (found := shutil.which(tool)) is not None:
-            (tmp_path / tool).symlink_to(found)
-    one_line(isthmus("run", "--machine", "qemu", "--for", "1", env={**os.environ, "PATH": str(tmp_path)}))
 
 
 def test_a_board_for_another_machine(root: Path) -> None:

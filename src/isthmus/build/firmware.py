@@ -15,11 +15,10 @@ import logging
 import os
 import shutil
 import struct
-import subprocess
 import uuid
 from pathlib import Path
 
-from isthmus.build import cache
+from isthmus.build import cache, tools
 from isthmus.build.payload import CROSS, generated, payload
 from isthmus.build.program import ask_compiler
 from isthmus.build.source import debian_source, read_pin
@@ -33,7 +32,7 @@ _log = logging.getLogger("isthmus.build")
 _STAGES = ("bl1", "bl2", "bl31")
 _CORE = ("abi.h", "isthmus.h", "smc.h", "limit.c")  # what the monitor uses of the core
 # In the environment: binutils warns of what TF-A 2.8 links on purpose, and TF-A takes that for an error.
-_ENVIRONMENT = {"TF_LDFLAGS": "--no-warn-rwx-segments", "LC_ALL": "C"}
+_ENVIRONMENT = {"TF_LDFLAGS": "--no-warn-rwx-segments"}
 
 # The names of a FIP's parts, as TF-A's include/tools_share/firmware_image_package.h has them.
 _PARTS = {
@@ -145,14 +144,7 @@ def _keep(made: Path, place: Path) -> None:
 
 def _run(command: list[str], log: Path) -> None:
     with log.open("w") as output:
-        done = subprocess.run(
-            command,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **_ENVIRONMENT},
-        )
+        done = tools.run(command, env=_ENVIRONMENT, output=output)
     if done.returncode != 0:
         lines = log.read_text(errors="replace").splitlines()
         raise EnvironmentProblem(f"{Path(command[0]).name} failed: {_first_error(lines)} (log: {log})")

@@ -6,22 +6,25 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from isthmus.build import cache
+from isthmus.build import cache, tools
 from isthmus.build.packages import Kernel
 from isthmus.build.payload import CROSS
 from isthmus.build.program import ask_compiler
 from isthmus.errors import EnvironmentProblem
 from isthmus.resources import tree
 
-__all__ = ["driver", "initramfs", "kernel_module"]
+__all__ = ["driver", "initramfs", "kernel_module", "match"]
 
 _log = logging.getLogger("isthmus.build")
 _SOURCES = (".c", ".h", ".S")
+_RELEASE = re.compile(rb"Linux version (\d\S*)")
+_VERMAGIC = re.compile(rb"\0vermagic=(\S+)")
 # What the agent's port needs, in the order of loading.
 _PORT = (
     *("drivers/virtio/virtio_ring.ko", "drivers/virtio/virtio.ko", "drivers/virtio/virtio_mmio.ko"),
@@ -59,17 +62,9 @@ def kernel_module(kernel: Kernel, name: str, folders: Mapping[str, Path]) -> Pat
             raise EnvironmentProblem("no make here to build kernel modules with; install make")
         _log.info("building %s.ko for %s", name, kernel.release)
         command = ["make", "-s", "-C", str(kernel.build), f"M={staging}"]
-        done = subprocess.run(
-            [*command, "ARCH=arm64", f"CROSS_COMPILE={CROSS}", "modules"],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env={**os.environ, "LC_ALL": "C"},
-        )
+        done = tools.run([*command, "ARCH=arm64", f"CROSS_COMPILE={CROSS}", "modules"])
         if done.returncode != 0 or not (staging / f"{name}.ko").is_file():
-            lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+            lines = [line for line in done.stdout.splitlines() if line.strip()]
             why = next(
                 (line for line in lines if "rror" in line), lines[-1] if lines else "make said nothing"
             )
@@ -78,6 +73,19 @@ def kernel_module(kernel: Kernel, name: str, folders: Mapping[str, Path]) -> Pat
         module.parent.mkdir(parents=True, exist_ok=True)
         os.replace(staging / f"{name}.ko", module)
     return module
+
+
+def match(kernel: Kernel, modules: Sequence[Path]) -> None:
+    """EnvironmentProblem where a module was built for another kernel than the one that is to load it."""
+    said = _RELEASE.search(kernel.image.read_bytes())
+    release = said[1].decode() if said is not None else "of a version that it does not tell"
+    for module in modules:
+        built = _VERMAGIC.search(module.read_bytes())
+        wanted = built[1].decode() if built is not None else "no kernel"
+        if wanted != release:
+            raise EnvironmentProblem(
+                f"{module} was built for {wanted}, but {kernel.image} is {release}: remove the older of them"
+            )
 
 
 def initramfs(kernel: Kernel, modules: Sequence[Path] = (), files: Mapping[str, Path] | None = None) -> Path:

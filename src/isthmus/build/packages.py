@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.build import cache
+from isthmus.build import cache, tools
 from isthmus.build.source import SOURCES, apt_get, apt_reason, private_apt
 from isthmus.errors import EnvironmentProblem
 
@@ -133,9 +133,9 @@ def _release(apt: Path, said: list[str]) -> str:
 
 def _unpack(package: Path, root: Path) -> None:
     command = ["dpkg-deb", "--extract", str(package), str(root)]
-    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = tools.run(command)
     if done.returncode != 0:
-        raise EnvironmentProblem(f"cannot unpack {package.name}: {done.stderr.strip()}")
+        raise EnvironmentProblem(f"cannot unpack {package.name}: {done.stdout.strip()}")
 
 
 def _relocate(root: Path, place: Path, release: str) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from isthmus.build import cache
+from isthmus.build import cache, tools
 from isthmus.errors import EnvironmentProblem
 
 __all__ = [
@@ -136,17 +136,7 @@ def apt_reason(said: list[str]) -> str:
 
 def apt_get(folder: Path, *arguments: str) -> list[str]:
     """Runs apt-get with the private configuration; returns what it said."""
-    done = subprocess.run(
-        ["apt-get", "-q", "-c", str(folder / "apt.conf"), *arguments],
-        check=False,
-        cwd=folder,
-        env={**os.environ, "LC_ALL": "C"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    done = tools.run(["apt-get", "-q", "-c", str(folder / "apt.conf"), *arguments], cwd=folder)
     return done.stdout.splitlines()
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from isthmus.build.firmware import firmware
-from isthmus.build.guest import driver, initramfs
+from isthmus.build.guest import driver, initramfs, match
 from isthmus.build.packages import debian_kernel
 from isthmus.build.payload import payload
 from isthmus.build.python import INTERPRETER, guest_python
@@ -39,6 +39,10 @@ SLOWER = 8  # than this machine: an emulated one, while this one has other work
 _STATES = ("RESET", "INIT", "READY", "RUN", "DEAD")
 # The Secure world speaks IPv4: what Linux would say in IPv6 is nothing but noise in every count of frames.
 _UP = """
+    if [ ! -e /sys/class/net/{name} ]; then
+        echo "isthmus.ko made no such interface: $(dmesg | grep isthmus | tail -n 1)" >&2
+        exit 1
+    fi
     echo 1 >/proc/sys/net/ipv6/conf/{name}/disable_ipv6
     ip addr add {ip} dev {name} 2>/dev/null
     ip link set {name} up || exit 1
@@ -77,6 +81,7 @@ class LinkedMachine(QemuMachine):
         self.emulator()
         kernel = debian_kernel()
         self._modules = [driver(kernel)]
+        match(kernel, self._modules)
         programs = {f"programs/{p.name}": p for folder in PROGRAMS for p in sorted(folder.glob("*.py"))}
         self._files = {**guest_python(), **programs, **self._own_files}
         return {

@@ -158,7 +158,7 @@ class QemuMachine:
             self._agent.wait_boot("", timeout)
         except TimeoutError:
             self.close()
-            text = f"Linux did not answer within {timeout:g} s: read {self._logs}/*.log"
+            text = f"Linux did not answer within {timeout:g} s; {self._last_words()}: read {self._logs}/*.log"
             raise EnvironmentProblem(text) from None
         except ClosedError as problem:
             self.close()
@@ -226,6 +226,15 @@ class QemuMachine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _last_words(self) -> str:
+        """How far the machine has come, for somebody who waited for more."""
+        said = []
+        for name in ("normal.log", "secure.log"):
+            log = self.logs / name
+            lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
+            said.append(f"{name} ends with {lines[-1].strip()[-100:]!r}" if lines else f"{name} is empty")
+        return ", ".join(said)
 
     def _why_dead(self) -> str:
         said = (self.logs / "qemu.log").read_text(errors="replace").strip().splitlines()
