@@ -8,6 +8,7 @@ SPEC's tables are known by their header row; names are C names in backticks, num
                                      no number (n bytes) only in the last row
     | Value | Name | ...             any other number or enumerator
     | Value | Verdict | Text | ...   verdicts by their public name, with the text that the core prints
+    | Byte | Asks for | Answer |      commands of the Secure world's console
     | Own | CONDITION | ...          link states: an entry is the next state and, if any, the verdict in
                                      backticks; "the refusal" stands for whichever fits, "-" for no case
 
@@ -232,6 +233,15 @@ def commands() -> list[str]:
         for line in block.splitlines()
     )
     return [line for line in lines if line]
+
+
+def test_console_table_is_what_the_runtime_obeys() -> None:
+    spec = (ROOT / "docs/SPEC.md").read_text().partition("## The Secure world's console\n")[2]
+    table = spec.partition("\n## ")[0]
+    obeyed = (ROOT / "worlds/secure/runtime/network.c").read_text().partition("void obey_console(void)")[2]
+    assert Counter(re.findall(r"^\| `(.)` \|", table, re.MULTILINE)) == Counter(
+        re.findall(r"case '(.)':", obeyed.partition("\n}")[0])
+    )
 
 
 def test_readme_has_something_to_run() -> None:

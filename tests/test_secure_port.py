@@ -50,7 +50,7 @@ def test_port_under_sanitizers(program: Path, seed: int) -> None:
 def arithmetic(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     made = tmp_path_factory.mktemp("arithmetic") / "arithmetic.so"
     lwip = debian_source(read_pin(SECURE / "lwip" / "source.toml"))
-    sources = [SECURE / "lwip/chksum.c", SECURE / "host/histogram.c"]
+    sources = [SECURE / "lwip/chksum.c", SECURE / "apps/histogram.c"]
     includes = [f"-I{SECURE}/lwip", f"-I{lwip}/src/include"]
     subprocess.run(["cc", "-std=c11", "-O2", "-shared", "-fPIC", *includes, *sources, "-o", made], check=True)
     library = ctypes.CDLL(str(made))

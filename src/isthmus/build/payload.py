@@ -60,12 +60,12 @@ def payload(board: TrustZone) -> Path:
     core, world, made = tree() / "core", tree() / "worlds" / "secure", generated(board)
     runtime, port, apps = world / "runtime", world / "lwip", world / "apps"
     own = [p for folder in (core, runtime, runtime / "libc", port, apps) for p in sorted(folder.glob("*.c"))]
-    includes = [runtime / "libc", runtime, made, core, world / "port", port, apps, world / "host"]
+    includes = [runtime / "libc", runtime, made, core, world / "port", port, apps]
     system = [Path(ask_compiler(f"{CROSS}gcc", "-print-file-name=include"))]
     upstream = [lwip / "src" / "include", lwip / "src" / "apps" / "lwiperf"]
     flags = [*FLAGS, *_WARNINGS]
     strict = [p for p in own if p.name == _STRICT]
-    portable = [p for p in own if p not in strict] + [world / "host" / "histogram.c"]
+    portable = [p for p in own if p not in strict]
     stack = [lwip / "src" / name for name in LWIP]
     return build_program(
         "payload.elf",
