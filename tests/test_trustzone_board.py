@@ -87,7 +87,18 @@ BAD = {
     ),
     "no core": (("normal = [0]", "normal = []"), "core.normal: the Normal world has no core"),
     "a core twice": (("normal = [0]", "normal = [0, 0]"), "core.normal[1]: core 0 is named twice"),
-    "a core of its own": (("normal = [0]", "normal = [1]"), "core.secure: core 0 is not in core.normal [1]"),
+    "started elsewhere": (
+        ("secure = 0 ", "secure = 1 "),
+        "core.secure: 1 is not 0, the core that [emulator]",
+    ),
+    "shared, but not Linux's first": (
+        ("normal = [0]", "normal = [1, 0]"),
+        "core.secure: core 0 is shared and not Linux's first, core 1",
+    ),
+    "a shared core that polls": (
+        ('doorbell = "interrupt"', 'doorbell = "poll"'),
+        "core.doorbell: 'poll' needs a core of the Secure world's own, but core.secure = 0 is in core.normal",
+    ),
     "no doorbells": (("_second = 100000", "_second = 0"), "monitor.doorbells_per_second: 0 is not within"),
     "kernel in the window": (
         ("kernel = 0x40200000", "kernel = 0x5fa00000"),

@@ -108,10 +108,12 @@ class Interrupt(common._Table, frozen=True):
 
 
 class Core(common._Table, frozen=True):
-    """Which cores each world runs on; a core that is in both is shared."""
+    """Which cores each world runs on; a core that is in both is shared. The machine starts on the Secure
+    world's, Linux on its first."""
 
     normal: tuple[int, ...]
     secure: int
+    doorbell: Literal["interrupt", "poll"] = "interrupt"  # how a core of its own learns of a frame
 
     @property
     def count(self) -> int:
@@ -372,10 +374,13 @@ class _Check(common._Check):
                 self.fail(f"core.normal[{n}]", f"core {core} is named twice")
         self.within("core.secure", b.core.secure, 0, CORES_MAX - 1)
         if b.core.secure in b.core.normal[1:]:
-            first = f"core {b.core.normal[0]}, on which the firmware starts and Linux restarts"
+            first = f"core {b.core.normal[0]}, where Linux starts"
             self.fail("core.secure", f"core {b.core.secure} is shared and not Linux's first, {first}")
-        if b.core.secure not in b.core.normal:
-            self.fail("core.secure", f"core {b.core.secure} is not in core.normal {list(b.core.normal)}")
+        if b.emulator is not None and b.core.secure != 0:
+            self.fail("core.secure", f"{b.core.secure} is not 0, the core that [emulator] starts on")
+        if b.core.shared and b.core.doorbell == "poll":
+            what = f"core.secure = {b.core.secure} is in core.normal"
+            self.fail("core.doorbell", f"'poll' needs a core of the Secure world's own, but {what}")
 
     def tasks(self, tasks: tuple[common.Task, ...]) -> None:
         if len(tasks) != 1:

@@ -51,6 +51,8 @@ def header(board: TrustZone) -> str:
         "RESTART_BOOT_MS": b.restart.boot_ms,
         "RESTART_BURST": b.restart.burst,
         "RESTART_INTERVAL_MS": b.restart.interval_ms,
+        "CORE_SHARED": int(b.core.shared),
+        "DOORBELL_POLL": int(b.core.doorbell == "poll"),
         "FIRST_CORE": b.core.normal[0],
         "NORMAL_CORES": sum(1 << core for core in b.core.normal),
         "CORES": b.core.count,

@@ -5,10 +5,10 @@
  *     Linux --SMC DOORBELL--> enter_secure() ... Secure world --SMC YIELD--> leave_secure() --> Linux goes on
  *     Linux --secure timer--> enter_secure() ...
  *
- * The Secure world is one thread on one core, its home. It runs until it yields: interrupts of Linux's wait, its own
- * are taken where it runs. While Linux has the home core, the Secure world always stands in YIELD, so entering it means
- * returning from that call with the events that have come up. Calls from other cores leave their event and kick the
- * home core. */
+ * The Secure world is one thread on one core, its home. Where Linux shares that, the Secure world runs until it yields:
+ * interrupts of Linux's wait, its own are taken where it runs. While Linux has the home core, the Secure world always
+ * stands in YIELD, so entering it means returning from that call with the events that have come up. Calls from other
+ * cores leave their event and kick the home core; where that is the Secure world's own (own.h), all of them do. */
 #include <arch_helpers.h>
 #include <bl31/bl31.h>
 #include <bl31/interrupt_mgmt.h>
@@ -92,7 +92,7 @@ static int32_t setup(void)
         return -1;
     }
     monitor.home_mpidr = read_mpidr_el1();
-    monitor.mpidr[BOARD_FIRST_CORE] = monitor.home_mpidr & MPIDR_AFFINITY_MASK;
+    monitor.mpidr[BOARD_FIRST_CORE] = own_mpidr_of(BOARD_FIRST_CORE);
     monitor.rate.interval = ticks(BOARD_DOORBELL_INTERVAL_NS);
     monitor.rate.tolerance = monitor.rate.interval * (BOARD_DOORBELL_BURST - 1);
 

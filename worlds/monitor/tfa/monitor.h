@@ -5,6 +5,7 @@
  *     normal.c       calls of the Normal world
  *     secure.c       calls of the Secure world
  *     switch.c       one world leaves the core, the other gets it; registers.h lists what changes hands
+ *     own.c          the same, where the Secure world has a core of its own
  *     session.c      who may use the channel
  *     power.c        what PSCI may do: nothing to anybody but Linux
  *     restart.c      Linux stops, alone, and begins again */
@@ -19,6 +20,7 @@
 
 #include "board.h"
 #include "isthmus.h"
+#include "own.h"
 #include "session.h"
 #include "switch.h"
 

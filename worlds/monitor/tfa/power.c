@@ -47,7 +47,7 @@ static int32_t core_off(u_register_t unused)
     uint32_t bit = 1u << plat_my_core_pos();
 
     (void)unused;
-    if (at_home())
+    if (plat_my_core_pos() == BOARD_FIRST_CORE) /* where it begins again, and the home core where that is shared */
         return PSCI_E_DENIED;
     spin_lock(&monitor.lock);
     monitor.on &= ~bit;
@@ -101,7 +101,7 @@ void __dead2 power_off(void)
 /* Linux asks this before it takes a core off line. */
 static int32_t migrate_info(u_register_t *resident)
 {
-    *resident = monitor.home_mpidr & MPIDR_AFFINITY_MASK;
+    *resident = monitor.mpidr[BOARD_FIRST_CORE];
     return PSCI_TOS_NOT_UP_MIG_CAP;
 }
 
@@ -114,6 +114,7 @@ static int32_t refuse_migrate(u_register_t from, u_register_t to)
 void power_setup(void)
 {
     static const spd_pm_ops_t hooks = {
+        .svc_on_finish = BOARD_CORE_SHARED ? NULL : own_core_on,
         .svc_off = core_off,
         .svc_migrate = refuse_migrate,
         .svc_migrate_info = migrate_info,

@@ -47,7 +47,7 @@ uintptr_t normal_leave(void)
     }
     spin_unlock(&monitor.lock);
     (void)psci_cpu_off();
-    panic(); /* it refuses the home core alone, and that is the first one */
+    panic(); /* it refuses the first core alone */
 }
 
 /* From the bottom of this core's stack, as TF-A's own warm boot does. */

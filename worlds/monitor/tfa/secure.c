@@ -9,11 +9,15 @@
 #include "smc.h"
 
 /* Linux's first start. */
-static uintptr_t normal_first(void)
+static uintptr_t normal_first(void *handle)
 {
-    spin_lock(&monitor.lock);
-    monitor.on = 1u << BOARD_FIRST_CORE;
     monitor.normal = IST_NORMAL_RUNNING;
+    if (!BOARD_CORE_SHARED) {
+        own_start_linux();
+        return own_yield(handle);
+    }
+    monitor.on = 1u << BOARD_FIRST_CORE;
+    spin_lock(&monitor.lock);
     return normal_leave();
 }
 
@@ -25,7 +29,7 @@ static uintptr_t on_ready(void *handle)
     monitor.secure = SECURE_UP;
     spin_unlock(&monitor.lock);
     power_setup();
-    return normal_first();
+    return normal_first(handle);
 }
 
 /* Nothing may come up for a world that is never entered again. */
@@ -49,7 +53,9 @@ uintptr_t on_yield(void *handle, uint64_t flags)
     else if (!up)
         SMC_RET1(handle, (uint64_t)IST_SMC_DENIED);
     if (!up)
-        return normal_first();
+        return normal_first(handle);
+    if (!BOARD_CORE_SHARED)
+        return own_yield(handle);
     if (normal_called(BOARD_SECURE_CORE)) {
         spin_lock(&monitor.lock);
         return normal_leave();

@@ -11,6 +11,7 @@
 #include "gic.h"
 #include "mmu.h"
 #include "network.h"
+#include "rest.h"
 #include "restart.h"
 #include "sysreg.h"
 
@@ -25,7 +26,9 @@ void on_interrupt(void)
         return;
     if (id == BOARD_TIMER_INTERRUPT)
         control_on_timer();
-    gic_end(id); /* a kick has done its work by bringing us here */
+    else if (id == BOARD_KICK_INTERRUPT)
+        rest_kick();
+    gic_end(id);
 }
 
 static void must(const char *part, const char *failure)

@@ -14,6 +14,7 @@
 #include "netif/ethernet.h"
 #include "normal.h"
 #include "record.h"
+#include "rest.h"
 #include "restart.h"
 #include "smc.h"
 #include "sysreg.h"
@@ -263,6 +264,9 @@ static int step(void)
 /* Asks for a doorbell before the core is given away. True: there is work already. */
 static int arm(void)
 {
+    if (BOARD_DOORBELL_POLL)
+        return 0;
+    rest_begin();
     if (ist_link_state(&endpoint) != IST_RUN)
         return 0;
     if (lower.blocked && ist_arm_tx(&endpoint, isthmusif_frame_max(&netif)))
@@ -290,6 +294,7 @@ static uint64_t work(void)
 _Noreturn void network_run(void)
 {
     struct yielded back;
+    uint64_t why;
 
     normal_init(clock_now());
     back = yield(IST_SMC_READY, 0);
@@ -301,6 +306,11 @@ _Noreturn void network_run(void)
             ask_session();
         if (back.events & IST_EVENT_NORMAL)
             normal_told(clock_now());
-        back = yield(IST_SMC_YIELD, work());
+        why = work();
+        rest(why, period, &endpoint);
+        if (BOARD_CORE_SHARED || control_periods() != period)
+            back = yield(IST_SMC_YIELD, why);
+        else /* the core is ours: the monitor need not be asked more often */
+            back.events = 0;
     }
 }

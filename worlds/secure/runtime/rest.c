@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "rest.h"
+
+#include "board.h"
+#include "control.h"
+#include "isthmus.h"
+#include "restart.h"
+#include "smc.h"
+#include "sysreg.h"
+
+static KEPT volatile uint32_t kicked;
+
+void rest_kick(void)
+{
+    kicked = 1;
+}
+
+void rest_begin(void)
+{
+    kicked = 0;
+}
+
+#if BOARD_CORE_SHARED
+
+void rest(uint64_t why, uint64_t period, const struct ist_endpoint *from)
+{
+    (void)why, (void)period, (void)from;
+}
+
+#else
+
+/* An interrupt that comes between the question and the WFI is pending then, and ends it. */
+static void wait_for(uint64_t period, int or_kick)
+{
+    interrupts_off();
+    while (control_periods() == period && !(or_kick && kicked)) {
+        __asm__ volatile("wfi" ::: "memory");
+        interrupts_on();
+        interrupts_off();
+    }
+    interrupts_on();
+}
+
+#if BOARD_DOORBELL_POLL
+
+/* One pass, from one label to the other, is what a frame costs here to be noticed. */
+static void look(uint64_t period, const struct ist_endpoint *from)
+{
+    do
+        __asm__ volatile(".global poll_pass\npoll_pass:\n\tyield" ::: "memory");
+    while (!ist_pending(from) && control_periods() == period);
+    __asm__ volatile(".global poll_found\npoll_found:\n\tnop" ::: "memory");
+}
+
+void rest(uint64_t why, uint64_t period, const struct ist_endpoint *from)
+{
+    if (why == IST_YIELD_IDLE && ist_link_state(from) == IST_RUN)
+        look(period, from);
+    else
+        wait_for(period, 0);
+}
+
+#else
+
+void rest(uint64_t why, uint64_t period, const struct ist_endpoint *from)
+{
+    (void)from;
+    wait_for(period, why == IST_YIELD_IDLE);
+}
+
+#endif
+#endif
