@@ -36,8 +36,8 @@ SPINS, TURNS = 4, 5_000_000  # a loop is interrupted by several of the timer's p
 LOOKS = 1000  # of the Secure world, beside those loops: eight for each time that it had the core
 
 
-def secure_world(board: TrustZone) -> Path:
-    """The test's Secure world for this board, as payload() gives the product's."""
+def secure_world(board: TrustZone, try_fp: int = 0) -> Path:
+    """The test's Secure world for this board, as payload() gives the product's. `try_fp`: see its main.c."""
     runtime, made, own = (
         tree() / "worlds" / "secure" / "runtime",
         payload.generated(board),
@@ -58,6 +58,7 @@ def secure_world(board: TrustZone) -> Path:
                 "-Wextra",
             ),
             *("-fno-pic", "-fno-stack-protector", f"-DEXCHANGE_FP={int(board.secure.fp == 'switched')}"),
+            f"-DTRY_FP={try_fp}",
         ),
         (
             *("-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none,--no-warn-rwx-segments"),
@@ -91,17 +92,19 @@ class Worlds:
         looks, wrong, fixed = found[-1] if found else ("0", "0", "")
         return int(looks, 16), int(wrong, 16), fixed.split()
 
+    def registration(self) -> tuple[int, ...]:
+        own, peer = (self.machine.board.buffer_region(role) for role in ("normal", "secure"))
+        return 4, SMC["IST_SMC_REGISTER"], 0, own.base, own.size, peer.base, peer.size
+
     def lost(self, seed: int) -> set[str]:
         """The registers that a world did not find as it left them, over every call and pre-emption."""
-        board = self.machine.board
-        own, peer = (board.buffer_region(role) for role in ("normal", "secure"))
         calls = [
             (1, SMC["IST_SMC_CALL_COUNT"]),
             (4, SMC["IST_SMC_UID"]),
             (2, SMC["IST_SMC_REVISION"]),
             (2, SMC["IST_SMC_GET_VERSION"]),
             (1, SMC["IST_SMC_DOORBELL"], 0, 1),  # no session
-            (4, SMC["IST_SMC_REGISTER"], 0, own.base, own.size, peer.base, peer.size),
+            self.registration(),
             (1, SMC["IST_SMC_DOORBELL"], 0, 1),  # to the Secure world and back; then over the rate
             (1, SMC["IST_SMC_DOORBELL"], 0, 0),
             (4, SMC["IST_SMC_STATUS"], 0),
@@ -126,13 +129,13 @@ class Worlds:
         return lost - {"kept"}
 
 
-def worlds(mode: str) -> Iterator[Worlds]:
+def worlds(mode: str, try_fp: int = 0) -> Iterator[Worlds]:
     """A machine with the test's Secure world, and its FP registers as the board's `fp` says."""
     board = load()
     board = msgspec.structs.replace(board, secure=msgspec.structs.replace(board.secure, fp=mode))
     module = kernel_module(debian_kernel(), "registers", {"": SOURCES})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(firmware, "payload", secure_world)
+        patch.setattr(firmware, "payload", lambda board: secure_world(board, try_fp))
         with QemuMachine(board, modules=[module]) as machine:
             yield Worlds(machine)
 
@@ -180,3 +183,24 @@ def test_a_register_that_is_not_switched_is_found(
     monkeypatch.setattr(firmware, "_dispatcher", dispatcher)
     for both in worlds(mode):
         assert register in both.lost(seed)
+
+
+@pytest.mark.parametrize(
+    ("mode", "try_fp", "log", "seen"),
+    [
+        ("none", 1, "secure.log", "registers: exception 000000001fe00000"),  # its own vector: FP trapped
+        ("none", 2, "normal.log", "isthmus: the Secure world used FP"),
+        ("switched", 2, "secure.log", "registers: has used FP"),
+    ],
+)
+def test_the_secure_world_uses_fp_as_the_board_says(mode: str, try_fp: int, log: str, seen: str) -> None:
+    for both in worlds(mode, try_fp):
+        assert both.exchange(1, 1, *both.registration())[0].startswith("kept")
+        both.machine.run(
+            f"(usleep 100000; echo 1 1 1 {SMC['IST_SMC_DOORBELL']} 0 1 >{FILE}) >/dev/null 2>&1 </dev/null &"
+        )
+        end = time.monotonic() + 60
+        while seen not in (both.machine.logs / log).read_text(errors="replace"):
+            assert time.monotonic() < end, (both.machine.logs / log).read_text(errors="replace")[-500:]
+            time.sleep(0.1)
+        assert both.machine.run("echo Linux goes on").output == "Linux goes on\n"

@@ -73,9 +73,10 @@ static inline uintptr_t tell_secure(void)
     return enter_secure(events, lanes);
 }
 
-/* The two that entry.S calls as well. */
+/* What entry.S calls by itself. */
 uintptr_t on_doorbell(void *handle, uint64_t channel, uint64_t lanes);
 uintptr_t on_yield(void *handle, uint64_t why);
+uintptr_t on_fp(void *handle);
 
 /* From now on PSCI does not take the Secure world's core away, and what it does to the system it does to Linux. After
  * PSCI's own set-up. */

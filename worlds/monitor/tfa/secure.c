@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* secure.c - calls of the Secure world. */
+#include <arch_helpers.h>
+#include <common/debug.h>
 #include <drivers/console.h>
 #include <plat/common/platform.h>
 #include <smccc_helpers.h>
@@ -61,6 +63,13 @@ uintptr_t on_yield(void *handle, uint64_t flags)
         return normal_leave();
     }
     return leave_secure();
+}
+
+/* It has used an FP register, which the board does not let it have: for a critical world, a fault like any other. */
+uintptr_t on_fp(void *handle)
+{
+    ERROR("isthmus: the Secure world used FP, pc 0x%lx: stopped\n", read_elr_el3());
+    return on_yield(handle, IST_YIELD_STOP);
 }
 
 static uintptr_t on_ring(void *handle, uint64_t channel, uint64_t lanes)

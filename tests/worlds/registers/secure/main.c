@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - the Secure world of the register test: it fills all its registers before every call and looks what they hold
  * when the call returns, be it at once or when Linux has run meanwhile. Its timer pre-empts Linux a thousand times a
- * second. On its console: a line per register that has changed, and how many times it looked. */
+ * second. TRY_FP: at a doorbell it uses FP, against its own CPACR_EL1 (1) or in agreement with it (2). On its console: a line per register that has changed, and how many times it looked. */
 #include <stdint.h>
 
 #include "board.h"
@@ -50,8 +50,9 @@ void on_exception(u64 esr, u64 elr)
     text(" at ");
     number(elr);
     text("\n");
+    __asm__ volatile("mov x0, %0\n\tmov x1, %1\n\tsmc #0" ::"r"((u64)IST_SMC_YIELD), "r"((u64)IST_YIELD_STOP) : "x0", "x1");
     for (;;)
-        __asm__ volatile("wfi");
+        ;
 }
 
 /* The call with patterns all around it; `results` registers of it are its answer. */
@@ -105,6 +106,12 @@ static void take_interrupts(void)
             arm();
 }
 
+/* Writes an FP register, and wants to be let. */
+static void use_fp(u64 cpacr)
+{
+    __asm__ volatile("msr cpacr_el1, %0\n\tisb\n\t.inst 0x9e670000" ::"r"(cpacr)); /* fmov d0, x0 */
+}
+
 static void report(void)
 {
     text("registers: looked ");
@@ -133,6 +140,11 @@ void main(void)
     seed = 0x5ec;
     call(IST_SMC_READY, 0, 0, 3);
     for (;;) {
+        if (TRY_FP && (e.x_out[1] & IST_EVENT_DOORBELL) != 0) {
+            text("registers: tries to use FP\n");
+            use_fp(TRY_FP == 1 ? 0 : 3 << 20);
+            text("registers: has used FP\n");
+        }
         take_interrupts();
         call(IST_SMC_GET_VERSION, 0, 0, 2);
         call(IST_SMC_RING, 0, IST_LANE_BULK, 1);
