@@ -64,6 +64,19 @@ BAD = {
     "bad interface": ('normal.interface = "a b"', "normal.interface: 'a b' is not a name for an interface"),
     "loopback": ('normal.interface = "lo"', "normal.interface: 'lo' is not a name for an interface"),
     "no budget": ("secure.budget.step_frames = 0", "secure.budget.step_frames: 0 is not within"),
+    "step beyond the period's frames": (
+        "secure.budget.frames = 31",
+        "secure.budget.step_frames: 32 is above secure.budget.frames = 31",
+    ),
+    "step beyond the period's bytes": (
+        "secure.budget.bytes = 65536",
+        "secure.budget.step_bytes: 98304 is above secure.budget.bytes = 65536",
+    ),
+    "no frames in a period": ("secure.budget.frames = 0", "secure.budget.frames: 0 is not within 1.."),
+    "groups beyond the budget": (
+        "secure.budget.broadcasts_per_second = 600000",
+        "secure.budget.broadcasts_per_second: 600000 is above secure.budget.frames, 512000 a second",
+    ),
     "budget below a frame": (
         "secure.budget.step_bytes = 100",
         "secure.budget.step_bytes: 100 is not within 1536..",

@@ -402,7 +402,7 @@ BAD = {
     "group by MAC": ('group = "01:00:5e:00:00:01"', "filter[0].group: 01:00:5e:00:00:01: an IPv4 group is named"),
     "garbage": ('group = "everybody"', "filter[0].group: 'everybody' is neither broadcast nor"),
     "rate above the budget": (
-        "frames_per_second = 2000", "filter[0].frames_per_second: 2000 is above secure.budget.frames_per_second",
+        "frames_per_second = 512001", "filter[0].frames_per_second: 512001 is above secure.budget.frames, 512000 a second",
     ),
     "burst without a rate": ("burst_frames = 9", "filter[0].burst_frames: without frames_per_second"),
     "same name": ('\n[[filter]]\nname = "a"\nethertype = "arp"', "filter[1].name: 'a' is also filter[0].name"),
@@ -419,7 +419,7 @@ def test_a_bad_policy_is_one_line_with_file_key_and_reason(name: str) -> None:
     head = {"name": '"a"', "ethertype": '"ipv4"'}
     for line in lines.partition("\n[[")[0].splitlines():
         head.pop(line.partition(" =")[0], None)
-    text = "[secure.budget]\nframes_per_second = 1000\n[[filter]]\n"
+    text = "[[filter]]\n"
     text += "".join(f"{key} = {value}\n" for key, value in head.items()) + lines
     with pytest.raises(ConfigError) as refusal:
         board.decode(text, "my.toml")

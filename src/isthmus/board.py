@@ -82,14 +82,20 @@ class Channel(_Table, frozen=True):
 
 
 class Budget(_Table, frozen=True):
-    """What a world spends on its peer's frames: per step of its loop, and over time (0 = no rate)."""
+    """What a world spends on its peer's frames, refused ones too: per step of its loop, and per period."""
 
     step_frames: int = 32
     step_bytes: int = 98304
-    frames_per_second: int = 0
-    burst_frames: int = 64
+    period_us: int = 1000
+    frames: int = 512  # per period
+    bytes: int = 1 << 20
     broadcasts_per_second: int = 200  # of frames to any group, within the rest; 0 = no rate
     broadcast_burst: int = 32
+
+    @property
+    def frames_per_second(self) -> int:
+        """At most, in the long run."""
+        return self.frames * 1_000_000 // self.period_us
 
 
 class Task(_Table, frozen=True):
@@ -153,8 +159,9 @@ class Board(_Table, frozen=True):
     def config(self, role: Literal["normal", "secure"]) -> dict[str, int]:
         """The members of struct ist_config for one world; times in nanoseconds."""
         c = self.channel
-        budget = self.secure.budget if role == "secure" else Budget()
-        interval = _NS // budget.frames_per_second if budget.frames_per_second else 0
+        budget = self.secure.budget
+        period = budget.period_us * 1000 if role == "secure" else 0
+        interval = -(-period // budget.frames)  # rounded so that nothing is given away
         return {
             "role": 0 if role == "normal" else 1,
             "ring_normal": self.normal.ring_bytes,
@@ -168,7 +175,7 @@ class Board(_Table, frozen=True):
             "required": 0,
             "silence": c.silence_ms * 1_000_000,
             "budget_interval": interval,
-            "budget_tolerance": interval * max(0, budget.burst_frames - 1),
+            "budget_tolerance": max(0, period - interval),
         }
 
 
@@ -301,13 +308,20 @@ class _Check:
     def budget(self, budget: Budget, frame_max: int) -> None:
         self.within("secure.budget.step_frames", budget.step_frames, 1, 1 << 20)
         self.within("secure.budget.step_bytes", budget.step_bytes, frame_max, RING_MAX)
-        self.within("secure.budget.frames_per_second", budget.frames_per_second, 0, _NS)
-        self.within("secure.budget.burst_frames", budget.burst_frames, 1, 1 << 20)
+        self.within("secure.budget.period_us", budget.period_us, 100, 1_000_000)
+        self.within("secure.budget.frames", budget.frames, 1, budget.period_us * 1000)
+        self.within("secure.budget.bytes", budget.bytes, frame_max, min(RING_MAX, budget.period_us * 16_000))
+        for key, step, most in (
+            ("frames", budget.step_frames, budget.frames),
+            ("bytes", budget.step_bytes, budget.bytes),
+        ):
+            if step > most:
+                self.fail(f"secure.budget.step_{key}", f"{step} is above secure.budget.{key} = {most}")
         self.within("secure.budget.broadcasts_per_second", budget.broadcasts_per_second, 0, _NS)
         self.within("secure.budget.broadcast_burst", budget.broadcast_burst, 1, 1 << 20)
-        if 0 < budget.frames_per_second < budget.broadcasts_per_second:
-            what = f"{budget.broadcasts_per_second} is above frames_per_second = {budget.frames_per_second}"
-            self.fail("secure.budget.broadcasts_per_second", what)
+        if budget.frames_per_second < budget.broadcasts_per_second:
+            what = f"is above secure.budget.frames, {budget.frames_per_second} a second"
+            self.fail("secure.budget.broadcasts_per_second", f"{budget.broadcasts_per_second} {what}")
 
     def filter(self, b: Board) -> None:
         try:

@@ -254,6 +254,37 @@ static void step_keeps_to_its_budget(void)
     CHECK(n == 10);
 }
 
+/* A flood against the budget over time: what is copied in each window of a period stays within the ledger's bound, which
+ * is reached, and the flood passes in the end. */
+static void budget_over_time_bounds_every_window(void)
+{
+    enum { PERIOD = 1000, BYTES = 1000, FRAMES = 200 };
+    const uint64_t copied = secure.rx.bytes;
+    uint64_t at[FRAMES], bytes = 0;
+    uint32_t got = 0, sent = 0, n;
+    enum ist_verdict why;
+
+    budget_init(&port.budget, PERIOD, 1000, BYTES, FRAME_MAX);
+    for (int turn = 0; got < FRAMES && turn < 100000; turn++, now += 7) {
+        while (sent < FRAMES && sent - got < 8 && send_frame(udp_echo(100)) == IST_V_OK)
+            sent++;
+        for (n = receive_step(64, 65536, &why); n > 0; n--)
+            at[got++] = now;
+        CHECK(why == IST_V_EMPTY || why == IST_V_BUDGET);
+        drain(&n);
+    }
+    CHECK(got == FRAMES && secure.rx.bytes - copied == FRAMES * 142u);
+    for (uint32_t i = 0; i < FRAMES; i++) {
+        uint32_t k = i;
+        while (k < FRAMES && at[k] - at[i] < PERIOD)
+            k++;
+        bytes = (k - i) * 142u > bytes ? (k - i) * 142u : bytes;
+    }
+    CHECK(bytes <= port.budget.bytes_bound && bytes > BYTES);
+    CHECK(port.budget.exhausted > 0 && port.budget.over == 0 && port.budget.bytes_most <= bytes);
+    memset(&port.budget, 0, sizeof port.budget);
+}
+
 static void no_buffer_is_counted_and_holds_up_nothing(void)
 {
     struct pbuf *held[64];
@@ -427,6 +458,7 @@ int main(int argc, char **argv)
     } cases[] = {
         {"echo of every size", echo_of_every_size},
         {"a step keeps to its budget", step_keeps_to_its_budget},
+        {"the budget over time bounds every window", budget_over_time_bounds_every_window},
         {"no buffer is counted and holds up nothing", no_buffer_is_counted_and_holds_up_nothing},
         {"short frames have buffers of their own", short_frames_have_buffers_of_their_own},
         {"a full ring pushes back and lets go", full_ring_pushes_back_and_lets_go},

@@ -200,7 +200,7 @@ def check(rules: tuple[Rule, ...], ends: Ends, frames_per_second: int = 0) -> No
     for i, rule in enumerate(rules):
         _check_one(f"[{i}]", rule)
         if rule.direction == "in" and frames_per_second and rule.frames_per_second > frames_per_second:
-            what = f"{rule.frames_per_second} is above secure.budget.frames_per_second = {frames_per_second}"
+            what = f"{rule.frames_per_second} is above secure.budget.frames, {frames_per_second} a second"
             raise Problem(f"[{i}].frames_per_second", what)
     for (i, first), (k, second) in combinations(enumerate(rules), 2):
         if first.name == second.name:

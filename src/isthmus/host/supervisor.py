@@ -336,7 +336,9 @@ class Supervisor:
             env["ISTHMUS_TASK"] = f"{task.period_us} {task.cost_us} {task.deadline_us}"
             env["ISTHMUS_FILTER"] = words(b.filter_table("in"))
             env["ISTHMUS_FILTER_OUT"] = words(b.filter_table("out"))
-            env["ISTHMUS_RX_BUDGET"] = f"{b.secure.budget.step_frames} {b.secure.budget.step_bytes}"
+            rx = b.secure.budget
+            numbers = (rx.step_frames, rx.step_bytes, rx.period_us, rx.frames, rx.bytes)
+            env["ISTHMUS_RX_BUDGET"] = " ".join(map(str, numbers))
             if self.bare_timer:
                 env["ISTHMUS_BARE_TIMER"] = "1"
         return env

@@ -67,6 +67,9 @@ def header(board: TrustZone) -> str:
         "NETWORK_PERIOD_NS": s.network.period_us * 1000,
         "STEP_FRAMES": s.budget.step_frames,
         "STEP_BYTES": s.budget.step_bytes,
+        "BUDGET_PERIOD_NS": s.budget.period_us * 1000,
+        "BUDGET_FRAMES": s.budget.frames,
+        "BUDGET_BYTES": s.budget.bytes,
         "MTU": b.channel.mtu,
     }
     lines = [f"#define BOARD_{name} {value:#x}" for name, value in numbers.items()]

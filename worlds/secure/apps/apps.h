@@ -33,11 +33,14 @@ struct critical_report {
     uint64_t output;            /* what the task last computed: its work cannot be optimised away */
 };
 
+struct budget;
+
 /* What the status page shows. The platform fills it in. */
 struct status_source {
     const struct ist_endpoint *ep; /* NULL: no channel beneath (plain Ethernet device) */
     const struct netif *netif;
     const struct rxpool *pool; /* the netif's receive buffers */
+    const struct budget *budget; /* and what receiving may cost; NULL: no channel beneath */
     void (*critical)(struct critical_report *report);
     uint64_t (*now)(void);              /* in the unit that the endpoint's clock has */
     uint64_t (*last_frame)(void);       /* when the last frame came, the same clock; 0 = never */

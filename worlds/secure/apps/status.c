@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "apps.h"
+#include "budget.h"
 #include "lwip/apps/fs.h"
 #include "lwip/apps/httpd.h"
 #include "lwip/ip4_addr.h"
@@ -50,6 +51,20 @@ static void critical_json(struct text *t, const struct critical_report *r)
     text_close(t);
 }
 
+/* The ledger of receive work: the most in a window of one period, beside what no window may hold. */
+static void budget_json(struct text *t, const struct budget *b)
+{
+    text_open(t, "work");
+    text_member(t, "period_us", b->period / 1000u);
+    text_member(t, "frames_max", b->frames_most);
+    text_member(t, "frames_bound", b->frames_bound);
+    text_member(t, "bytes_max", b->bytes_most);
+    text_member(t, "bytes_bound", b->bytes_bound);
+    text_member(t, "over", b->over);
+    text_member(t, "exhausted", b->exhausted);
+    text_close(t);
+}
+
 void apps_json(struct text *t, const struct status_source *s)
 {
     struct critical_report r;
@@ -61,6 +76,8 @@ void apps_json(struct text *t, const struct status_source *s)
     text_member(t, "available", s->pool->available);
     text_member(t, "lowest", s->pool->lowest);
     text_close(t);
+    if (s->budget != NULL)
+        budget_json(t, s->budget);
     text_open(t, "apps");
     echo_json(t);
     status_json(t);

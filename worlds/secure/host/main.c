@@ -5,7 +5,7 @@
  *   ISTHMUS_IP, ISTHMUS_NETMASK       this world's address; ISTHMUS_PEER_IP is its gateway
  *   ISTHMUS_MAC                       aa:bb:cc:dd:ee:ff
  *   ISTHMUS_TASK                      "period cost deadline" of the critical task, microseconds
- *   ISTHMUS_RX_BUDGET                 "frames bytes" of one receive step
+ *   ISTHMUS_RX_BUDGET                 "frames bytes" of one receive step, then "period frames bytes" over time, in us
  *   ISTHMUS_FILTER                    the allow-list of received frames: 64-bit words in hexadecimal (core/filter.h)
  *   ISTHMUS_FILTER_OUT                likewise of sent frames; empty: all may leave
  *   ISTHMUS_SPIN_US                   longest spin before sleeping; default 50
@@ -156,8 +156,11 @@ static void read_environment(struct loop *l)
         die("not \"period cost deadline\" in microseconds with cost <= deadline <= period", "ISTHMUS_TASK");
     l->step_frames = number(wanted("ISTHMUS_RX_BUDGET"), "ISTHMUS_RX_BUDGET", &end);
     l->step_bytes = number(end, "ISTHMUS_RX_BUDGET", &end);
+    l->budget_period = number(end, "ISTHMUS_RX_BUDGET", &end) * 1000ull;
+    l->budget_frames = number(end, "ISTHMUS_RX_BUDGET", &end);
+    l->budget_bytes = number(end, "ISTHMUS_RX_BUDGET", &end);
     if (*end != '\0' || l->step_frames == 0 || l->step_bytes == 0)
-        die("not \"frames bytes\", both above 0", "ISTHMUS_RX_BUDGET");
+        die("not \"frames bytes period frames bytes\", the first two above 0", "ISTHMUS_RX_BUDGET");
     l->spin = l->spin_max = (uint64_t)number(spin != NULL ? spin : "50", "ISTHMUS_SPIN_US", &end) * 1000u;
 }
 
@@ -221,11 +224,13 @@ static netif_init_fn open_channel(struct loop *l)
         die("without a table nothing is judged", "ISTHMUS_FILTER");
     i->out = read_filter(&sent, "ISTHMUS_FILTER_OUT");
     i->now = ist_now;
+    budget_init(&i->budget, l->budget_period, l->budget_frames, l->budget_bytes, l->world.ep.config.frame_max);
     i->mtu = (u16_t)l->world.ep.config.mtu;
     read_mac(i->mac);
     rxpool_init(&i->pool, rx_memory, sizeof rx_memory,
                 l->world.ep.config.frame_max < 0xffffu ? l->world.ep.config.frame_max : 0xffffu);
     source.ep = &l->world.ep;
+    source.budget = &i->budget;
     source.pool = &i->pool;
     return isthmusif_init;
 }

@@ -100,7 +100,7 @@ enum ist_verdict isthmusif_receive(struct netif *netif, ist_u64 now, ist_u32 fra
 {
     static const struct netport_hooks hooks = {allocate, discard, deliver};
 
-    return netport_receive(of(netif)->ep, &hooks, netif, now, frames, bytes, work);
+    return netport_receive(of(netif)->ep, &hooks, netif, &of(netif)->budget, now, frames, bytes, work);
 }
 
 int isthmusif_flush(struct netif *netif)

@@ -3,6 +3,7 @@
 #ifndef ISTHMUS_ISTHMUSIF_H
 #define ISTHMUS_ISTHMUSIF_H
 
+#include "budget.h"
 #include "filter.h"
 #include "isthmus.h"
 #include "lwip/netif.h"
@@ -16,6 +17,7 @@ struct isthmusif {
     struct rxpool small; /* for short ones, so that they leave those to the long; may be empty */
     ist_u8 mac[6];
     ist_u16 mtu;
+    struct budget budget;   /* over time; zeros: none */
     struct ist_filter *out; /* judges what is sent; NULL: nothing is */
     ist_u64 (*now)(void);   /* for its rates, in the endpoint's unit; needed where there is an `out` */
     int blocked; /* the ring was full: TCP waits for isthmusif_unblock */

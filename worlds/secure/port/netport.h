@@ -8,6 +8,7 @@
 #ifndef ISTHMUS_NETPORT_H
 #define ISTHMUS_NETPORT_H
 
+#include "budget.h"
 #include "isthmus.h"
 
 /* `stack` is what the port passes to netport_receive(). */
@@ -31,18 +32,21 @@ static inline int netport_fits(const struct ist_config *c, ist_u32 mtu)
 }
 
 /* Receives frames until `frames` or `bytes` are used up, or nothing more may be taken now. A refused frame costs budget
- * too. *work counts frames, refused ones included. Returns why it stopped: OK (budget used up: there may be more),
+ * too, that of this call and that over time. *work counts frames, refused ones included. Returns why it stopped: OK (budget used up: there may be more),
  * EMPTY, DOWN or BUDGET. */
 static inline enum ist_verdict netport_receive(struct ist_endpoint *ep, const struct netport_hooks *hooks, void *stack,
-                                               ist_u64 now, ist_u32 frames, ist_u32 bytes, ist_u32 *work)
+                                               struct budget *budget, ist_u64 now, ist_u32 frames, ist_u32 bytes,
+                                               ist_u32 *work)
 {
     struct ist_frame f;
 
     for (*work = 0; *work < frames; ++*work) {
-        enum ist_verdict v = ist_peek(ep, now, &f);
+        enum ist_verdict v = budget_open(budget, now) ? ist_peek(ep, now, &f) : IST_V_BUDGET;
         void *buffer, *room;
+        budget->exhausted += v == IST_V_BUDGET;
         if (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET)
             return v;
+        budget_spend(budget, now, v == IST_V_OK ? f.length : 0);
         if (v != IST_V_OK)
             continue;
         buffer = hooks->allocate(stack, f.length, &room);

@@ -75,6 +75,7 @@ static const struct status_source source = {
     .ep = &endpoint,
     .netif = &netif,
     .pool = &lower.pool,
+    .budget = &lower.budget,
     .critical = control_report,
     .now = clock_now,
     .last_frame = when_last_frame,
@@ -109,6 +110,7 @@ const char *network_init(const uint64_t seed[2])
     v = ist_init(&endpoint, &config, (void *)BOARD_SECURE_BUFFER_BASE, (const void *)BOARD_NORMAL_BUFFER_BASE);
     if (v != IST_V_OK)
         return ist_verdict_name(v);
+    budget_init(&lower.budget, BOARD_BUDGET_PERIOD_NS, BOARD_BUDGET_FRAMES, BOARD_BUDGET_BYTES, config.frame_max);
     v = load_filters();
     if (v != IST_V_OK)
         return ist_verdict_name(v);
@@ -247,8 +249,8 @@ static void tick(void)
     obey_console();
 }
 
-/* One budgeted step. True: there may be more. */
-static int step(void)
+/* One budgeted step. OK: there may be more. */
+static enum ist_verdict step(void)
 {
     uint32_t work;
     enum ist_verdict v = isthmusif_receive(&netif, clock_now(), BOARD_STEP_FRAMES, BOARD_STEP_BYTES, &work);
@@ -258,7 +260,7 @@ static int step(void)
         ring();
     if (work > 0)
         last_frame = clock_now();
-    return v == IST_V_OK;
+    return v;
 }
 
 /* Asks for a doorbell before the core is given away. True: there is work already. */
@@ -279,14 +281,14 @@ static uint64_t work(void)
 {
     for (;;) {
         const uint64_t begun = clock_now(), preempted = control_spent();
-        int more;
+        enum ist_verdict v;
 
         tick();
-        more = step();
+        v = step();
         spent += clock_now() - begun - (control_spent() - preempted);
-        if (spent >= BOARD_NETWORK_COST_NS)
-            return IST_YIELD_MORE;
-        if (!more && !arm())
+        if (spent >= BOARD_NETWORK_COST_NS || v == IST_V_BUDGET)
+            return IST_YIELD_MORE; /* no doorbell is asked for: the next period looks by itself */
+        if (v != IST_V_OK && !arm())
             return IST_YIELD_IDLE;
     }
 }
