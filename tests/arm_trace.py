@@ -198,6 +198,9 @@ class Processor:
         verdict = self.receiver("ist_peek", 1, _FOUND)
         return verdict or self.receiver("ist_take", _PRIVATE + 0x4000)
 
+    def receive_at_once(self) -> int:
+        return self.receiver("ist_receive", 1, _PRIVATE + 0x4000, _FOUND)
+
     def append(self) -> int:
         """A frame in pieces."""
         verdict = self.sender("ist_reserve", FRAME, 0)

@@ -149,6 +149,11 @@ class Work:
         if "ist_place" in p.symbols and not self.tag:
             yield p.write_in_place
 
+    def ways_to_receive(self, p: Processor) -> Iterator[Callable[[], int]]:
+        yield p.receive
+        if "ist_receive" in p.symbols:
+            yield p.receive_at_once
+
     def threads(self, name: str) -> tuple[list[Trace], list[Trace]]:
         """Traces of the first thread, and of the second: each of one is to hold against each of the other."""
         return getattr(self, name.replace(" ", "_"))()  # type: ignore[no-any-return]
@@ -156,28 +161,33 @@ class Work:
     def publication(self) -> tuple[list[Trace], list[Trace]]:
         p = self.processor()
         written, read = [], []
-        for send in self.ways_to_send(p):
-            written.append(p.traced(send, lambda: p.sender("ist_publish")))
-            read.append(p.traced(p.receive))
+        for receive in self.ways_to_receive(p):
+            for send in self.ways_to_send(p):
+                written.append(p.traced(send, lambda: p.sender("ist_publish")))
+                read.append(p.traced(receive))
         return written, read
+
+    def fill(self, send: Callable[[], int]) -> None:
+        while send() == 0:
+            self.ready.sender("ist_publish")
+
+    def drain(self) -> None:
+        while self.ready.receive() == 0:
+            pass
 
     def consumption(self) -> tuple[list[Trace], list[Trace]]:
         p = self.processor()
         read, written = [], []
         for send in self.ways_to_send(p):
-            while send() == 0:
-                p.sender("ist_publish")
-            taken = p.traced(*[p.receive] * 3)  # the peer is told a quarter of the ring at a time
-            read.append(until_store(taken, "secure.tail"))
-            read.append(p.traced(p.receive, lambda: p.receiver("ist_release")))
-            while p.receive() == 0:
-                pass
+            for receive in self.ways_to_receive(p):
+                self.fill(send)
+                taken = p.traced(*[receive] * 3)  # the peer is told a quarter of the ring at a time
+                read.append(until_store(taken, "secure.tail"))
+                read.append(p.traced(receive, lambda: p.receiver("ist_release")))
+            self.drain()
             written.append(p.traced(send))
-            p.sender("ist_publish")
-            while send() == 0:
-                p.sender("ist_publish")
-            while p.receive() == 0:
-                pass
+            self.fill(send)
+            self.drain()
             written.append(p.traced(lambda: p.sender("ist_room"), send))
         return read, written
 
