@@ -8,6 +8,8 @@ import errno
 import os
 import socket
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable
@@ -172,3 +174,32 @@ def mounts() -> set[str]:
 
 def files_under(*folders: Path) -> set[Path]:
     return {path for folder in folders for path in folder.rglob("*")}
+
+
+# ---- whoever runs a machine dies ---------------------------------------------------------------------
+
+
+def reap(rounds: int, number: int, longest: float, seed: int, argv: list[str], **more: object) -> str:
+    """Runs worlds/reaper.py, which see; its account."""
+    reaper = [
+        sys.executable,
+        str(WORLDS / "reaper.py"),
+        str(seed),
+        str(rounds),
+        str(int(number)),
+        str(longest),
+    ]
+    done = subprocess.run([*reaper, *argv], capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload]
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\n") == rounds
+    return str(done.stdout)
+
+
+def nothing_left(action: Callable[[], object], *folders: Path) -> None:
+    """Interfaces, mounts and files are the same before and after."""
+    before = interfaces(), mounts(), files_under(Path("/dev/shm"), *folders)
+    action()
+    assert eventually(lambda: interfaces() == before[0])
+    assert mounts() == before[1]
+    assert {p for p in files_under(Path("/dev/shm"), *folders) - before[2] if "isthmus" in str(p)} == set()

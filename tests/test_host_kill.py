@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Death at random moments, of the supervisor and of either world: nothing remains, and no frame is torn."""
+"""Death of either world at random moments: no frame is torn. And all of it as an ordinary user."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from host_tools import RawTraffic, echo_world, eventually, files_under, interfaces, mounts
+from host_tools import RawTraffic, echo_world, eventually, nothing_left, reap
 from isthmus.host import HostMachine, World
 from isthmus.host.pump import frame_pump
 
@@ -22,69 +21,6 @@ pytestmark = [pytest.mark.host, pytest.mark.needs("processes")]
 
 HERE = Path(__file__).parent
 NOBODY = 65534
-
-
-# ---- the supervisor ----------------------------------------------------------------------------------
-
-
-def reap(rounds: int, number: int, longest: float, seed: int, argv: list[str], **more: object) -> str:
-    """Runs worlds/reaper.py, which see; its account."""
-    reaper = [
-        sys.executable,
-        str(HERE / "worlds" / "reaper.py"),
-        str(seed),
-        str(rounds),
-        str(int(number)),
-        str(longest),
-    ]
-    done = subprocess.run([*reaper, *argv], capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload]
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("\n") == rounds
-    return str(done.stdout)
-
-
-def nothing_left(action: Callable[[], object], *folders: Path) -> None:
-    """Interfaces, mounts and files are the same before and after."""
-    before = interfaces(), mounts(), files_under(Path("/dev/shm"), *folders)
-    action()
-    assert eventually(lambda: interfaces() == before[0])
-    assert mounts() == before[1]
-    assert {p for p in files_under(Path("/dev/shm"), *folders) - before[2] if "isthmus" in str(p)} == set()
-
-
-def supervisor(kind: str) -> list[str]:
-    return [
-        sys.executable,
-        str(HERE / "worlds" / "supervisor.py"),
-        kind,
-        str(frame_pump()),
-        str(echo_world()),
-    ]
-
-
-@pytest.mark.parametrize("kind", ["auto", "packet"])
-def test_kill_9_of_the_supervisor_leaves_nothing(kind: str, seed: int, tmp_path: Path) -> None:
-    argv = supervisor(kind)
-    nothing_left(lambda: reap(10, signal.SIGKILL, 1.2, seed, argv, cwd=tmp_path), tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("kind", ["auto", "packet"])
-def test_kill_9_of_the_supervisor_leaves_nothing_often(kind: str, seed: int, tmp_path: Path) -> None:
-    argv = supervisor(kind)
-    nothing_left(lambda: reap(500, signal.SIGKILL, 1.2, seed, argv, cwd=tmp_path), tmp_path)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("command", [[], ["--", "sleep", "100"]], ids=["alone", "with a command"])
-def test_isthmus_run_ended_at_any_moment_leaves_nothing(
-    number: int, command: list[str], seed: int, tmp_path: Path
-) -> None:
-    argv = [sys.executable, "-m", "isthmus", "run", *command]
-    subprocess.run([*argv[:4], "--for", "0"], check=True, capture_output=True)  # builds what is to be built
-    nothing_left(lambda: reap(4, number, 1.5, seed, argv, cwd=tmp_path), tmp_path)
 
 
 # ---- either world, under traffic ---------------------------------------------------------------------
