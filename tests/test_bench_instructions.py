@@ -115,7 +115,8 @@ def test_a_record_is_for_its_inputs_alone(tmp_path: Path) -> None:
     for name in INPUTS:
         assert record.find({**INPUTS, name: "other"}, file) == (None, f"another {name}")
     record.keep({**INPUTS, "QEMU": "8"}, counted(case=2), file)
-    record.keep({**INPUTS, "board": "new"}, counted(case=3), file)
+    told = record.keep({**INPUTS, "board": "new"}, counted(case=3), file)
+    assert told == ["case: 1 before, 3 now (+200.0 %)"]
     assert record.find(INPUTS, file)[0] is None, "this machine's record for the board as it was"
     assert record.find({**INPUTS, "board": "new"}, file)[0] is not None
     assert record.find({**INPUTS, "QEMU": "8"}, file)[0] is not None, "another machine's"

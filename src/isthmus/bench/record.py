@@ -103,11 +103,11 @@ def counts_of(rows: Sequence[CountRow]) -> dict[str, float]:
 
 
 def keep(inputs: dict[str, str], rows: Sequence[CountRow], file: Path) -> list[str]:
-    """Makes the rows the record for these inputs. Returns what changed, as changes() does. Of this machine's
-    other records, with other flags or boards, none is kept. EnvironmentProblem: it cannot be written."""
-    new = Record(inputs, counts_of(rows))
-    old, _ = find(inputs, file)
-    others = {k: r for k, r in _load(file).items() if _place(r.inputs) != _place(inputs)}
+    """Makes the rows the record for these inputs, in place of this machine's earlier one, were it of another
+    board or other flags. Returns what changed, as changes() does. EnvironmentProblem: it cannot be written."""
+    new, before = Record(inputs, counts_of(rows)), _load(file)
+    others = {k: r for k, r in before.items() if _place(r.inputs) != _place(inputs)}
+    old = before.get(key_of(inputs)) or next((r for k, r in before.items() if k not in others), None)
     kept = {**dict(list(others.items())[-_KEPT:]), key_of(inputs): new}
     text = json.dumps(msgspec.to_builtins(kept), indent=1) + "\n"
     try:
