@@ -87,7 +87,7 @@ def test_nothing_costs_more_than_its_record(result: CountResult) -> None:
     assert not changed, "\n".join([*changed, f"if that is meant: {UPDATE}"])
 
 
-INPUTS = {"kernel": "k", "QEMU": "q", "compiler": "c", "board": "b"}
+INPUTS = {"kernel": "k", "QEMU": "q", "compiler": "c", "flags": "f"}
 
 
 def counted(**values: float) -> list[CountRow]:
@@ -115,10 +115,10 @@ def test_a_record_is_for_its_inputs_alone(tmp_path: Path) -> None:
     for name in INPUTS:
         assert record.find({**INPUTS, name: "other"}, file) == (None, f"another {name}")
     record.keep({**INPUTS, "QEMU": "8"}, counted(case=2), file)
-    told = record.keep({**INPUTS, "board": "new"}, counted(case=3), file)
+    told = record.keep({**INPUTS, "flags": "new"}, counted(case=3), file)
     assert told == ["case: 1 before, 3 now (+200.0 %)"]
-    assert record.find(INPUTS, file)[0] is None, "this machine's record for the board as it was"
-    assert record.find({**INPUTS, "board": "new"}, file)[0] is not None
+    assert record.find(INPUTS, file)[0] is None, "this machine's record for the flags as they were"
+    assert record.find({**INPUTS, "flags": "new"}, file)[0] is not None
     assert record.find({**INPUTS, "QEMU": "8"}, file)[0] is not None, "another machine's"
 
 

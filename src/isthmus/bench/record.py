@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What was counted before: a file beside the board's, to which a new count is compared.
 
-A record is looked up by everything that makes the numbers what they are, except for our own code: kernel,
-firmware, stack, emulator, compiler, flags, board and workload. Without one for these inputs there is nothing
-to compare with.
+A record is looked up by everything that makes the numbers what they are, except for our own code and the board
+file's geometry, tasks and rules: kernel, firmware, stack, emulator, processor, compiler, flags and workload.
+Without one for these inputs there is nothing to compare with.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def inputs_of(board: TrustZone) -> dict[str, str]:
         "QEMU": _first_line("qemu-system-aarch64", "--version"),
         "compiler": ask_compiler(f"{CROSS}gcc", "--version").splitlines()[0],
         "flags": _digest([*FLAGS, *make_options(board)]),
-        "board": _digest(board),
+        "processor": _digest(board.emulator),
         "workload": _digest([instructions.ECHOES, instructions.TCP_BYTES, instructions.TRANSFERS]),
     }
 
@@ -103,8 +103,8 @@ def counts_of(rows: Sequence[CountRow]) -> dict[str, float]:
 
 
 def keep(inputs: dict[str, str], rows: Sequence[CountRow], file: Path) -> list[str]:
-    """Makes the rows the record for these inputs, in place of this machine's earlier one, were it of another
-    board or other flags. Returns what changed, as changes() does. EnvironmentProblem: it cannot be written."""
+    """Makes the rows the record for these inputs, in place of this machine's earlier one, were it of other
+    flags. Returns what changed, as changes() does. EnvironmentProblem: it cannot be written."""
     new, before = Record(inputs, counts_of(rows)), _load(file)
     others = {k: r for k, r in before.items() if _place(r.inputs) != _place(inputs)}
     old = before.get(key_of(inputs)) or next((r for k, r in before.items() if k not in others), None)

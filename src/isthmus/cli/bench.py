@@ -85,6 +85,8 @@ def command(
     if common.machine == "qemu":
         if chosen is not CASES or rounds is not None or seed is not None:
             raise click.UsageError("--only, --rounds and --seed are not for --machine qemu: it counts once")
+        if record and common.changes:
+            raise click.UsageError("--record is for the board as its file has it: leave out --set")
         return count(common, record)
     if record:
         raise click.UsageError("--record is for --machine qemu: only counts are the same in each run")
