@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What was counted before: a file beside the board's, to which a new count is compared.
 
-A record is looked up by everything that makes the numbers what they are, except for our own code and the board
+A record is looked up by all that makes the numbers what they are, except for our own code and the board
 file's geometry, tasks and rules: kernel, firmware, stack, emulator, processor, compiler, flags and workload.
 Without one for these inputs there is nothing to compare with.
 """
