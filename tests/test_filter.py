@@ -9,7 +9,6 @@ import struct
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 
 from core_programs import SANITIZED, Defect, build, defective
 from isthmus import board
+from isthmus.attack.frames import OWN, PEER, arp, ipv4, tcp, udp
 from isthmus.errors import ConfigError
 from isthmus.filter import DEFAULT, Ends, Problem, Rule, check, compile_table
 from isthmus.filter.oracle import Meta, judge
@@ -26,7 +26,6 @@ from isthmus.filter.rule import FIELDS
 from isthmus.filter.table import SPANS_MAX
 
 ENDS = Ends("02:49:53:00:00:02", "10.77.0.2/24", "02:49:53:00:00:01", "10.77.0.1/24")
-OWN, PEER = (bytes.fromhex(mac.replace(":", "")) for mac in (ENDS.own_mac, ENDS.peer_mac))
 FLAGS = (*SANITIZED, "-O2")
 Case = tuple[bytes, Meta, int]
 
@@ -48,39 +47,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # ---- frames ------------------------------------------------------------------------------------------------
-
-
-def ipv4(
-    protocol: int, body: bytes, source: str = "10.77.0.1", target: str = "10.77.0.2", *, fragment: int = 0,
-    options: bytes = b"", total: int | None = None, version: int = 4, mac: bytes = OWN, sender: bytes = PEER,
-    tag: bytes = b"",
-) -> bytes:  # fmt: skip
-    """A whole frame, padded to 60 bytes."""
-    header = 20 + len(options)
-    total = header + len(body) if total is None else total
-    head = struct.pack("!BBHHHBBH", version << 4 | header // 4, 0, total, 1, fragment, 64, protocol, 0)
-    head += IPv4Address(source).packed + IPv4Address(target).packed
-    return (mac + sender + tag + b"\x08\x00" + head + options + body).ljust(60, b"\0")
-
-
-def udp(port: int, payload: bytes = b"", *, length: int | None = None, source: int = 4000) -> bytes:
-    size = 8 + len(payload) if length is None else length
-    return struct.pack("!4H", source, port, size, 0) + payload
-
-
-def tcp(
-    port: int, flags: int = 0x10, options: bytes = b"", source: int = 4000, offset: int | None = None
-) -> bytes:
-    words = 5 + len(options) // 4 if offset is None else offset
-    return struct.pack("!HHIIBBHHH", source, port, 1, 1, words << 4, flags, 512, 0, 0) + options
-
-
-def arp(
-    source: str = "10.77.0.1", *, operation: int = 1, mac: bytes = b"\xff" * 6, claim: bytes = PEER
-) -> bytes:
-    body = struct.pack("!HHHH", 1, 0x0800, 0x0604, operation)
-    body += claim + IPv4Address(source).packed + bytes(6) + IPv4Address("10.77.0.2").packed
-    return (mac + PEER + b"\x08\x06" + body).ljust(60, b"\0")
 
 
 SAMPLES = {

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": "bring up both worlds and the link",
     "check": "bring everything up, prove that it works, take it down",
     "build": "firmware, secure payload, kernel module, initramfs for a board",
+    "attack": "the attack catalogue, with each defence on and off",
     "bench": "costs against the bound and the peers",
     "board": "check a TrustZone board's file, and generate from it",
 }

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""The attack catalogue: each attack with its defence on, which contains it, and off, where it must succeed.
+
+Seeded: the same seed makes the same attacks. One module per class; each registers its own in catalogue.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from isthmus.attack import denial, life, memory, packet
+from isthmus.attack.catalogue import ATTACKS, Attack, Row, select
+from isthmus.attack.runner import on_memory, row
+
+__all__ = ["ATTACKS", "Attack", "Report", "Row", "run", "select"]
+
+MODULES = (denial, memory, packet, life)  # importing one registers its attacks
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a campaign has found."""
+
+    machine: str
+    seed: int
+    seconds: float
+    rows: list[Row]
+
+    @property
+    def ok(self) -> bool:
+        """Every attack contained, every control successful."""
+        return all(row.ok for row in self.rows)
+
+
+def run(
+    machine: str,
+    attacks: Sequence[Attack],
+    *,
+    seed: int,
+    controls: bool = True,
+    began: Callable[[Attack], None] = lambda attack: None,
+) -> Report:
+    """Runs the attacks one after the other. `began` is told of each. Raises EnvironmentProblem."""
+    started = time.monotonic()
+    rows = []
+    for attack in attacks:
+        began(attack)
+        if attack.run is None:
+            rows.append(row(attack, "on", seed, None))
+            continue
+        rows.append(on_memory(attack, "on", seed))
+        if controls:
+            rows.append(on_memory(attack, "off", seed))
+    return Report(machine, seed, round(time.monotonic() - started, 1), rows)

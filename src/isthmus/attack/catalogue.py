@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""What an attack is, and the list of all of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import msgspec
+
+__all__ = ["ATTACKS", "Attack", "Control", "Outcome", "Row", "attack", "elsewhere", "select"]
+
+Attacker = Literal["F", "U", "K"]
+Machine = Literal["memory", "host"]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of it. `contained`: nothing was delivered, overrun, kept waiting or counted that should not
+    have been, and the next valid frame came. Work is in frames judged in a window of one period; times in
+    seconds."""
+
+    contained: bool
+    detail: str
+    counters: dict[str, int] = field(default_factory=dict)
+    missed: int = 0
+    work_max: int | None = None
+    work_bound: int | None = None
+    recovered_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How the defence is switched off: a statement taken out of a test build, or a test policy."""
+
+    without: str | None = None  # of defences.DEFENCES
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One line of the catalogue on one machine. `run` gets the machine's stage and the seeded dice."""
+
+    id: str
+    name: str
+    attacker: Attacker
+    machine: Machine
+    run: Callable[[Any, random.Random], Outcome] | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    control: Control | None = None
+    elsewhere: str = ""  # why it does not apply here
+
+    @property
+    def kind(self) -> str:
+        """Its class: mem, dos, pkt, ..."""
+        return self.id.partition("-")[0]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One run of one attack."""
+
+    id: str
+    name: str
+    kind: str = msgspec.field(name="class")
+    attacker: Attacker
+    defence: Literal["on", "off"]
+    applies: bool
+    contained: bool | None  # None: it does not apply
+    missed_deadlines: int | None
+    counters: dict[str, int]
+    work_max: int | None
+    work_bound: int | None
+    recovered_s: float | None
+    seed: int
+    detail: str
+
+    @property
+    def ok(self) -> bool:
+        """Contained with the defence on; successful with it off."""
+        return not self.applies or self.contained == (self.defence == "on")
+
+
+ATTACKS: list[Attack] = []
+
+Run = Callable[[Any, random.Random], Outcome]
+
+
+def attack(
+    ident: str,
+    name: str,
+    attacker: Attacker = "K",
+    *,
+    machine: Machine = "memory",
+    off: str | Mapping[str, Any],
+    **settings: Any,
+) -> Callable[[Run], Run]:
+    """Registers an attack. `off`: the defence that its control does without, or settings of a test policy."""
+
+    def register(run: Run) -> Run:
+        control = Control(without=off) if isinstance(off, str) else Control(settings=off)
+        ATTACKS.append(Attack(ident, name, attacker, machine, run, settings, control))
+        return run
+
+    return register
+
+
+def elsewhere(machine: Machine, why: str, attacks: Mapping[str, str], attacker: Attacker = "K") -> None:
+    """Registers attacks that a machine has no place for, and where they are shown."""
+    for ident, name in attacks.items():
+        ATTACKS.append(Attack(ident, name, attacker, machine, None, elsewhere=why))
+
+
+def select(machine: str, only: Iterable[str] = ()) -> list[Attack]:
+    """The attacks of a machine in the catalogue's order; `only`: ids or shell patterns. ValueError for one
+    that names nothing."""
+    here = sorted((a for a in ATTACKS if a.machine == machine), key=lambda a: (_ORDER.get(a.kind, 9), a.id))
+    wanted = list(only)
+    for pattern in wanted:
+        if not any(fnmatchcase(a.id, pattern) for a in here):
+            known = ", ".join(a.id for a in here)
+            raise ValueError(f"no attack is called {pattern} on {machine}; there are {known}")
+    return [a for a in here if not wanted or any(fnmatchcase(a.id, p) for p in wanted)]
+
+
+_ORDER = {kind: i for i, kind in enumerate(("dos", "mem", "pkt", "life", "leak", "host"))}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""`isthmus attack`: every attack is contained, every control succeeds, and what falls short is seen."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from isthmus import attack
+from isthmus.attack.catalogue import Attack, Control, Outcome
+from isthmus.attack.defences import DEFENCES, stage_library
+from isthmus.attack.runner import on_memory
+from isthmus.errors import EnvironmentProblem
+
+ISTHMUS = Path(sys.executable).with_name("isthmus")
+
+
+def isthmus(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ISTHMUS, "attack", *argv], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_every_attack_on_memory_is_contained_and_every_control_succeeds(seed: int) -> None:
+    report = attack.run("memory", attack.select("memory"), seed=seed)
+    assert [(r.id, r.defence, r.detail) for r in report.rows if not r.ok] == []
+    tried = Counter(r.defence for r in report.rows if r.applies)
+    assert tried["on"] == tried["off"] >= 50
+
+
+def test_every_defence_is_what_some_attack_comes_up_against() -> None:
+    used = {a.control.without for a in attack.ATTACKS if a.control}
+    assert set(DEFENCES) - used == set()
+
+
+def test_a_seed_replays() -> None:
+    (one,) = attack.select("memory", ["mem-30"])
+    assert on_memory(one, "on", 7) == on_memory(one, "on", 7)
+
+
+def test_the_document_has_its_rows() -> None:
+    done = isthmus("--machine", "memory", "--only", "mem-3[04],mem-21", "--seed", "5", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["schema"] == "isthmus.attack/1"
+    assert document["machine"] == "memory"
+    rows = {(r["id"], r["defence"]): r for r in document["rows"]}
+    assert set(rows) == {(i, d) for i in ("mem-30", "mem-34") for d in ("on", "off")} | {("mem-21", "on")}
+    assert rows["mem-34", "on"]["counters"] == {"LENGTH_LONG": 1}
+    assert rows["mem-34", "on"]["contained"] is True
+    assert rows["mem-34", "off"]["contained"] is False
+    assert rows["mem-21", "on"]["applies"] is False
+    assert "TrustZone" in rows["mem-21", "on"]["detail"]
+    wanted = "id name class attacker defence applies contained missed_deadlines counters work_max work_bound"
+    assert set(rows["mem-30", "on"]) == {*wanted.split(), "recovered_s", "seed", "detail"}
+
+
+def test_without_controls_there_are_none() -> None:
+    done = isthmus("--machine", "memory", "--only", "pkt-50*", "--no-controls", "--json", "-")
+    assert {r["defence"] for r in json.loads(done.stdout)["rows"]} == {"on"}
+
+
+def test_a_list_runs_nothing() -> None:
+    done = isthmus("--machine", "memory", "--list")
+    assert done.returncode == 0
+    assert "mem-30" in done.stdout
+    assert "head range" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("--machine", "memory", "--only", "mem-99"), "no attack is called mem-99 on memory"),
+        (("--machine", "qemu"), "--machine qemu"),
+        (("--seed", "-1"), "--seed"),
+        (("--machine", "memory", "--board", "/nowhere.toml"), "/nowhere.toml"),
+    ],
+)
+def test_bad_usage_is_one_line(argv: tuple[str, ...], says: str) -> None:
+    done = isthmus(*argv)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert says in line
+
+
+def test_what_fell_short_is_exit_status_1_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attack that is not contained, and a control that does not succeed."""
+
+    def harmless(stage: object, dice: object) -> Outcome:
+        return Outcome(True, "nothing happened")
+
+    def harmful(stage: object, dice: object) -> Outcome:
+        return Outcome(False, "something did")
+
+    for run, short in ((harmless, "off"), (harmful, "on")):
+        made = Attack("mem-1", "made up", "K", "memory", run, {}, Control("head range"))
+        report = attack.run("memory", [made], seed=1)
+        assert not report.ok
+        assert [r.defence for r in report.rows if not r.ok] == [short]
+
+
+def test_a_process_that_dies_or_hangs_is_not_contained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.attack.runner.LIMIT_S", 0.3)
+
+    def dies(stage: object, dice: object) -> Outcome:
+        return Outcome(bool(ctypes.string_at(0)), "")
+
+    def hangs(stage: object, dice: object) -> Outcome:
+        time.sleep(60)
+        return Outcome(True, "")
+
+    for run, says in ((dies, "SIGSEGV"), (hangs, "did not end")):
+        made = Attack("mem-1", "made up", "K", "memory", run, {}, Control("head range"))
+        row = on_memory(made, "on", 1)
+        assert row.contained is False
+        assert says in row.detail
+
+
+def test_a_control_needs_the_statement_that_it_takes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEFENCES, "head range", DEFENCES["head range"]._replace(was="nowhere"))
+    with pytest.raises(EnvironmentProblem, match="no control"):
+        stage_library("head range")
+
+
+def test_rows_travel_as_json() -> None:
+    (one,) = attack.select("memory", ["mem-42"])
+    (row,) = attack.run("memory", [one], seed=1).rows
+    assert msgspec.json.decode(msgspec.json.encode(row))["contained"] is None
