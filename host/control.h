@@ -13,6 +13,7 @@
  *     STATE  value = link state, extra = reason    DETACH  the peer is gone: end the epoch, drop its mapping
  *     STATUS_REPLY  value = request's, then JSON   STATUS  value is echoed
  *                                                  STALL   value = microseconds (the tests' fault injection)
+ *                                                  FAULT   value: 1 a task overruns, 2 the watchdog is not fed (likewise)
  *                                                  STOP    exit with status 0
  */
 #ifndef ISTHMUS_HOST_CONTROL_H
@@ -35,6 +36,7 @@ enum ist_message_type {
     IST_MSG_STATUS = 18,
     IST_MSG_STALL = 19,
     IST_MSG_STOP = 20,
+    IST_MSG_FAULT = 21,
 };
 
 struct ist_message {

@@ -201,7 +201,7 @@ int ist_world_open(struct ist_world *w)
     w->control_fd = w->own_fd = w->bell_fd = -1;
     w->peer = NULL;
     w->stopping = 0;
-    w->stall_ns = w->attaches = 0;
+    w->stall_ns = w->inject = w->attaches = 0;
     w->told_state = IST_RESET;
     if (!control || !config)
         return complain("this program is started by `isthmus run`: ISTHMUS_CONTROL or ISTHMUS_CONFIG is not set", NULL);
@@ -247,6 +247,8 @@ void ist_world_control(struct ist_world *w)
         reply_status(w, m.value);
     } else if (m.type == IST_MSG_STALL) {
         w->stall_ns = (uint64_t)m.value * 1000u;
+    } else if (m.type == IST_MSG_FAULT) {
+        w->inject = (uint64_t)m.value;
     } else if (m.type == IST_MSG_STOP) {
         w->stopping = 1;
     }

@@ -22,6 +22,7 @@ struct ist_world {
     uint32_t told_state; /* last state reported to the supervisor */
     int stopping;        /* STOP came, or the supervisor is gone */
     uint64_t stall_ns;   /* STALL came: burn so much processor time in the next receive step, then clear it */
+    uint64_t inject;     /* FAULT came: which one, for the caller to make; then clear it */
     uint64_t attaches;
     /* Writes the world's own part of the status: JSON members with a leading comma, or nothing. Returns bytes. */
     size_t (*status)(void *ctx, char *text, size_t room);

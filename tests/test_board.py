@@ -90,11 +90,33 @@ BAD = {
         "secure.task[0].cost_us: 900 is not within 0..deadline_us = 500",
     ),
     "period too short": ("[[secure.task]]\nperiod_us = 1", "secure.task[0].period_us: 1 is not within 100.."),
-    "two tasks": (
+    "two tasks in one place": (
         '[[secure.task]]\nname = "a"\n[[secure.task]]\nname = "b"',
-        "secure.task: the host machine runs",
+        "secure.task: 'a' and 'b' both run 'above': one task in each place",
     ),
-    "no task": ("secure.task = []", "secure.task: the host machine runs exactly one periodic task, not 0"),
+    "two tasks of one name": (
+        '[[secure.task]]\n[[secure.task]]\nruns = "below"',
+        "secure.task: two tasks are called 'control'",
+    ),
+    "no task": ("secure.task = []", "secure.task: no task runs \"above\""),
+    "no flow": (
+        '[[secure.task]]\n[[secure.task]]\nname = "in"\nruns = "inside"',
+        "secure.task[1].flow: '' is none of the flows ['setpoints']",
+    ),
+    "two flows of one name": (
+        '[[flow]]\nname = "a"\nprotocol = "arp"\n[[flow]]\nname = "a"\nprotocol = "icmp"',
+        "flow: two flows are called 'a'",
+    ),
+    "the same flow twice": (
+        '[[flow]]\nname = "a"\nprotocol = "arp"\n[[flow]]\nname = "b"\nprotocol = "arp"',
+        "flow: 'a' and 'b' are the same frames",
+    ),
+    "a port where there is none": (
+        '[[flow]]\nname = "a"\nprotocol = "icmp"\nport = 7',
+        "flow[0].port: 7 is not within 0..0",
+    ),
+    "a name that is none": ('[[flow]]\nname = "a b"\nprotocol = "arp"', "flow[0].name: 'a b' is not a name"),
+    "an unfed watchdog": ("secure.watchdog_us = 1", "secure.watchdog_us: 1 is not 0 and below two periods"),
     "not toml": ("channel = [", "not TOML: "),
 }
 

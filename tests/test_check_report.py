@@ -108,13 +108,15 @@ def test_throughput_is_judged_by_the_median_ratio() -> None:
 # ---- the critical task ----------------------------------------------------------------------------
 
 
-def critical_report(periods: int, **changed: Any) -> dict[str, Any]:
+def critical_report(periods: int, below: dict[str, Any] | None = None, **changed: Any) -> dict[str, Any]:
     calm = {"p50": 10, "p99": 200, "max": 900}
-    return {
+    control = {
         "periods": periods, "missed": 0, "skipped": 0, "period_us": 1000, "cost_us": 100, "deadline_us": 1000,
         "first_period_us": 120, "cost_us_max": 110, "wait_us_max": 90, "late_kernel_us": calm,
         "bare_timer_us": calm, **changed,
     }  # fmt: skip
+    slow = {"name": "supervision", "missed": 0, "response_us_max": 300, "deadline_us": 6000, **(below or {})}
+    return {**control, "tasks": [{**control, "name": "control", "response_us_max": 200}, slow]}
 
 
 def account(*lives: tuple[float, dict[str, Any], dict[str, Any]]) -> dict[str, Row]:
@@ -135,6 +137,12 @@ def test_a_miss_in_any_life_counts() -> None:
         (1.0, critical_report(0), critical_report(1000, missed=2)),
     )
     assert (rows["critical.missed"].ok, rows["critical.missed"].value) == (False, 3)
+
+
+def test_a_miss_of_any_task_counts_and_is_named() -> None:
+    rows = account((1.0, critical_report(5), critical_report(1005, below={"missed": 1})))
+    assert (rows["critical.missed"].ok, rows["critical.missed"].value) == (False, 1)
+    assert "supervision 300 of 6,000 us, 1 missed" in rows["critical.missed"].detail
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_idle_world_leaves_the_processor(machine: HostMachine) -> None:
     time.sleep(0.2)
     before = used()
     time.sleep(2)
-    assert used() - before < 1  # the task itself takes a tenth
+    assert used() - before < 1.2  # the tasks themselves take a quarter
 
 
 def test_world_is_closed_to_others(machine: HostMachine) -> None:
@@ -96,7 +96,9 @@ GOOD = {
     "ISTHMUS_NETMASK": "255.255.255.0",
     "ISTHMUS_PEER_IP": "10.77.0.1",
     "ISTHMUS_MAC": "02:49:53:00:00:02",
-    "ISTHMUS_TASK": "1000 100 500",
+    "ISTHMUS_TASKS": "above control - 100 500 1000;inside setpoints setpoints 60 1300 2000",
+    "ISTHMUS_FLOWS": "setpoints udp 7700",
+    "ISTHMUS_WATCHDOG_US": "0",
     "ISTHMUS_RX_BUDGET": "64 98304",
 }
 
@@ -110,10 +112,17 @@ GOOD = {
         ("ISTHMUS_PEER_IP", None),
         ("ISTHMUS_MAC", "02:49:53:00:00"),
         ("ISTHMUS_MAC", "02:49:53:00:00:02:03"),
-        ("ISTHMUS_TASK", "1000 600 500"),
-        ("ISTHMUS_TASK", "1000 100 2000"),
-        ("ISTHMUS_TASK", "1000 100"),
-        ("ISTHMUS_TASK", "1000 100 500 x"),
+        ("ISTHMUS_TASKS", "above control - 600 500 1000"),
+        ("ISTHMUS_TASKS", "above control - 100 2000 1000"),
+        ("ISTHMUS_TASKS", "above control - 100 500"),
+        ("ISTHMUS_TASKS", "above control - 100 500 1000 x"),
+        ("ISTHMUS_TASKS", "above control - 100 500 1000;above other - 100 500 1000"),
+        ("ISTHMUS_TASKS", "below control - 100 500 1000"),
+        ("ISTHMUS_TASKS", ""),
+        ("ISTHMUS_FLOWS", "setpoints sctp 7700"),
+        ("ISTHMUS_FLOWS", "setpoints udp 77000"),
+        ("ISTHMUS_FLOWS", "other udp 7700"),
+        ("ISTHMUS_WATCHDOG_US", "soon"),
         ("ISTHMUS_RX_BUDGET", "0 98304"),
         ("ISTHMUS_RX_BUDGET", "64"),
         ("ISTHMUS_SPIN_US", "much"),

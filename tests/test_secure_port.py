@@ -27,7 +27,7 @@ def program() -> Path:
     """Our sources but the loop's, with both sanitizers; lwIP's with the one for addresses."""
     own, upstream = secure_units(debian_source(read_pin(SECURE / "lwip" / "source.toml")))
     here = Path(__file__).with_name("secure")
-    portable = [p for p in own.sources if p.parent.name in ("core", "lwip", "apps")]
+    portable = [p for p in own.sources if p.parent.name in ("core", "lwip", "apps", "critical")]
     checked = [*own.cflags, *SANITIZE, "-fsanitize=undefined", "-fno-sanitize-recover=all"]
     units = [
         replace(own, sources=[*portable, here / "port.c"], cflags=checked),

@@ -350,4 +350,6 @@ def test_critical_task_runs_every_period(machine: Machine) -> None:
     passed = (ended - begun) * 1000
     assert after["periods"] - before["periods"] == pytest.approx(passed, abs=100)
     assert after["first_period_us"] > 0
-    assert after["cost_us_max"] >= after["cost_us"] == machine.board.secure.task[0].cost_us
+    cost = machine.board.secure.task[0].cost_us
+    assert after["cost_us_max"] >= cost * 15 // 16
+    assert after["cost_us"] == cost

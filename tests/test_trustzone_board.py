@@ -133,17 +133,55 @@ BAD = {
         ('"QEMU_USE_GIC_DRIVER=QEMU_GICV3"', '"A=1; rm -r x"'),
         "firmware.options[0]: 'A=1; rm -r x'",
     ),
-    "a second task": (
-        ("[secure.network]", '[[secure.task]]\nname = "other"\n[secure.network]'),
-        "secure.task: the runtime runs exactly one periodic task, not 2",
+    "a second task in a place": (
+        ('runs = "below"', 'runs = "above"'),
+        "secure.task: 'control' and 'supervision' both run 'above': one task in each place",
+    ),
+    "no task above": (('runs = "above"', 'runs = "below"'), "secure.task: 'control' and 'supervision' both"),
+    "a flow that is not there": (
+        ('flow = "setpoints"', 'flow = "other"'),
+        "secure.task[1].flow: 'other' is none of the flows ['setpoints']",
+    ),
+    "a flow of a task above": (
+        ('runs = "above"', 'runs = "above"\nflow = "setpoints"'),
+        "secure.task[0].flow: 'control' runs 'above': a flow releases a task inside alone",
+    ),
+    "a flow without a port": (("port = 7700", "port = 0"), "flow[0].port: 0 is not within 1..65535"),
+    "a flow of TCP inside": (
+        ('protocol = "udp"', 'protocol = "tcp"'),
+        "secure.task[1].flow: 'setpoints' is tcp, not udp",
     ),
     "deadline that blocking breaks": (
-        ("cost_us = 50\ndeadline_us = 1000", "cost_us = 50\ndeadline_us = 60"),
-        "secure.task[0].deadline_us: cannot be done within 60 us beside the rest (us: control 50/1000, net",
+        ("deadline_us = 500", "deadline_us = 210"),
+        "secure.task[0].deadline_us: cannot be done within 210 us beside the rest (us: never settles; c",
     ),
     "network beyond what is left": (
-        ("cost_us = 800", "cost_us = 950"),
-        "secure.network: cannot be done within 1000 us beside the rest (us: control 50/1000, network 950/",
+        ("cost_us = 700", "cost_us = 790"),
+        "secure.network: cannot be done within 1000 us beside the rest (us: never settles; control 200/",
+    ),
+    "a task below beyond what is left": (
+        ("cost_us = 500", "cost_us = 1000"),
+        "secure.task[2].deadline_us: cannot be done within 6400 us beside the rest (us: never settles; contr",
+    ),
+    "an answer that the network's period breaks": (
+        ("deadline_us = 1300", "deadline_us = 1200"),
+        "secure.task[1].deadline_us: cannot be done within 1200 us beside the rest (us: needs 1220; control ",
+    ),
+    "an answer beyond the network's cost": (
+        ("cost_us = 60", "cost_us = 701"),
+        "secure.task[1].cost_us: 701 is more than secure.network.cost_us = 700",
+    ),
+    "periods that do not fit the network's": (
+        ("period_us = 10000", "period_us = 10500"),
+        "secure.task[2].period_us: 10500 is not a multiple of the network's period, 1000",
+    ),
+    "periods that do not fit the control task's": (
+        ("cost_us = 700\nperiod_us = 1000", "cost_us = 700\nperiod_us = 1500"),
+        "secure.network.period_us: 1500 is not a multiple of control's period, 1000",
+    ),
+    "a watchdog that bites in every period": (
+        ("watchdog_us = 5000", "watchdog_us = 1500"),
+        "secure.watchdog_us: 1500 is not 0 and below two periods of control, 2000",
     ),
 }
 
@@ -165,11 +203,56 @@ def test_the_common_rules_hold_here_too() -> None:
 
 
 def test_response_times_by_hand() -> None:
-    """Network C = 800, B = 20, above it C = 50 every 1000: 820 -> 870, settled."""
+    """control: C 200 + B 20. network: 700 + 20, above it 200 in each 1000. setpoints: the network may just
+    have spent its 700, 300 before its next. supervision: 500 + 20, above it 900 in each 1000: six of them."""
     assert [(r.name, r.us) for r in board.responses(board.load().secure)] == [
-        ("control", 70),
-        ("network", 870),
+        ("control", 220),
+        ("network", 920),
+        ("setpoints", 1220),
+        ("supervision", 5920),
     ]
+
+
+def test_the_set_has_little_slack() -> None:
+    """So little that what takes a tenth more than it may shows as a missed deadline."""
+    assert 0 < board.slack(board.load().secure) <= 0.1
+
+
+@pytest.mark.parametrize("phase", range(0, 1000, 37))
+def test_no_schedule_is_worse_than_the_formula(phase: int) -> None:
+    """The runtime's rules, played instant by instant (1 us): everything released together, blocked for as
+    long as may be, with the network's work coming from any phase on and never ending."""
+    secure = board.load().secure
+    above, below, network = secure.runs("above"), secure.runs("below"), secure.network
+    assert above is not None
+    assert below is not None
+    limits = {r.name: r.us for r in board.responses(secure)}
+    left, budget = {"above": 0, "below": 0}, 0
+    ended: dict[str, int] = {}
+    for now in range(below.period_us):
+        if now % above.period_us == 0:
+            left["above"], released = above.cost_us, now
+        if now % network.period_us == 0:
+            budget = network.cost_us
+        if now == 0:
+            left["below"] = below.cost_us
+        if now < secure.blocking.us:
+            continue
+        if left["above"]:
+            left["above"] -= 1
+            ended["control"] = max(ended.get("control", 0), now + 1 - released)
+        elif budget and now >= phase:
+            budget -= 1
+        elif left["below"]:
+            left["below"] -= 1
+            ended["supervision"] = now + 1
+    assert left["below"] == 0
+    for name, us in ended.items():
+        worst = limits[name]
+        assert worst is not None
+        assert us <= worst
+    if phase == 0:
+        assert ended["supervision"] == limits["supervision"], "the formula is exact"
 
 
 def test_the_header_compiles_and_says_what_the_board_says(tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ FEATURE_SLEEPER_FENCE = 1  # offered by both worlds; one whose kernel lacks it w
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _INTERFACE = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,14}")
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,24}")
 _NS = 1_000_000_000
+FLOWS_MAX = 16
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,12 +101,36 @@ class Budget(_Table, frozen=True):
 
 
 class Task(_Table, frozen=True):
-    """A periodic task of the critical side: cost C, deadline D and period T in microseconds, C <= D <= T."""
+    """A task of the critical side: cost C, deadline D and period T in microseconds, C <= D <= T.
 
-    name: str = "critical"
+    runs    where it stands: "above" the network work and pre-empting it, "inside" it, or "below" it
+    flow    of one inside: the flow whose datagrams release it, at most one in each T
+    """
+
+    name: str = "control"
+    runs: Literal["above", "inside", "below"] = "above"
     cost_us: int = 100
-    deadline_us: int = 1000
+    deadline_us: int = 500
     period_us: int = 1000
+    flow: str = ""
+
+
+class Flow(_Table, frozen=True):
+    """Frames to the Secure world that belong together: by protocol, and where it has ports by the one that
+    they go to."""
+
+    name: str
+    protocol: Literal["arp", "icmp", "udp", "tcp"]
+    port: int = 0
+
+
+# What the board of the host has: see boards/host.toml.
+_TASKS = (
+    Task("control", "above", 200, 500, 1000),
+    Task("setpoints", "inside", 60, 1300, 2000, "setpoints"),
+    Task("supervision", "below", 500, 6400, 10000),
+)
+_FLOWS = (Flow("setpoints", "udp", 7700),)
 
 
 class Normal(_Side, frozen=True):
@@ -121,7 +147,12 @@ class Secure(_Side, frozen=True):
     mac: str = "02:49:53:00:00:02"
     ip: str = "10.77.0.2/24"
     budget: Budget = Budget()
-    task: tuple[Task, ...] = (Task(),)
+    task: tuple[Task, ...] = _TASKS
+    watchdog_us: int = 2_000_000  # the longest time for which the task above may leave it unfed; 0 = none
+
+    def runs(self, where: Literal["above", "inside", "below"]) -> Task | None:
+        """The task that runs there."""
+        return next((t for t in self.task if t.runs == where), None)
 
 
 class Board(_Table, frozen=True):
@@ -133,6 +164,7 @@ class Board(_Table, frozen=True):
     normal: Normal = Normal()
     secure: Secure = Secure()
     filter: tuple[Rule, ...] = DEFAULT
+    flow: tuple[Flow, ...] = _FLOWS
 
     def side(self, role: Literal["normal", "secure"]) -> _Side:
         """The table of one world."""
@@ -237,8 +269,15 @@ class _Check:
         self.channel(b)
         self.addresses(b)
         self.budget(b.secure.budget, b.channel.frame_max)
-        self.tasks(b.secure.task)
         self.filter(b)
+        self.flows(b.flow)
+        self.tasks(b.secure.task, b.flow)
+        self.within("secure.watchdog_us", b.secure.watchdog_us, 0, 60_000_000)
+        above = b.secure.runs("above")
+        assert above is not None
+        if 0 < b.secure.watchdog_us < 2 * above.period_us:
+            at_least = f"two periods of {above.name}, {2 * above.period_us}"
+            self.fail("secure.watchdog_us", f"{b.secure.watchdog_us} is not 0 and below {at_least}")
 
     def rings(self, b: Board) -> None:
         for key, ring in (
@@ -329,16 +368,46 @@ class _Check:
         except Problem as problem:
             self.fail(problem.key, problem.what)
 
-    def tasks(self, tasks: tuple[Task, ...]) -> None:
+    def flows(self, flows: tuple[Flow, ...]) -> None:
+        if len(flows) > FLOWS_MAX:
+            self.fail("flow", f"{len(flows)} flows, at most {FLOWS_MAX}")
+        for i, f in enumerate(flows):
+            if not _NAME.fullmatch(f.name):
+                self.fail(f"flow[{i}].name", f"{f.name!r} is not a name of letters, digits, - and _")
+            has_port = f.protocol in ("udp", "tcp")
+            self.within(f"flow[{i}].port", f.port, int(has_port), 65535 if has_port else 0)
+        for a, b in combinations(flows, 2):
+            if a.name == b.name:
+                self.fail("flow", f"two flows are called {a.name!r}")
+            if (a.protocol, a.port) == (b.protocol, b.port):
+                self.fail("flow", f"{a.name!r} and {b.name!r} are the same frames")
+
+    def tasks(self, tasks: tuple[Task, ...], flows: tuple[Flow, ...]) -> None:
         for i, t in enumerate(tasks):
             key = f"secure.task[{i}]"
+            if not _NAME.fullmatch(t.name):
+                self.fail(f"{key}.name", f"{t.name!r} is not a name of letters, digits, - and _")
             self.within(f"{key}.period_us", t.period_us, 100, 60_000_000)
             if not 1 <= t.deadline_us <= t.period_us:
                 self.fail(f"{key}.deadline_us", f"{t.deadline_us} is not within 1..period_us = {t.period_us}")
             if not 0 <= t.cost_us <= t.deadline_us:
                 self.fail(f"{key}.cost_us", f"{t.cost_us} is not within 0..deadline_us = {t.deadline_us}")
+            if t.runs == "inside":
+                self.released_by(f"{key}.flow", t.flow, flows)
+            elif t.flow:
+                self.fail(f"{key}.flow", f"{t.name!r} runs {t.runs!r}: a flow releases a task inside alone")
         for a, b in combinations(tasks, 2):
             if a.name == b.name:
                 self.fail("secure.task", f"two tasks are called {a.name!r}")
-        if len(tasks) != 1:
-            self.fail("secure.task", f"the host machine runs exactly one periodic task, not {len(tasks)}")
+            if a.runs == b.runs:
+                both = f"{a.name!r} and {b.name!r} both run {a.runs!r}"
+                self.fail("secure.task", f"{both}: one task in each place")
+        if not any(t.runs == "above" for t in tasks):
+            self.fail("secure.task", 'no task runs "above": its timer is everybody\'s')
+
+    def released_by(self, key: str, name: str, flows: tuple[Flow, ...]) -> None:
+        flow = next((f for f in flows if f.name == name), None)
+        if flow is None:
+            self.fail(key, f"{name!r} is none of the flows {[f.name for f in flows]}")
+        if flow.protocol != "udp":
+            self.fail(key, f"{name!r} is {flow.protocol}, not udp")

@@ -14,6 +14,7 @@
 #include "lwip/timeouts.h"
 #include "lwiphooks.h"
 #include "netif/ethernet.h"
+#include "platform.h"
 
 #define CHECK(x) ((x) ? (void)0 : fail(#x, __LINE__))
 #define FRAME_MAX 1536u
@@ -62,6 +63,30 @@ static void no_critical(struct critical_report *r)
     memset(r, 0, sizeof *r);
 }
 
+uint64_t platform_now(void)
+{
+    return now;
+}
+
+enum task_place platform_running(void)
+{
+    return TASKS;
+}
+
+uint64_t platform_used(void)
+{
+    return 0;
+}
+
+int platform_inside_begin(void)
+{
+    return 1;
+}
+
+void platform_inside_end(void)
+{
+}
+
 static uint64_t clock_now(void)
 {
     return now;
@@ -88,6 +113,8 @@ static void link_up(uint64_t epoch)
 
 static void start(void)
 {
+    static struct task tasks[TASKS] = {[TASK_INSIDE].spec = {"setpoints", "setpoints", 1, 1, 1}};
+    static const struct flow flows[] = {{"setpoints", FLOW_UDP, 7700}, {0}};
     static struct status_source source = {.critical = no_critical, .now = clock_now, .last_frame = never};
     struct ist_config c = {.ring_bytes = {16384, 16384}, .frame_max = FRAME_MAX, .mtu = 1500};
     ip4_addr_t ip, mask, gateway;
@@ -119,7 +146,9 @@ static void start(void)
     source.netif = &netif;
     source.pool = &port.pool;
     source.units_per_us = 1000;
-    CHECK(apps_start(&source) == 0);
+    critical_init(tasks, flows, &secure);
+    port.valid = critical_frame;
+    CHECK(apps_start(&source) == 0 && networked_start(&tasks[TASK_INSIDE].spec, flows) == 0);
 }
 
 /* ---- frames ----------------------------------------------------------------------------------------------------- */

@@ -23,7 +23,8 @@ CROSS = "aarch64-linux-gnu-"
 FLAGS = (
     *("-std=c11", "-O2", "-ffreestanding", "-nostdinc", "-mgeneral-regs-only", "-fno-strict-aliasing"),
     *("-fno-pic", "-fno-stack-protector", "-ffunction-sections", "-fdata-sections"),
-    *("-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns", "-DLWIP_NO_CTYPE_H=1"),
+    *("-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns", "-mno-outline-atomics"),
+    "-DLWIP_NO_CTYPE_H=1",
 )
 _WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
 _LINK = ("-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,--build-id=none,--no-warn-rwx-segments")
@@ -58,9 +59,10 @@ def payload(board: TrustZone) -> Path:
     """
     lwip = debian_source(read_pin(tree() / "worlds" / "secure" / "lwip" / "source.toml"))
     core, world, made = tree() / "core", tree() / "worlds" / "secure", generated(board)
-    runtime, port, apps = world / "runtime", world / "lwip", world / "apps"
-    own = [p for folder in (core, runtime, runtime / "libc", port, apps) for p in sorted(folder.glob("*.c"))]
-    includes = [runtime / "libc", runtime, made, core, world / "port", port, apps]
+    runtime, port, apps, critical = (world / name for name in ("runtime", "lwip", "apps", "critical"))
+    folders = (core, runtime, runtime / "libc", port, apps, critical)
+    own = [p for folder in folders for p in sorted(folder.glob("*.c"))]
+    includes = [runtime / "libc", runtime, made, core, world / "port", port, apps, critical]
     system = [Path(ask_compiler(f"{CROSS}gcc", "-print-file-name=include"))]
     upstream = [lwip / "src" / "include", lwip / "src" / "apps" / "lwiperf"]
     flags = [*FLAGS, *_WARNINGS]

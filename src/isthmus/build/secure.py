@@ -40,16 +40,13 @@ def secure_world() -> Path:
 def secure_units(lwip: Path) -> tuple[Unit, Unit]:
     """What `isthmus-secure` is made of: our own sources under our warnings, and lwIP's, taken as they are."""
     core, host, world = tree() / "core", tree() / "host", tree() / "worlds" / "secure"
-    shared, port, apps, loop = (world / name for name in ("port", "lwip", "apps", "host"))
-    own = [*_all(core, port, apps, loop), host / "link.c", host / "world.c"]
+    names = ("port", "lwip", "apps", "critical", "host")
+    shared, port, apps, critical, loop = (world / name for name in names)
+    own = [*_all(core, port, apps, critical, loop), host / "link.c", host / "world.c"]
     upstream = lwip / "src" / "include"
+    folders = [core, host, shared, port, apps, critical, loop]
     return (
-        Unit(
-            own,
-            [core, host, shared, port, apps, loop],
-            [*_C, *_WARNINGS],
-            [upstream, lwip / "src/apps/lwiperf"],
-        ),
+        Unit(own, folders, [*_C, *_WARNINGS], [upstream, lwip / "src/apps/lwiperf"]),
         Unit([lwip / "src" / name for name in LWIP], [port], [*_C, "-w"], [upstream]),
     )
 

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from isthmus.check.rows import Row, missing, row
 from isthmus.errors import LinkDown
 from isthmus.host import HostMachine
 
-__all__ = ["Account"]
+__all__ = ["Account", "missed_row"]
 
 LATE_FACTOR = 10  # on the bare timer's 99th percentile, and as many periods
 RUN_SHARE_MIN = 0.25  # of the periods; the others were kept from the task by the platform
@@ -23,6 +24,23 @@ CLOCK_SLACK_PERIODS = 20  # how far apart a report and its time stamp may lie
 
 def three(lateness: dict[str, int]) -> str:
     return ", ".join(f"{lateness[name]:,}" for name in ("p50", "p99", "max"))
+
+
+def missed_row(reports: Sequence[dict[str, Any]]) -> Row:
+    """Of every task, over the last reports of all lives. A failure names the tasks that missed."""
+    missed = Counter[str]()
+    worst: dict[str, dict[str, Any]] = {}
+    for task in (task for report in reports for task in report["tasks"]):
+        name = task["name"]
+        missed[name] += task["missed"]
+        response = max(task["response_us_max"], worst.get(name, {}).get("response_us_max", 0))
+        worst[name] = {**task, "response_us_max": response}
+    told = []
+    for name, t in worst.items():
+        late = f", {missed[name]} missed" if missed[name] else ""
+        told.append(f"{name} {t['response_us_max']:,} of {t['deadline_us']:,} us{late}")
+    total = missed.total()
+    return row("critical.missed", total == 0 and bool(worst), total, f"at worst {'; '.join(told)}")
 
 
 @dataclass
@@ -75,14 +93,7 @@ class Account:
         yield self.first_period()
 
     def missed(self) -> Row:
-        missed = sum(life.last["missed"] for life in self.lives)
-        task = self.lives[-1].last
-        worst = {name: max(life.last[name] for life in self.lives) for name in ("cost_us_max", "wait_us_max")}
-        detail = (
-            f"every {task['period_us']:,} us, deadline {task['deadline_us']:,}, cost {task['cost_us']:,}; "
-            f"at worst cost {worst['cost_us_max']:,}, waited for us {worst['wait_us_max']:,}"
-        )
-        return row("critical.missed", missed == 0, missed, detail)
+        return missed_row([life.last for life in self.lives])
 
     def late_kernel(self) -> Row:
         """Judged beside the bare timer, in the longest life. The machine may do other work, so the margin

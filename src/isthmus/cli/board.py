@@ -10,7 +10,7 @@ import click
 from isthmus.cli.common import HELD, changes_option, say
 from isthmus.errors import EnvironmentProblem
 from isthmus.trustzone import generate
-from isthmus.trustzone.board import TrustZone, load, responses
+from isthmus.trustzone.board import TrustZone, load, responses, slack
 
 __all__ = ["command"]
 
@@ -62,4 +62,5 @@ def _summary(board: TrustZone) -> list[str]:
     lines = [f"{board.name}: every rule holds"]
     lines += [f"  {name:16} {region}  {region.size >> 10:8} KiB" for name, region in places.items()]
     lines += [f"  {r.name:16} responds within {r.us} of {r.limit_us} us" for r in responses(board.secure)]
+    lines.append(f"  every cost could grow by {slack(board.secure):.1%} before a deadline is missed")
     return lines

@@ -144,6 +144,7 @@ DEFAULT = (
     Rule("status", "ipv4", protocol="tcp", port=80),
     Rule("iperf", "ipv4", protocol="tcp", port=5001),
     Rule("opened", "ipv4", protocol="tcp", port="49152-65535"),  # connections that lwIP opens
+    Rule("setpoints", "ipv4", protocol="udp", port=7700),
     Rule("raw", 0x88B5),
 )
 

@@ -13,7 +13,7 @@ import socket
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Self
+from typing import Literal, Self
 
 VERSION = 1
 MAX = 16384
@@ -21,6 +21,10 @@ _HEAD = struct.Struct("=IIqqQQQ")
 _FDS = socket.CMSG_SPACE(4 * 4)
 _CREDENTIALS = struct.Struct("=iII")
 SCM_CREDENTIALS = 2
+
+
+Fault = Literal["overrun", "hunger"]  # of the critical tasks: what tests inject
+FAULTS: dict[Fault, int] = {"overrun": 1, "hunger": 2}
 
 
 class Type(IntEnum):
@@ -36,6 +40,7 @@ class Type(IntEnum):
     STATUS = 18
     STALL = 19
     STOP = 20
+    FAULT = 21
 
 
 class State(IntEnum):

@@ -25,6 +25,7 @@ from typing import IO, Any, Literal, Self, TypeVar
 from isthmus import build
 from isthmus.board import Board, load
 from isthmus.errors import ClosedError
+from isthmus.host.control import Fault
 from isthmus.host.namespaces import HERE, INTERPRETER, World
 from isthmus.host.pump import frame_pump
 from isthmus.host.supervisor import Event, Restart, Supervisor
@@ -166,6 +167,11 @@ class HostMachine:
         step."""
         self._wait(self._stall(us))
 
+    def inject(self, fault: Fault) -> None:
+        """Fault injection: the secure world's task above overruns once, or its watchdog is not fed any
+        more."""
+        self._wait(self._inject(fault))
+
     # ---- programs in the Normal world -------------------------------------------------------------------
 
     def run(
@@ -261,6 +267,9 @@ class HostMachine:
 
     async def _stall(self, us: int) -> None:
         self._live.stall(us)
+
+    async def _inject(self, fault: Fault) -> None:
+        self._live.inject(fault)
 
     async def _namespace_fds(self) -> tuple[int, ...]:
         return self._live.namespace_fds("normal")

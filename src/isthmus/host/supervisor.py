@@ -30,7 +30,7 @@ from typing import Any, Literal
 
 from isthmus.board import Board
 from isthmus.errors import EnvironmentProblem, IsthmusError, LinkDown, PeerDead
-from isthmus.host.control import Message, State, Type
+from isthmus.host.control import FAULTS, Fault, Message, State, Type
 from isthmus.host.maker import InterfaceMaker
 from isthmus.host.namespaces import NAMESPACES, Namespaces, World
 from isthmus.host.process import CONTROL_FD, WorldProcess
@@ -261,6 +261,10 @@ class Supervisor:
         if not self.process("secure").send(Message(Type.STALL, value=us)):
             raise PeerDead("the secure world does not read its control socket")
 
+    def inject(self, fault: Fault) -> None:
+        if not self.process("secure").send(Message(Type.FAULT, value=FAULTS[fault])):
+            raise PeerDead("the secure world does not read its control socket")
+
     def namespace_fds(self, world: World) -> tuple[int, ...]:
         """Duplicates, the caller's to close."""
         namespaces = self.sides[world].namespaces
@@ -328,17 +332,21 @@ class Supervisor:
             env["ISTHMUS_PACKET"] = str(CONTROL_FD + 1)
             env["ISTHMUS_PACKET_KIND"] = self.packet_kind
         if role == "secure":
-            task = b.secure.task[0]
             env["ISTHMUS_IP"] = b.secure.address
             env["ISTHMUS_NETMASK"] = b.secure.netmask
             env["ISTHMUS_PEER_IP"] = b.normal.address
             env["ISTHMUS_MAC"] = b.secure.mac
-            env["ISTHMUS_TASK"] = f"{task.period_us} {task.cost_us} {task.deadline_us}"
             env["ISTHMUS_FILTER"] = words(b.filter_table("in"))
             env["ISTHMUS_FILTER_OUT"] = words(b.filter_table("out"))
             rx = b.secure.budget
             numbers = (rx.step_frames, rx.step_bytes, rx.period_us, rx.frames, rx.bytes)
             env["ISTHMUS_RX_BUDGET"] = " ".join(map(str, numbers))
+            env["ISTHMUS_TASKS"] = ";".join(
+                f"{t.runs} {t.name} {t.flow or '-'} {t.cost_us} {t.deadline_us} {t.period_us}"
+                for t in b.secure.task
+            )
+            env["ISTHMUS_FLOWS"] = ";".join(f"{f.name} {f.protocol} {f.port}" for f in b.flow)
+            env["ISTHMUS_WATCHDOG_US"] = str(b.secure.watchdog_us)
             if self.bare_timer:
                 env["ISTHMUS_BARE_TIMER"] = "1"
         return env

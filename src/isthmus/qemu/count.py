@@ -20,17 +20,15 @@ from isthmus.trustzone.board import Region, TrustZone
 __all__ = ["END", "Counts", "Lap", "arguments", "laps"]
 
 _NATIVE = Path(__file__).parent / "native" / "count.c"
-_VECTOR_IRQ = 0x80  # of the Secure world's vector table: an interrupt while ordinary code runs
-_INSTRUCTION = 4  # bytes
 END = 32  # the mark of the first instruction within `until`
 _COLUMNS = 5  # of one core in a lap
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Instructions executed by Linux and its programs, by the Secure world's network work, by its interrupts
-    (the control task) and at EL3. `crossing` is part of `secure`: giving the core away and getting it back.
-    """
+    """Instructions executed by Linux and its programs, by the Secure world's network work, by its
+    scheduler with the tasks above and below that, and at EL3. `crossing` is part of `secure`: giving the core
+    away and getting it back."""
 
     normal: int
     secure: int
@@ -81,13 +79,12 @@ def arguments(board: TrustZone, out: Path, until: Region | None = None) -> list[
         ldflags=("-shared",),
     )
     elf = payload(board)
-    table, following = _symbol(elf, "vectors"), _symbol(elf, "fault_entry")
     giving, given_back = _symbol(elf, "yield"), _symbol(elf, "yield_end")
     ranges = {
         "monitor": (board.memory.monitor.base, board.memory.monitor.end),
         "secure": (board.memory.secure.base, board.memory.secure.end),
         "crossing": (giving, given_back),
-        "critical": (table + _VECTOR_IRQ, following - _INSTRUCTION),
+        "critical": (_symbol(elf, "decide"), _symbol(elf, "network_goes_on")),
     }
     if until is not None:
         ranges["until"] = (until.base, until.end)

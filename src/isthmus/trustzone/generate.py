@@ -13,7 +13,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Literal
 
-from isthmus.trustzone.board import TrustZone, Write
+from isthmus.trustzone.board import Secure, TrustZone, Write
 
 FEATURES = 0  # offered on this machine; the sleeper's fence is a host optimisation
 _NS = 1_000_000_000
@@ -27,7 +27,6 @@ _GICR_FRAME, _GICR_LPI_TABLES = 0x10000, 0x70
 def header(board: TrustZone) -> str:
     """board.h. IPv4 addresses are numbers in the host's order."""
     b, s = board, board.secure
-    task = s.task[0]
     normal, secure = b.buffer_region("normal"), b.buffer_region("secure")
     rate = b.monitor.doorbells_per_second
     numbers = {
@@ -60,9 +59,7 @@ def header(board: TrustZone) -> str:
         "DOORBELL_INTERVAL_NS": _NS // rate,
         "DOORBELL_BURST": b.monitor.doorbell_burst,
         "INSECURE_TEST_KEY": int(b.monitor.insecure_test_key),
-        "TASK_COST_NS": task.cost_us * 1000,
-        "TASK_DEADLINE_NS": task.deadline_us * 1000,
-        "TASK_PERIOD_NS": task.period_us * 1000,
+        "WATCHDOG_NS": s.watchdog_us * 1000,
         "NETWORK_COST_NS": s.network.cost_us * 1000,
         "NETWORK_PERIOD_NS": s.network.period_us * 1000,
         "STEP_FRAMES": s.budget.step_frames,
@@ -83,6 +80,8 @@ def header(board: TrustZone) -> str:
     for name, table in (("FILTER", b.filter_table("in")), ("FILTER_OUT", b.filter_table("out"))):
         lines.append(f"#define BOARD_{name}_WORDS {len(table)}")
         lines.append(f"#define BOARD_{name} {{{', '.join(f'{word:#x}' for word in table or [0])}}}")
+    lines.append(f"#define BOARD_TASKS {_tasks(s)}")
+    lines.append(f"#define BOARD_FLOWS {_flows(b)}")
     return (
         _banner("board.h")
         + "#ifndef ISTHMUS_BOARD_H\n#define ISTHMUS_BOARD_H\n\n"
@@ -180,6 +179,25 @@ def _config(board: TrustZone, role: Literal["normal", "secure"]) -> str:
     rings = f"{{{values.pop('ring_normal')}u, {values.pop('ring_secure')}u}}"
     members = [f".ring_bytes = {rings}", *(f".{name} = {value}u" for name, value in values.items())]
     return f"{{{', '.join(members)}}}"
+
+
+def _tasks(secure: Secure) -> str:
+    """An initialiser of struct task_spec[TASKS]; a place without a task has no name."""
+    found = []
+    for where in ("above", "inside", "below"):
+        task = secure.runs(where)
+        if task is not None:
+            times = (n * 1000 for n in (task.cost_us, task.deadline_us, task.period_us))
+            found.append(f'{{"{task.name}", "{task.flow}", {", ".join(f"{n}u" for n in times)}}}')
+        else:
+            found.append("{0}")
+    return f"{{{', '.join(found)}}}"
+
+
+def _flows(board: TrustZone) -> str:
+    """Initialisers of struct flow, and the one that ends them."""
+    rows = [f'{{"{f.name}", FLOW_{f.protocol.upper()}, {f.port}u}}' for f in board.flow]
+    return f"{{{', '.join([*rows, '{0}'])}}}"
 
 
 def _cells(value: int) -> str:

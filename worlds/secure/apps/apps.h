@@ -4,7 +4,8 @@
  *   7/udp, 7/tcp   echo
  *   80/tcp         status page: /, /status.json
  *   5001/tcp       iperf 2, both directions
- *   0x88B5         raw sequenced frames, see raw.h */
+ *   0x88B5         raw sequenced frames, see raw.h
+ *   a port of the board file's: the critical application's task inside the network work */
 #ifndef ISTHMUS_APPS_H
 #define ISTHMUS_APPS_H
 
@@ -13,6 +14,7 @@
 #include "isthmus.h"
 #include "lwip/netif.h"
 #include "rxpool.h"
+#include "task.h"
 #include "text.h"
 
 /* Percentiles and maximum of a lateness, in microseconds. */
@@ -20,7 +22,9 @@ struct lateness {
     uint32_t p50, p99, max;
 };
 
-/* The critical task's account. All times in microseconds. */
+struct flow;
+
+/* The account of the task above all. All times in microseconds. */
 struct critical_report {
     uint64_t periods; /* that have passed */
     uint64_t missed;  /* by us: own processor time + waiting on anything of ours > deadline */
@@ -30,7 +34,7 @@ struct critical_report {
     uint32_t cost_us_max, wait_us_max;
     struct lateness late_kernel;
     struct lateness bare_timer; /* a thread that does nothing but sleep, for comparison; all 0 if not measured */
-    uint64_t output;            /* what the task last computed: its work cannot be optimised away */
+    const struct task *tasks;   /* the accounts of all TASKS; NULL: none */
 };
 
 struct budget;
@@ -50,6 +54,9 @@ struct status_source {
 
 /* Starts all of them. 0, or -1 where a pool is too small: a mistake in lwipopts.h. */
 int apps_start(const struct status_source *source);
+
+/* The task inside the network work, on its flow's port. 0, or -1 as above, or where its flow is not in the list. */
+int networked_start(const struct task_spec *spec, const struct flow *flows);
 
 int echo_start(void);
 int iperf_start(void);

@@ -9,6 +9,7 @@
 #include "lwip/apps/fs.h"
 #include "lwip/apps/httpd.h"
 #include "lwip/ip4_addr.h"
+#include "platform.h"
 
 #define PAGE_BYTES 12288u
 
@@ -33,7 +34,7 @@ static void lateness_json(struct text *t, const char *name, const struct latenes
     text_close(t);
 }
 
-static void critical_json(struct text *t, const struct critical_report *r)
+static void report_json(struct text *t, const struct critical_report *r)
 {
     text_open(t, "critical");
     text_member(t, "periods", r->periods);
@@ -47,7 +48,8 @@ static void critical_json(struct text *t, const struct critical_report *r)
     text_member(t, "wait_us_max", r->wait_us_max);
     lateness_json(t, "late_kernel_us", &r->late_kernel);
     lateness_json(t, "bare_timer_us", &r->bare_timer);
-    text_member(t, "output", r->output);
+    if (r->tasks != NULL)
+        tasks_json(t, r->tasks);
     text_close(t);
 }
 
@@ -70,7 +72,8 @@ void apps_json(struct text *t, const struct status_source *s)
     struct critical_report r;
 
     s->critical(&r);
-    critical_json(t, &r);
+    report_json(t, &r);
+    critical_json(t);
     text_open(t, "buffers");
     text_member(t, "count", s->pool->count);
     text_member(t, "available", s->pool->available);

@@ -2,55 +2,39 @@
 #define _GNU_SOURCE
 #include "critical.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
 
 #include "apps.h"
 #include "link.h"
+#include "platform.h"
 
 #define US 1000u
-#define STEPS_PER_LOOK 256 /* of the control law between two looks at the clock: about 1 us */
+#define SECOND 1000000000u
 /* ns that a piece takes by itself at the very most, about ten times what it does take. */
 #define LOOK_MAX 20000u
 #define PIECE_MAX 100000u
+#define GAPS 5u /* of the kernel's in one period of a task that are no overrun */
+
+/* What a thread of ours works on. */
+struct work {
+    enum task_place place;
+    uint64_t used, looked;
+};
+
+static _Thread_local struct work work = {.place = TASKS};
+static struct critical *critical; /* the one that there is */
+static struct ist_limit inside_rate;
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
-static void raise_to(uint64_t *max, uint64_t v)
+static uint64_t most(uint64_t a, uint64_t b)
 {
-    if (v > *max)
-        *max = v;
-}
-
-int critical_parse(struct critical *c, const char *text)
-{
-    uint64_t v[3];
-
-    for (unsigned i = 0; i < 3; i++) {
-        char *end;
-        errno = 0;
-        v[i] = strtoull(text, &end, 10);
-        if (end == text || errno != 0 || v[i] == 0 || v[i] > 1000000u || (*end != ' ' && *end != '\0'))
-            return -1;
-        text = end;
-    }
-    if (*text != '\0' || v[1] > v[2] || v[2] > v[0])
-        return -1;
-    c->period = v[0] * US;
-    c->cost = v[1] * US;
-    c->deadline = v[2] * US;
-    return 0;
-}
-
-void critical_start(struct critical *c, uint64_t born)
-{
-    c->born = born;
-    c->next = ist_now();
-    c->setpoint = 1 << 16;
-    critical_mark(c);
+    return a > b ? a : b;
 }
 
 void critical_mark(struct critical *c)
@@ -59,75 +43,182 @@ void critical_mark(struct critical *c)
     c->ours = 0;
 }
 
-void critical_piece(struct critical *c)
+int critical_piece(struct critical *c)
 {
     const uint64_t now = ist_now();
 
     c->ours += least(now - c->looked, PIECE_MAX);
     c->looked = now;
+    return now >= c->next;
 }
 
-/* One step of the work: a PI controller holds the level of a leaking tank (Q16 fixed point). */
-static void control_law(struct critical *c)
+/* ---- a task at work ------------------------------------------------------------------------------------------------ */
+
+static void enter(enum task_place place)
 {
-    int32_t error = c->setpoint - c->level;
-
-    c->integral += error / 64;
-    c->output = error / 2 + c->integral / 16;
-    c->level += c->output / 32 - c->level / 256;
+    work = (struct work){.place = place, .looked = ist_now()};
 }
+
+/* What it has used. */
+static uint64_t leave(void)
+{
+    const uint64_t used = platform_used();
+
+    work.place = TASKS;
+    return used;
+}
+
+static void account(struct task *t, uint64_t used, uint64_t wait)
+{
+    task_end(t, used, wait + used);
+    if (used > t->spec.cost + most(t->spec.cost / 2, GAPS * LOOK_MAX)) {
+        t->overruns++;
+        critical_safe(SAFE_OVERRUN);
+    }
+}
+
+uint64_t platform_now(void)
+{
+    return ist_now();
+}
+
+enum task_place platform_running(void)
+{
+    return work.place;
+}
+
+uint64_t platform_used(void)
+{
+    const uint64_t now = ist_now();
+
+    work.used += least(now - work.looked, LOOK_MAX);
+    work.looked = now;
+    return work.used;
+}
+
+/* ---- above ---------------------------------------------------------------------------------------------------------- */
 
 void critical_run(struct critical *c, uint64_t now)
 {
-    uint64_t wait, used = 0;
+    struct task *t = &c->tasks[TASK_ABOVE];
+    uint64_t wait;
 
     critical_piece(c);
     for (;;) {
         uint64_t late = now - c->next;
         wait = least(c->ours, late);
-        histogram_add(&c->late_kernel, late - wait);
-        raise_to(&c->wait_max, wait);
-        c->periods++;
-        if (late < c->period)
+        task_begin(t, late - wait, wait);
+        if (late < t->spec.period)
             break;
-        c->skipped++;
-        c->missed += wait + c->cost > c->deadline;
-        c->next += c->period;
+        t->periods++;
+        t->skipped++;
+        t->missed += wait + t->spec.cost > t->spec.deadline;
+        c->next += t->spec.period;
     }
-    c->looked = ist_now();
-    do {
-        const uint64_t seen = c->looked;
-
-        for (int i = 0; i < STEPS_PER_LOOK; i++)
-            control_law(c);
-        c->looked = ist_now();
-        used += least(c->looked - seen, LOOK_MAX);
-    } while (used < c->cost);
-    c->ours = 0;
-    raise_to(&c->cost_max, used);
-    c->missed += wait + used > c->deadline;
-    c->next += c->period;
+    enter(TASK_ABOVE);
+    application.above(c->next);
+    account(t, leave(), wait);
+    c->next += t->spec.period;
     if (c->first_done == 0)
         c->first_done = ist_now();
+    critical_mark(c);
 }
+
+/* ---- inside --------------------------------------------------------------------------------------------------------- */
+
+int platform_inside_begin(void)
+{
+    const uint64_t now = ist_now();
+
+    if (!ist_limit_take(&inside_rate, now, inside_rate.interval)) {
+        critical->tasks[TASK_INSIDE].skipped++;
+        return 0;
+    }
+    task_begin(&critical->tasks[TASK_INSIDE], 0, 0);
+    enter(TASK_INSIDE);
+    return 1;
+}
+
+/* The loop publishes and rings when its step is over, a few frames later. */
+void platform_inside_end(void)
+{
+    account(&critical->tasks[TASK_INSIDE], leave(), 0);
+}
+
+/* ---- below ---------------------------------------------------------------------------------------------------------- */
+
+static void sleep_until(uint64_t when)
+{
+    const struct timespec at = {.tv_sec = (time_t)(when / SECOND), .tv_nsec = (long)(when % SECOND)};
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0)
+        ;
+}
+
+static void *below(void *first)
+{
+    struct task *t = &critical->tasks[TASK_BELOW];
+    uint64_t next = *(const uint64_t *)first;
+
+    for (;;) {
+        uint64_t late;
+
+        sleep_until(next);
+        late = ist_now() - next;
+        for (; late >= t->spec.period; late -= t->spec.period, next += t->spec.period) {
+            t->periods++; /* the kernel's doing: not missed by us */
+            t->skipped++;
+        }
+        task_begin(t, late, 0);
+        enter(TASK_BELOW);
+        application.below(next);
+        account(t, leave(), 0);
+        next += t->spec.period;
+    }
+    return NULL;
+}
+
+int critical_start(struct critical *c, uint64_t born)
+{
+    static uint64_t first;
+    sigset_t all, before;
+    pthread_t thread;
+    int error = 0;
+
+    critical = c;
+    c->born = born;
+    c->next = first = ist_now();
+    inside_rate.interval = inside_rate.tolerance = c->tasks[TASK_INSIDE].spec.period;
+    if (c->tasks[TASK_BELOW].spec.name != NULL) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, &before);
+        error = pthread_create(&thread, NULL, below, &first);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    critical_mark(c);
+    return -error;
+}
+
+/* ---- status --------------------------------------------------------------------------------------------------------- */
 
 void critical_fill(const struct critical *c, struct critical_report *r)
 {
-    const struct histogram *h = &c->late_kernel;
+    const struct task *t = &c->tasks[TASK_ABOVE];
+    const struct histogram *h = &t->late;
 
     *r = (struct critical_report){
-        .periods = c->periods,
-        .missed = c->missed,
-        .skipped = c->skipped,
-        .period_us = (uint32_t)(c->period / US),
-        .cost_us = (uint32_t)(c->cost / US),
-        .deadline_us = (uint32_t)(c->deadline / US),
+        .tasks = c->tasks,
+        .periods = t->periods,
+        .missed = t->missed,
+        .skipped = t->skipped,
+        .period_us = (uint32_t)(t->spec.period / US),
+        .cost_us = (uint32_t)(t->spec.cost / US),
+        .deadline_us = (uint32_t)(t->spec.deadline / US),
         .first_period_us = (uint32_t)((c->first_done - c->born) / US),
-        .cost_us_max = (uint32_t)(c->cost_max / US),
-        .wait_us_max = (uint32_t)(c->wait_max / US),
+        .cost_us_max = (uint32_t)(t->cost_max / US),
+        .wait_us_max = (uint32_t)(t->wait_max / US),
         .late_kernel = {(uint32_t)(histogram_quantile(h, 500) / US), (uint32_t)(histogram_quantile(h, 990) / US),
                         (uint32_t)(h->max / US)},
-        .output = (uint32_t)c->output,
     };
 }
 

@@ -1,47 +1,47 @@
 /* SPDX-License-Identifier: MIT */
-/* critical.h - the critical periodic task and the account of its deadlines.
+/* critical.h - the critical application's tasks in a process of Linux, and the account of their deadlines.
  *
- * The task is released every T, works for its stated cost C and has to be done by its deadline D. What keeps it from
- * its work is told apart:
+ *     above     in the loop's thread, between two frames of the network work
+ *     inside    there too, as part of the network work
+ *     below     in a thread of its own
+ *
+ * The task above is released every T, and has to be done by its deadline D. What keeps it from its work is told apart:
  *
  *   ours     what this thread did besides (receiving, the stack, timers, status) between the release and the start
  *   kernel   the rest of that time: Linux, or a hypervisor beneath it, did not run us
  *
- * A period is missed by us when ours + the task's own time exceed D.
+ * A period is missed by us when ours + the task's own time exceed D. The task below waits for nothing of ours, so its
+ * own time alone counts.
  *
- * Both are sums of pieces: one frame in, one frame out, one look of the task at the clock. The clock of a thread's
+ * All of them are sums of pieces: one frame in, one frame out, one look of a task at the clock. The clock of a thread's
  * processor time would not do: most kernels charge an interrupt to the thread that it hits, and a guest's goes on while
  * the hypervisor takes the processor away, for milliseconds. A piece counts no more than it can take by itself, so such
- * a gap weighs little once, while work that is too slow or too much weighs in every piece. All times in nanoseconds. */
+ * a gap weighs little once, while work that is too slow or too much weighs in every piece. So an overrun is told from
+ * what the kernel took only beyond one and a half times C, or a few such gaps. All times in nanoseconds. */
 #ifndef ISTHMUS_CRITICAL_H
 #define ISTHMUS_CRITICAL_H
 
 #include <stdint.h>
 
-#include "histogram.h"
+#include "task.h"
 
 struct critical_report;
 
 struct critical {
-    uint64_t period, cost, deadline;
+    struct task tasks[TASKS];
     uint64_t born;   /* when the world started */
     uint64_t next;   /* the next release */
     uint64_t ours;   /* done besides since critical_mark() */
     uint64_t looked; /* when the last piece ended */
-    uint64_t periods, missed, skipped;
-    uint64_t cost_max, wait_max, first_done;
-    struct histogram late_kernel;
-    int32_t level, setpoint, integral, output; /* the plant and its controller, Q16 */
+    uint64_t first_done;
 };
 
-/* "period cost deadline" in microseconds, 0 < C <= D <= T <= 1 s. 0, or -1. */
-int critical_parse(struct critical *c, const char *text);
-/* The first release is now. */
-void critical_start(struct critical *c, uint64_t born);
+/* The first release is now; the task below has its thread. 0, or -errno. */
+int critical_start(struct critical *c, uint64_t born);
 /* What this thread does from here on is not the task: call before anything that may stand in a release's way. */
 void critical_mark(struct critical *c);
-/* A piece of it is done. */
-void critical_piece(struct critical *c);
+/* A piece of it is done. True: a release is due, so let the task run soon. */
+int critical_piece(struct critical *c);
 /* Runs the task for the release that is due (now >= c->next). Releases before it that passed altogether are accounted
  * for and skipped: after a long stop the task does not run many times in a row. Ends with critical_mark(). */
 void critical_run(struct critical *c, uint64_t now);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "lwip/timeouts.h"
+#include "platform.h"
 
 #define SPIN_PIECE 2000u /* ns of spinning between two looks at the device, where looking is a system call */
 
@@ -19,7 +20,7 @@ enum found {
 
 /* ---- the network ---------------------------------------------------------------------------------------------- */
 
-/* One budget of frames and bytes, frame by frame. *work counts them. Returns why it stopped. */
+/* One budget of frames and bytes, frame by frame, or until a release is due. *work counts them. Returns why it stopped. */
 static enum ist_verdict receive(struct loop *l, uint64_t now, uint32_t *work)
 {
     const uint64_t *bytes = &l->world.ep.rx.bytes, end = *bytes + l->step_bytes;
@@ -28,7 +29,10 @@ static enum ist_verdict receive(struct loop *l, uint64_t now, uint32_t *work)
 
     for (*work = 0; v == IST_V_OK && *work < l->step_frames && *bytes < end; *work += one) {
         v = isthmusif_receive(&l->netif, now, 1, (uint32_t)(end - *bytes), &one);
-        critical_piece(&l->critical);
+        if (critical_piece(&l->critical)) {
+            *work += one;
+            break; /* the task above comes first */
+        }
     }
     return v;
 }
@@ -91,17 +95,32 @@ static void hear_control(struct loop *l)
         l->world.stopping = 1;
 }
 
+static void follow(struct loop *l, enum ist_state state)
+{
+    isthmusif_link(&l->netif, state);
+    critical_follow(state);
+}
+
+static void inject(struct loop *l)
+{
+    if (l->world.inject == 0)
+        return;
+    critical_inject(l->world.inject == 1 ? CRITICAL_OVERRUN : CRITICAL_HUNGER);
+    l->world.inject = 0;
+}
+
 static void tick(struct loop *l)
 {
     struct pollfd control = {.fd = l->world.control_fd, .events = POLLIN};
 
     if (l->on_channel)
-        isthmusif_link(&l->netif, ist_world_tick(&l->world, ist_now()));
+        follow(l, ist_world_tick(&l->world, ist_now()));
     critical_piece(&l->critical);
     sys_check_timeouts();
     critical_piece(&l->critical);
     if (poll(&control, 1, 0) > 0)
         hear_control(l);
+    inject(l);
 }
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
@@ -150,7 +169,7 @@ static void sleep_until_release(struct loop *l)
     if (l->on_channel) {
         if (fd[1].revents != 0)
             ist_world_bell(&l->world);
-        isthmusif_link(&l->netif, ist_world_tick(&l->world, ist_now()));
+        follow(l, ist_world_tick(&l->world, ist_now()));
     }
 }
 

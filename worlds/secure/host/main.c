@@ -4,7 +4,8 @@
  *   ISTHMUS_CONTROL, ISTHMUS_CONFIG   see host/world.h
  *   ISTHMUS_IP, ISTHMUS_NETMASK       this world's address; ISTHMUS_PEER_IP is its gateway
  *   ISTHMUS_MAC                       aa:bb:cc:dd:ee:ff
- *   ISTHMUS_TASK                      "period cost deadline" of the critical task, microseconds
+ *   ISTHMUS_TASKS, ISTHMUS_FLOWS      the board file's tables, see tables.h
+ *   ISTHMUS_WATCHDOG_US               longest time without food from the task above; 0 = none
  *   ISTHMUS_RX_BUDGET                 "frames bytes" of one receive step, then "period frames bytes" over time, in us
  *   ISTHMUS_FILTER                    the allow-list of received frames: 64-bit words in hexadecimal (core/filter.h)
  *   ISTHMUS_FILTER_OUT                likewise of sent frames; empty: all may leave
@@ -14,7 +15,8 @@
  * With ISTHMUS_PACKET=descriptor instead of a channel it runs the same stack and applications on a TAP or an AF_PACKET
  * socket, for comparison; ISTHMUS_CONTROL may then be any socket whose end of file ends it, or be missing.
  *
- * Exit status: 0 on STOP or when the supervisor or the device is gone, 2 after one line on standard error. */
+ * Exit status: 0 on STOP or when the supervisor or the device is gone, 2 after one line on standard error, 3 likewise
+ * when the watchdog was not fed. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -30,11 +32,15 @@
 #include "loop.h"
 #include "lwip/init.h"
 #include "netif/ethernet.h"
+#include "platform.h"
+#include "tables.h"
+#include "watchdog.h"
 
 #define RX_MEMORY (8u << 20) /* of receive buffers: five thousand frames of a 1500-byte MTU, or a hundred of 64 KiB */
 
 static struct loop loop;
 static struct status_source source;
+static struct flow flows[FLOWS_MAX + 1];
 static uint8_t rx_memory[RX_MEMORY];
 
 #define TABLE_MAX 5000 /* words: more than 64 rules can make */
@@ -54,7 +60,7 @@ static _Noreturn void die(const char *what, const char *detail)
 _Noreturn void isthmus_lwip_assert(const char *what, const char *file, int line)
 {
     fprintf(stderr, "isthmus-secure: lwIP %s:%d: %s\n", file, line, what);
-    abort();
+    abort(); /* its signal asks for the safe state */
 }
 
 uint32_t isthmus_lwip_random(void)
@@ -147,13 +153,26 @@ static uint32_t number(const char *text, const char *name, char **end)
     return (uint32_t)v;
 }
 
+static char *copy_of(const char *name)
+{
+    char *copy = strdup(wanted(name));
+
+    if (copy == NULL)
+        die("no memory", NULL);
+    return copy;
+}
+
 static void read_environment(struct loop *l)
 {
     const char *spin = getenv("ISTHMUS_SPIN_US");
     char *end;
 
-    if (critical_parse(&l->critical, wanted("ISTHMUS_TASK")) != 0)
-        die("not \"period cost deadline\" in microseconds with cost <= deadline <= period", "ISTHMUS_TASK");
+    if (tables_tasks(l->critical.tasks, copy_of("ISTHMUS_TASKS")) != 0)
+        die("not \"place name flow cost deadline period;...\" with cost <= deadline <= period", "ISTHMUS_TASKS");
+    if (tables_flows(flows, copy_of("ISTHMUS_FLOWS")) != 0)
+        die("not \"name protocol port;...\"", "ISTHMUS_FLOWS");
+    if (!tables_agree(l->critical.tasks, flows))
+        die("lacks the flow of the task inside", "ISTHMUS_FLOWS");
     l->step_frames = number(wanted("ISTHMUS_RX_BUDGET"), "ISTHMUS_RX_BUDGET", &end);
     l->step_bytes = number(end, "ISTHMUS_RX_BUDGET", &end);
     l->budget_period = number(end, "ISTHMUS_RX_BUDGET", &end) * 1000ull;
@@ -208,6 +227,22 @@ static void harden(void)
         signal(SIGINT, SIG_IGN); /* Ctrl-C is the supervisor's to handle; its end of file ends us */
 }
 
+/* The signal's own effect follows: this comes back to the instruction that faulted. */
+static void on_fault(int number)
+{
+    (void)number;
+    critical_safe(SAFE_FAULT);
+}
+
+static void watch_faults(void)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+    const struct sigaction action = {.sa_handler = on_fault, .sa_flags = (int)SA_RESETHAND};
+
+    for (unsigned i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigaction(faults[i], &action, NULL);
+}
+
 static netif_init_fn open_channel(struct loop *l)
 {
     struct isthmusif *i = &l->lower.channel;
@@ -226,6 +261,7 @@ static netif_init_fn open_channel(struct loop *l)
     i->now = ist_now;
     budget_init(&i->budget, l->budget_period, l->budget_frames, l->budget_bytes, l->world.ep.config.frame_max);
     i->mtu = (u16_t)l->world.ep.config.mtu;
+    i->valid = critical_frame;
     read_mac(i->mac);
     rxpool_init(&i->pool, rx_memory, sizeof rx_memory,
                 l->world.ep.config.frame_max < 0xffffu ? l->world.ep.config.frame_max : 0xffffu);
@@ -273,6 +309,8 @@ int main(void)
     const char *packet = getenv("ISTHMUS_PACKET"), *bare = getenv("ISTHMUS_BARE_TIMER");
     ip4_addr_t ip, netmask, peer;
     netif_init_fn lower;
+    uint32_t watchdog_us;
+    char *end;
 
     harden();
     read_environment(&loop);
@@ -293,13 +331,22 @@ int main(void)
     loop.netif.linkoutput = output;
     netif_set_default(&loop.netif);
     netif_set_up(&loop.netif);
-    if (apps_start(&source) != 0)
+    if (apps_start(&source) != 0 || networked_start(&loop.critical.tasks[TASK_INSIDE].spec, flows) != 0)
         die("lwIP's pools are too small for the applications", NULL);
     (void)mlockall(MCL_CURRENT); /* no page fault in the critical task, where the limits allow it */
 
-    critical_start(&loop.critical, born);
-    if (bare != NULL && strcmp(bare, "1") == 0 && baretimer_start(loop.critical.period) != 0)
+    critical_init(loop.critical.tasks, flows, source.ep);
+    watch_faults();
+    if (!loop.on_channel)
+        critical_follow(IST_RUN);
+    if (bare != NULL && strcmp(bare, "1") == 0 &&
+        baretimer_start(loop.critical.tasks[TASK_ABOVE].spec.period) != 0)
         die("cannot start the bare timer", NULL);
+    watchdog_us = number(wanted("ISTHMUS_WATCHDOG_US"), "ISTHMUS_WATCHDOG_US", &end);
+    if (watchdog_us != 0 && watchdog_start((uint64_t)watchdog_us * 1000u) != 0)
+        die("cannot start the watchdog", NULL);
+    if (critical_start(&loop.critical, born) != 0)
+        die("cannot start the task below", NULL);
     loop_run(&loop);
     if (loop.on_channel)
         ist_world_close(&loop.world);

@@ -91,7 +91,10 @@ static void discard(void *stack, void *buffer)
 static void deliver(void *stack, void *buffer)
 {
     struct netif *netif = stack;
+    const struct pbuf *p = buffer;
 
+    if (of(netif)->valid != NULL)
+        of(netif)->valid(p->payload, p->len);
     if (netif->input(buffer, netif) != ERR_OK)
         pbuf_free(buffer);
 }

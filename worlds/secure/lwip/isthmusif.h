@@ -15,6 +15,8 @@ struct isthmusif {
     struct ist_endpoint *ep;
     struct rxpool pool;  /* for frames of any length */
     struct rxpool small; /* for short ones, so that they leave those to the long; may be empty */
+    /* Told of each frame that the guard has accepted, the private copy of it; may be NULL. */
+    void (*valid)(const void *frame, ist_u32 length);
     ist_u8 mac[6];
     ist_u16 mtu;
     struct budget budget;   /* over time; zeros: none */

@@ -27,7 +27,8 @@ uint64_t clock_now(void)
 
 void clock_arm(uint64_t when)
 {
-    uint64_t ticks = when / SECOND * frequency + when % SECOND * frequency / SECOND;
+    /* Rounded up: not before `when` as clock_now() tells it. */
+    uint64_t ticks = when / SECOND * frequency + (when % SECOND * frequency + SECOND - 1) / SECOND;
 
     write_sysreg(S3_7_C14_C2_2, ticks);
     write_sysreg(S3_7_C14_C2_1, ENABLE);

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "console.h"
+#include "platform.h"
 #include "restart.h"
 #include "smc.h"
 #include "sysreg.h"
@@ -14,11 +15,31 @@ static _Noreturn void stop(void)
         call_monitor(&(struct call){{IST_SMC_YIELD, IST_YIELD_STOP}});
 }
 
-_Noreturn void fault(const char *what)
+/* First what matters. Once: what comes of it may fail as well. */
+static void enter_safe_state(enum safe_reason why)
+{
+    static KEPT int entered;
+
+    if (!entered++)
+        critical_safe(why);
+}
+
+static _Noreturn void end(const char *what, enum safe_reason why)
 {
     interrupts_off();
+    enter_safe_state(why);
     console_line("stopped: ", what);
     stop();
+}
+
+_Noreturn void fault(const char *what)
+{
+    end(what, SAFE_FAULT);
+}
+
+_Noreturn void fault_unfed(void)
+{
+    end("the watchdog was not fed", SAFE_WATCHDOG);
 }
 
 _Noreturn void on_fault(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t far, uint64_t spsr, uint64_t lr)
@@ -28,6 +49,7 @@ _Noreturn void on_fault(uint64_t vector, uint64_t esr, uint64_t elr, uint64_t fa
 
     if (again++) /* the report itself fails */
         stop();
+    enter_safe_state(SAFE_FAULT);
     console_line("stopped: unexpected exception, ", names[vector % 4]);
     console_hex("  in a handler ", vector >= 4);
     console_hex("  esr  ", esr);

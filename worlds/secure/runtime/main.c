@@ -6,30 +6,13 @@
 #include "board.h"
 #include "clock.h"
 #include "console.h"
-#include "control.h"
 #include "fault.h"
 #include "gic.h"
 #include "mmu.h"
 #include "network.h"
-#include "rest.h"
 #include "restart.h"
+#include "schedule.h"
 #include "sysreg.h"
-
-/* From start.S, for every IRQ: the Secure world's own interrupts. */
-void on_interrupt(void);
-
-void on_interrupt(void)
-{
-    uint32_t id = gic_take();
-
-    if (id >= GIC_NONE)
-        return;
-    if (id == BOARD_TIMER_INTERRUPT)
-        control_on_timer();
-    else if (id == BOARD_KICK_INTERRUPT)
-        rest_kick();
-    gic_end(id);
-}
 
 static void must(const char *part, const char *failure)
 {
@@ -52,9 +35,9 @@ _Noreturn void main(uint64_t seed_low, uint64_t seed_high)
     must("interrupt controller", gic_init());
     clock_init();
     must("network", network_init(seed));
-    control_start();
+    schedule_start();
     interrupts_on();
-    while (control_periods() == 0)
+    while (schedule_periods() == 0)
         __asm__ volatile("wfi");
     console_line("first period done", ", Linux may start");
     network_run();

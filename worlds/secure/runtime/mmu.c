@@ -37,7 +37,8 @@
 #define OWN (DATA | NON_SECURE)
 
 extern char __text_start[], __text_end[], __rodata_start[], __rodata_end[], __data_start[], __data_end[];
-extern char __main_stack_low[], __main_stack_high[], __exception_stack_low[], __exception_stack_high[];
+extern char __main_stack_low[], __main_stack_high[], __control_stack_low[], __control_stack_high[];
+extern char __below_stack_low[], __below_stack_high[], __exception_stack_low[], __exception_stack_high[];
 
 static KEPT uint64_t tables[TABLES][ENTRIES] __attribute__((aligned(PAGE))); /* the first is the root */
 static uint32_t used = 1;
@@ -79,6 +80,8 @@ void mmu_on(void)
     map_linked(__rodata_start, __rodata_end, CONSTANTS);
     map_linked(__data_start, __data_end, DATA);
     map_linked(__main_stack_low, __main_stack_high, DATA);
+    map_linked(__control_stack_low, __control_stack_high, DATA);
+    map_linked(__below_stack_low, __below_stack_high, DATA);
     map_linked(__exception_stack_low, __exception_stack_high, DATA);
     map_size(BOARD_CONSOLE_BASE, BOARD_CONSOLE_SIZE, DEVICE);
     map_size(BOARD_GICD_BASE, BOARD_GICD_SIZE, DEVICE);
@@ -115,6 +118,11 @@ static uint64_t can_write(uint64_t at)
 static int is_shared(uint64_t par)
 {
     return !(par & PAR_FAULT) && (par & PAR_NON_SECURE) && par >> 56 == 0xff && (par >> 7 & 3u) == 3u;
+}
+
+static int is_guard(const char *at)
+{
+    return (can_read((uint64_t)at) & PAR_FAULT) != 0;
 }
 
 /* No instruction asks whether an address can be executed, so the tables are read, from where the hardware reads them. */
@@ -157,9 +165,8 @@ const char *mmu_check(void)
         return "constants can be written";
     if (can_write((uint64_t)__data_start) & (PAR_FAULT | PAR_NON_SECURE))
         return "data cannot be written, or is not secure";
-    if (!(can_read((uint64_t)__main_stack_low - 1) & PAR_FAULT) ||
-        !(can_read((uint64_t)__exception_stack_low - 1) & PAR_FAULT) ||
-        !(can_read((uint64_t)__exception_stack_high) & PAR_FAULT))
+    if (!is_guard(__main_stack_low - 1) || !is_guard(__control_stack_low - 1) || !is_guard(__below_stack_low - 1) ||
+        !is_guard(__exception_stack_low - 1) || !is_guard(__exception_stack_high))
         return "a stack's guard page is mapped";
     if (!(can_read(0) & PAR_FAULT))
         return "address 0 is mapped";

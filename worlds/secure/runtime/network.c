@@ -5,7 +5,6 @@
 #include "board.h"
 #include "clock.h"
 #include "console.h"
-#include "control.h"
 #include "fault.h"
 #include "filter.h"
 #include "isthmusif.h"
@@ -13,9 +12,11 @@
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
 #include "normal.h"
+#include "platform.h"
 #include "record.h"
 #include "rest.h"
 #include "restart.h"
+#include "schedule.h"
 #include "smc.h"
 #include "sysreg.h"
 
@@ -27,14 +28,13 @@
 
 static uint8_t rx_memory[RX_MEMORY], small_memory[SMALL_MEMORY];
 static struct ist_endpoint endpoint;
-static struct isthmusif lower = {.ep = &endpoint, .mtu = BOARD_MTU, .mac = BOARD_SECURE_MAC};
+static struct isthmusif lower = {.valid = critical_frame, .ep = &endpoint, .mtu = BOARD_MTU, .mac = BOARD_SECURE_MAC};
 static struct netif netif;
 static struct ist_filter received, sent;
 static uint64_t random_key[2];
 static uint64_t last_frame;     /* when the last one came; 0 = never */
 static uint64_t ended;          /* epoch whose end is still to be confirmed; 0 = none */
-static uint64_t period;         /* of the control task, as last seen: the budget's clock */
-static uint64_t spent;          /* of the budget, in this period */
+static uint64_t ticks;          /* of the scheduler, as last seen */
 static KEPT struct record_reader told; /* of the control task's record */
 
 /* ---- what lwIP asks of the platform -------------------------------------------------------------------------------- */
@@ -76,7 +76,7 @@ static const struct status_source source = {
     .netif = &netif,
     .pool = &lower.pool,
     .budget = &lower.budget,
-    .critical = control_report,
+    .critical = schedule_report,
     .now = clock_now,
     .last_frame = when_last_frame,
     .units_per_us = 1000,
@@ -102,6 +102,8 @@ const char *network_init(const uint64_t seed[2])
 {
     static const struct ist_config config = BOARD_CONFIG;
     const ip4_addr_t ip = {PP_HTONL(BOARD_SECURE_IP)}, netmask = {PP_HTONL(BOARD_NETMASK)};
+    static const struct task_spec tasks[TASKS] = BOARD_TASKS;
+    static const struct flow flows[] = BOARD_FLOWS;
     const ip4_addr_t peer = {PP_HTONL(BOARD_NORMAL_IP)};
     enum ist_verdict v;
 
@@ -122,7 +124,12 @@ const char *network_init(const uint64_t seed[2])
         return "lwIP refused the interface";
     netif_set_default(&netif);
     netif_set_up(&netif);
-    return apps_start(&source) == 0 ? NULL : "lwIP's pools are too small for the applications";
+    return apps_start(&source) == 0 && networked_start(&tasks[TASK_INSIDE], flows) == 0 ? NULL : "lwIP's pools are too small for the applications";
+}
+
+const struct ist_endpoint *network_endpoint(void)
+{
+    return &endpoint;
 }
 
 void network_frames(uint64_t *in, uint64_t *out)
@@ -136,6 +143,7 @@ static void follow(enum ist_state state)
     const int was_up = netif_is_link_up(&netif);
 
     isthmusif_link(&netif, state);
+    critical_follow(state);
     if (netif_is_link_up(&netif) != was_up)
         record_event(&control_record, clock_now(), was_up ? "link down" : "link up");
 }
@@ -166,6 +174,12 @@ static void ask_session(void)
 static void ring(void)
 {
     call_monitor(&(struct call){{IST_SMC_RING, CHANNEL, IST_LANE_BULK}});
+}
+
+void network_flush(void)
+{
+    if (isthmusif_flush(&netif))
+        ring();
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------------ */
@@ -220,6 +234,12 @@ static void obey_console(void)
     case 'r':
         restart();
         break;
+    case 'c':
+        critical_inject(CRITICAL_OVERRUN);
+        break;
+    case 'h':
+        critical_inject(CRITICAL_HUNGER);
+        break;
     case 't':
         tell_record();
         break;
@@ -234,15 +254,14 @@ static void obey_console(void)
     }
 }
 
-/* Once per period, bell or not: handshake, heartbeat, TCP's timers, a fresh budget. */
+/* Once per period, bell or not: handshake, heartbeat, TCP's timers. */
 static void tick(void)
 {
-    uint64_t now = control_periods();
+    const uint64_t now = schedule_ticks();
 
-    if (now == period)
+    if (now == ticks)
         return;
-    period = now;
-    spent = 0;
+    ticks = now;
     follow(ist_poll(&endpoint, clock_now()));
     normal_watch(clock_now(), ist_link_state(&endpoint));
     sys_check_timeouts();
@@ -256,8 +275,7 @@ static enum ist_verdict step(void)
     enum ist_verdict v = isthmusif_receive(&netif, clock_now(), BOARD_STEP_FRAMES, BOARD_STEP_BYTES, &work);
 
     isthmusif_unblock(&netif);
-    if (isthmusif_flush(&netif))
-        ring();
+    network_flush();
     if (work > 0)
         last_frame = clock_now();
     return v;
@@ -276,43 +294,56 @@ static int arm(void)
     return ist_arm(&endpoint, 1);
 }
 
-/* Works until there is nothing left or the period's budget is spent. What to say to YIELD. */
+/* Works until there is nothing left or the period's cost is spent. What to say to YIELD. */
 static uint64_t work(void)
 {
     for (;;) {
-        const uint64_t begun = clock_now(), preempted = control_spent();
         enum ist_verdict v;
 
         tick();
+        if (schedule_spent())
+            return IST_YIELD_MORE;
         v = step();
-        spent += clock_now() - begun - (control_spent() - preempted);
-        if (spent >= BOARD_NETWORK_COST_NS || v == IST_V_BUDGET)
+        if (v == IST_V_BUDGET)
             return IST_YIELD_MORE; /* no doorbell is asked for: the next period looks by itself */
         if (v != IST_V_OK && !arm())
             return IST_YIELD_IDLE;
     }
 }
 
+/* The other world has the core, until there is something for this one. */
+static void give(uint64_t function, uint64_t why)
+{
+    const struct yielded back = yield(function, why);
+
+    schedule_back();
+    if (back.result != IST_SMC_OK)
+        fault("the monitor refused READY or YIELD");
+    ist_disarm(&endpoint);
+    if (back.events & IST_EVENT_SESSION)
+        ask_session();
+    if (back.events & IST_EVENT_NORMAL)
+        normal_told(clock_now());
+}
+
 _Noreturn void network_run(void)
 {
-    struct yielded back;
-    uint64_t why;
+    uint64_t function = IST_SMC_READY;
 
     normal_init(clock_now());
-    back = yield(IST_SMC_READY, 0);
     for (;;) {
-        if (back.result != IST_SMC_OK)
-            fault("the monitor refused READY or YIELD");
-        ist_disarm(&endpoint);
-        if (back.events & IST_EVENT_SESSION)
-            ask_session();
-        if (back.events & IST_EVENT_NORMAL)
-            normal_told(clock_now());
-        why = work();
-        rest(why, period, &endpoint);
-        if (BOARD_CORE_SHARED || control_periods() != period)
-            back = yield(IST_SMC_YIELD, why);
-        else /* the core is ours: the monitor need not be asked more often */
-            back.events = 0;
+        const uint64_t why = work();
+
+        if (!schedule_rest(ticks))
+            continue;
+        if (function == IST_SMC_YIELD)
+            rest(why, ticks, &endpoint);
+        if (BOARD_CORE_SHARED || function == IST_SMC_READY || schedule_ticks() != ticks) {
+            give(function, why);
+            function = IST_SMC_YIELD;
+        } else { /* the core is ours: the monitor need not be asked more often */
+            schedule_back();
+            ist_disarm(&endpoint);
+        }
     }
 }

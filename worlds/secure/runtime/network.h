@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* network.h - the channel, lwIP and the applications: what the Secure world does when the control task does not run. */
+/* network.h - the channel, lwIP and the applications: the network thread. */
 #ifndef ISTHMUS_RUNTIME_NETWORK_H
 #define ISTHMUS_RUNTIME_NETWORK_H
 
 #include <stdint.h>
 
+struct ist_endpoint;
+
 /* NULL, or what does not hold. The seed is the monitor's; with zeros, numbers can be guessed. */
 const char *network_init(const uint64_t seed[2]);
 /* Says READY, and never comes back: receives, answers, yields. */
 _Noreturn void network_run(void);
+/* Publishes what was sent, and rings for it. */
+void network_flush(void);
+const struct ist_endpoint *network_endpoint(void);
 /* Accepted and sent since the channel began, or began anew. Callable from an interrupt. */
 void network_frames(uint64_t *in, uint64_t *out);
 
 /* On the Secure world's console, which Linux cannot reach, one byte asks for:
  *     s   the status, as /status.json has it, on a line
- *     r   channel and stack to begin anew; the control task goes on
+ *     r   channel and stack to begin anew; the tasks go on
  *     l   Linux to be restarted
  *     o   the machine to be switched off
+ *     c   the next period of the task above to cost twice its C         (these two show that the defences against it
+ *     h   the watchdog to go hungry: it is not fed any more             hold)
  *     t   the control task's latest periods and what happened beside them (record.h), on a line, on from the last
  *         time; there are more where it ends before "written" */
 

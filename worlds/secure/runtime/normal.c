@@ -3,10 +3,10 @@
 
 #include "board.h"
 #include "console.h"
-#include "control.h"
 #include "fault.h"
 #include "record.h"
 #include "restart.h"
+#include "schedule.h"
 #include "smc.h"
 #include "sysreg.h"
 

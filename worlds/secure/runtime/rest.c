@@ -2,9 +2,9 @@
 #include "rest.h"
 
 #include "board.h"
-#include "control.h"
 #include "isthmus.h"
 #include "restart.h"
+#include "schedule.h"
 #include "smc.h"
 #include "sysreg.h"
 
@@ -33,7 +33,7 @@ void rest(uint64_t why, uint64_t period, const struct ist_endpoint *from)
 static void wait_for(uint64_t period, int or_kick)
 {
     interrupts_off();
-    while (control_periods() == period && !(or_kick && kicked)) {
+    while (schedule_ticks() == period && !(or_kick && kicked)) {
         __asm__ volatile("wfi" ::: "memory");
         interrupts_on();
         interrupts_off();
@@ -46,9 +46,10 @@ static void wait_for(uint64_t period, int or_kick)
 /* One pass, from one label to the other, is what a frame costs here to be noticed. */
 static void look(uint64_t period, const struct ist_endpoint *from)
 {
+    interrupts_on();
     do
         __asm__ volatile(".global poll_pass\npoll_pass:\n\tyield" ::: "memory");
-    while (!ist_pending(from) && control_periods() == period);
+    while (!ist_pending(from) && schedule_ticks() == period);
     __asm__ volatile(".global poll_found\npoll_found:\n\tnop" ::: "memory");
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* start.S - from the monitor's ERET to main(), and every exception.
  *
- * Two stacks: the main one is SP_EL0, where all ordinary code runs (EL1t); exceptions switch to SP_EL1 by themselves, so
- * the control task has a stack of its own, and a fault of the main stack can still be told. */
+ * All ordinary code runs on SP_EL0 (EL1t), each thread on a stack of its own; exceptions switch to SP_EL1 by themselves,
+ * so a fault of a thread's stack can still be told. */
 
     .macro address reg, symbol
     adrp \reg, \symbol
@@ -51,17 +51,45 @@ yield_end:
 
 /* ---- exceptions -------------------------------------------------------------------------------------------------- */
 
+#define FRAME 272 /* struct registers of schedule.h: x0..x30, sp, pc, pstate */
+#define EC_SVC 0x15
+
     .macro entry handler, what
     .balign 128
-    stp x0, x1, [sp, #-192]!
+    sub sp, sp, #FRAME
+    stp x0, x1, [sp]
     mov x0, #\what
     b \handler
+    .endm
+
+    .macro restore
+    ldp x1, x2, [sp, #248]
+    ldr x3, [sp, #264]
+    msr sp_el0, x1
+    msr elr_el1, x2
+    msr spsr_el1, x3
+    ldp x2, x3, [sp, #16]
+    ldp x4, x5, [sp, #32]
+    ldp x6, x7, [sp, #48]
+    ldp x8, x9, [sp, #64]
+    ldp x10, x11, [sp, #80]
+    ldp x12, x13, [sp, #96]
+    ldp x14, x15, [sp, #112]
+    ldp x16, x17, [sp, #128]
+    ldp x18, x19, [sp, #144]
+    ldp x20, x21, [sp, #160]
+    ldp x22, x23, [sp, #176]
+    ldp x24, x25, [sp, #192]
+    ldp x26, x27, [sp, #208]
+    ldp x28, x29, [sp, #224]
+    ldr x30, [sp, #240]
+    ldp x0, x1, [sp], #FRAME
     .endm
 
     .text
     .balign 2048
 vectors:
-    entry fault_entry, 0 /* EL1t: synchronous, IRQ, FIQ, SError */
+    entry call_entry, 0 /* EL1t: synchronous, IRQ, FIQ, SError */
     entry irq_entry, 1
     entry fault_entry, 2
     entry fault_entry, 3
@@ -73,7 +101,21 @@ vectors:
     entry fault_entry, 8
     .endr
 
+/* A thread calls the scheduler by SVC; anything else that is synchronous is a fault. */
+call_entry:
+    mrs x0, esr_el1
+    lsr x0, x0, #26
+    cmp x0, #EC_SVC
+    mov x0, #0
+    b.ne fault_entry
+    address x0, on_call
+    b decide
 irq_entry:
+    address x0, on_interrupt
+
+/* What runs from here to `network_goes_on` is not the network work's: the handler, and the tasks. */
+    .global decide, network_goes_on
+decide:
     stp x2, x3, [sp, #16]
     stp x4, x5, [sp, #32]
     stp x6, x7, [sp, #48]
@@ -82,26 +124,25 @@ irq_entry:
     stp x12, x13, [sp, #96]
     stp x14, x15, [sp, #112]
     stp x16, x17, [sp, #128]
-    stp x18, x29, [sp, #144]
-    mrs x0, elr_el1
-    mrs x1, spsr_el1
-    stp x30, x0, [sp, #160]
-    str x1, [sp, #176]
-    bl on_interrupt
-    ldr x1, [sp, #176]
-    ldp x30, x0, [sp, #160]
-    msr spsr_el1, x1
-    msr elr_el1, x0
-    ldp x18, x29, [sp, #144]
-    ldp x16, x17, [sp, #128]
-    ldp x14, x15, [sp, #112]
-    ldp x12, x13, [sp, #96]
-    ldp x10, x11, [sp, #80]
-    ldp x8, x9, [sp, #64]
-    ldp x6, x7, [sp, #48]
-    ldp x4, x5, [sp, #32]
-    ldp x2, x3, [sp, #16]
-    ldp x0, x1, [sp], #192
+    stp x18, x19, [sp, #144]
+    stp x20, x21, [sp, #160]
+    stp x22, x23, [sp, #176]
+    stp x24, x25, [sp, #192]
+    stp x26, x27, [sp, #208]
+    stp x28, x29, [sp, #224]
+    mrs x1, sp_el0
+    stp x30, x1, [sp, #240]
+    mrs x1, elr_el1
+    mrs x2, spsr_el1
+    stp x1, x2, [sp, #256]
+    mov x1, x0
+    mov x0, sp
+    blr x1
+    cbz w0, 1f
+    restore
+    eret
+1:  restore
+network_goes_on:
     eret
 
 /* x0: which of the vectors. Nothing is ever returned to. */

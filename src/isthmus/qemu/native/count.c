@@ -4,7 +4,7 @@
  *     mark          HINT #96..#127: no operation to the processor, number 0..31 to us, at any exception level
  *     written       "MARK CORE" and then NORMAL SECURE CRITICAL MONITOR CROSSING of each core, one line per mark
  *     arguments     monitor=BASE-END secure=BASE-END (memory of the firmware and of the Secure world, mapped one to one),
- *                   critical=ENTRY-RETURN (first and last instruction of the Secure world's interrupt handler),
+ *                   critical=ENTRY-RETURN (from where the network work is interrupted to where it goes on),
  *                   crossing=BASE-END (of what the Secure world gives the core away with: counted again as CROSSING),
  *                   until=BASE-END (optional: the first instruction there ends the counting, and is mark 32), out=FILE
  *
