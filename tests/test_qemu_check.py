@@ -71,7 +71,7 @@ def test_a_restart_needs_a_new_epoch_and_frames(renewed: bool, arrivals: list[fl
 
 
 def critical(
-    first: dict[str, Any], last: dict[str, Any], before_linux: int | None = 50_050
+    first: dict[str, Any], last: dict[str, Any], before_linux: int | None = 100_050
 ) -> dict[str, bool]:
     class Machine:
         board = load()
