@@ -19,9 +19,10 @@ __all__ = ["CROSS", "FLAGS", "generated", "payload"]
 
 CROSS = "aarch64-linux-gnu-"
 
-# Bare metal: no libc, no FP registers (the monitor keeps none), addresses fixed at link time.
+# Bare metal: no libc, addresses fixed at link time; FP registers only where the board gives it its own.
+_NO_FP = "-mgeneral-regs-only"
 FLAGS = (
-    *("-std=c11", "-O2", "-ffreestanding", "-nostdinc", "-mgeneral-regs-only", "-fno-strict-aliasing"),
+    *("-std=c11", "-O2", "-ffreestanding", "-nostdinc", _NO_FP, "-fno-strict-aliasing"),
     *("-fno-pic", "-fno-stack-protector", "-ffunction-sections", "-fdata-sections"),
     *("-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns", "-mno-outline-atomics"),
     "-DLWIP_NO_CTYPE_H=1",
@@ -65,18 +66,20 @@ def payload(board: TrustZone) -> Path:
     includes = [runtime / "libc", runtime, made, core, world / "port", port, apps, critical]
     system = [Path(ask_compiler(f"{CROSS}gcc", "-print-file-name=include"))]
     upstream = [lwip / "src" / "include", lwip / "src" / "apps" / "lwiperf"]
-    flags = [*FLAGS, *_WARNINGS]
+    base = [f for f in FLAGS if f != _NO_FP or board.secure.fp == "none"]
+    flags = [*base, *_WARNINGS]
     strict = [p for p in own if p.name == _STRICT]
     portable = [p for p in own if p not in strict]
     stack = [lwip / "src" / name for name in LWIP]
     return build_program(
         "payload.elf",
         [runtime / "start.S"],
+        [made],
         ldflags=[*_LINK, f"-L{made}", f"-T{made / 'payload.ld'}"],
         more=(
             Unit(portable, includes, flags, system + upstream),
             Unit(strict, includes, [*flags, "-mstrict-align"], system + upstream),
-            Unit(stack, [runtime / "libc", port], [*FLAGS, "-w"], system + upstream),
+            Unit(stack, [runtime / "libc", port], [*base, "-w"], system + upstream),
         ),
         compiler=f"{CROSS}gcc",
     )

@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "board.h"
 #include "task.h"
 
 struct critical_report;
@@ -25,6 +26,9 @@ struct record;
 /* What an exception saves; start.S knows the layout. */
 struct registers {
     uint64_t x[31], sp, pc, pstate;
+#if BOARD_FP_SWITCHED
+    uint64_t fpsr, fpcr, v[64];
+#endif
 };
 
 /* The caller becomes the network thread. The first release is now; the timer is armed. Interrupts are to be on. */

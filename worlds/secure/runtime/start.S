@@ -3,6 +3,9 @@
  *
  * All ordinary code runs on SP_EL0 (EL1t), each thread on a stack of its own; exceptions switch to SP_EL1 by themselves,
  * so a fault of a thread's stack can still be told. */
+#include "board.h"
+
+#define CPACR_FPEN (3 << 20)
 
     .macro address reg, symbol
     adrp \reg, \symbol
@@ -17,6 +20,8 @@ _start:
     mov x20, x1
     address x0, vectors
     msr vbar_el1, x0
+    mov x0, #BOARD_FP_SWITCHED * CPACR_FPEN /* else it traps */
+    msr cpacr_el1, x0
     address x0, __exception_stack_high
     mov sp, x0
     msr spsel, #0
@@ -51,7 +56,13 @@ yield_end:
 
 /* ---- exceptions -------------------------------------------------------------------------------------------------- */
 
-#define FRAME 272 /* struct registers of schedule.h: x0..x30, sp, pc, pstate */
+#if BOARD_FP_SWITCHED
+#define FRAME 800 /* struct registers of schedule.h: x0..x30, sp, pc, pstate, fpsr, fpcr, v0..v31 */
+#else
+#define FRAME 272
+#endif
+#define FP 272
+#define V 288
 #define EC_SVC 0x15
 
     .macro entry handler, what
@@ -62,7 +73,32 @@ yield_end:
     b \handler
     .endm
 
+    /* Whatever was interrupted, what comes next computes in the default mode. */
+    .macro save_fp
+#if BOARD_FP_SWITCHED
+    mrs x1, fpsr
+    mrs x2, fpcr
+    stp x1, x2, [sp, #FP]
+    msr fpcr, xzr
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    str q\n, [sp, #(V + 16 * \n)]
+    .endr
+#endif
+    .endm
+
+    .macro restore_fp
+#if BOARD_FP_SWITCHED
+    ldp x1, x2, [sp, #FP]
+    msr fpsr, x1
+    msr fpcr, x2
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    ldr q\n, [sp, #(V + 16 * \n)]
+    .endr
+#endif
+    .endm
+
     .macro restore
+    restore_fp
     ldp x1, x2, [sp, #248]
     ldr x3, [sp, #264]
     msr sp_el0, x1
@@ -83,7 +119,8 @@ yield_end:
     ldp x26, x27, [sp, #208]
     ldp x28, x29, [sp, #224]
     ldr x30, [sp, #240]
-    ldp x0, x1, [sp], #FRAME
+    ldp x0, x1, [sp]
+    add sp, sp, #FRAME
     .endm
 
     .text
@@ -135,6 +172,7 @@ decide:
     mrs x1, elr_el1
     mrs x2, spsr_el1
     stp x1, x2, [sp, #256]
+    save_fp
     mov x1, x0
     mov x0, sp
     blr x1
