@@ -98,7 +98,7 @@ BAD = {
         '[[secure.task]]\n[[secure.task]]\nruns = "below"',
         "secure.task: two tasks are called 'control'",
     ),
-    "no task": ("secure.task = []", "secure.task: no task runs \"above\""),
+    "no task": ("secure.task = []", 'secure.task: no task runs "above"'),
     "no flow": (
         '[[secure.task]]\n[[secure.task]]\nname = "in"\nruns = "inside"',
         "secure.task[1].flow: '' is none of the flows ['setpoints']",

@@ -33,7 +33,7 @@ def board(fp: Literal["none", "switched"]) -> TrustZone:
 
 
 def uses(fp: Literal["none", "switched"]) -> int:
-    command = [f"{CROSS}objdump", "-d", "--no-show-raw-insn", payload(board(fp))]
+    command = [f"{CROSS}objdump", "-d", "--no-show-raw-insn", str(payload(board(fp)))]
     return len(USES_FP.findall(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
 
