@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -45,6 +45,17 @@ def eventually(what: Callable[[], bool], seconds: float = 10.0) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+@contextmanager
+def connection_flood(machine: HostMachine | Machine, count: int = 60) -> Iterator[None]:
+    """So many connections to the echo, asked for at once; nobody waits for them, and none outlives the block."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            s = stack.enter_context(machine.socket(socket.AF_INET, socket.SOCK_STREAM))
+            s.setblocking(False)
+            s.connect_ex((machine.board.secure.address, 7))
+        yield
 
 
 # ---- raw sequenced frames ----------------------------------------------------------------------------

@@ -75,12 +75,10 @@ class Machine(Protocol):
         """A socket of the Normal world, or what behaves like one as far as tests go."""
 
 
-class Host:
-    slower = 1
+class Either:
+    """What is alike on both."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.real = HostMachine(packet="packet" if name == "packet" else "auto", plain=name == "plain")
+    real: HostMachine | LinkedMachine
 
     @property
     def board(self) -> Board:
@@ -93,14 +91,23 @@ class Host:
     def wait_up(self) -> int:
         return self.real.wait_up(10)
 
+    def buffer(self, world: World) -> bytes:
+        return snapshot(self.real, world)
+
+
+class Host(Either):
+    slower = 1
+    real: HostMachine
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.real = HostMachine(packet="packet" if name == "packet" else "auto", plain=name == "plain")
+
     def status(self, world: World) -> dict[str, Any]:
         return self.real.status(world, 10)
 
     def restart(self, world: World) -> None:
         self.real.kill(world)
-
-    def buffer(self, world: World) -> bytes:
-        return snapshot(self.real, world)
 
     def command(self, *argv: object, timeout: float = 60.0) -> Done:
         pipe = subprocess.PIPE
@@ -125,11 +132,12 @@ class Host:
         self.real.close()
 
 
-class Emulated:
+class Emulated(Either):
     """Its time is this computer's, so that a test's time limits mean the same on every machine."""
 
     name = "qemu"
     slower = 8
+    real: LinkedMachine
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="isthmus-test-")
@@ -141,17 +149,6 @@ class Emulated:
         self._path = path
         self._sockets: GuestSockets | None = None
 
-    @property
-    def board(self) -> Board:
-        return self.real.board
-
-    @property
-    def epoch(self) -> int:
-        return self.real.epoch
-
-    def wait_up(self) -> int:
-        return self.real.wait_up(10)
-
     def status(self, world: World) -> dict[str, Any]:
         return self.real.status(world)
 
@@ -162,9 +159,6 @@ class Emulated:
             return
         done = self.real.run("rmmod isthmus && insmod /modules/isthmus.ko", 60)
         assert done.status == 0, done.errors
-
-    def buffer(self, world: World) -> bytes:
-        return snapshot(self.real, world)
 
     def command(self, *argv: object, timeout: float = 60.0) -> Done:
         return self.real.run(f"exec {shlex.join(map(str, argv))}", timeout * self.slower)

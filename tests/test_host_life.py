@@ -66,17 +66,13 @@ def whole() -> Iterator[HostMachine]:
 # ---- up ----------------------------------------------------------------------------------------------
 
 
-def test_frames_pass_both_ways(machine: HostMachine) -> None:
+def test_the_pump_counts_what_passes(machine: HostMachine) -> None:
     machine.kill("normal")  # so that its counters start anew
     machine.wait_up()
     with RawTraffic(machine, incarnation=1) as traffic:
-        for _ in range(20):
-            traffic.send()
-            assert traffic.settle()
-        assert traffic.faults() == (0, 0, 0)
+        traffic.send(30)
+        assert traffic.settle()
         normal = machine.status("normal")
-        assert normal["state"] == "RUN"
-        assert normal["epoch"] == machine.epoch == machine.status("secure")["epoch"]
         assert normal["packet"]["read"] == normal["sent"] == traffic.sent
         assert normal["packet"]["written"] == normal["counters"]["OK"] == traffic.sent
         assert normal["packet"]["dropped"] == normal["packet"]["malformed"] == 0

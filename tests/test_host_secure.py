@@ -8,12 +8,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from host_tools import eventually
+from host_tools import connection_flood, eventually
 from isthmus.build import secure_world
 from isthmus.host import HostMachine
 
@@ -36,11 +35,7 @@ def virtual_size(machine: HostMachine) -> str:
 def test_connections_take_no_memory(machine: HostMachine) -> None:
     before = virtual_size(machine)
     for _ in range(3):
-        with ExitStack() as stack:
-            for _ in range(60):
-                s = stack.enter_context(machine.socket(socket.AF_INET, socket.SOCK_STREAM))
-                s.setblocking(False)
-                s.connect_ex((IP, 7))
+        with connection_flood(machine):
             assert machine.run(["ping", "-q", "-c1", IP], timeout=20) == 0
     assert virtual_size(machine) == before
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from host_tools import eventually, raw_frame
+from host_tools import connection_flood, eventually, raw_frame
 from isthmus.check.program import answer
 from machines import Machine
 
@@ -155,11 +155,7 @@ def test_single_byte_segments_do_not_exhaust_the_buffers(machine: Machine) -> No
 
 def test_connection_flood_is_bounded(machine: Machine) -> None:
     for _ in range(3):
-        with ExitStack() as stack:
-            for _ in range(60):
-                s = stack.enter_context(machine.socket(socket.AF_INET, socket.SOCK_STREAM))
-                s.setblocking(False)
-                s.connect_ex((IP, 7))
+        with connection_flood(machine):
             assert eventually(lambda: status(machine)["apps"]["tcp_echo"]["connections"] > 0, 20)
     with tcp(machine, 7) as s:
         s.sendall(b"after the flood")
