@@ -49,7 +49,7 @@ def eventually(what: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 @contextmanager
 def connection_flood(machine: HostMachine | Machine, count: int = 60) -> Iterator[None]:
-    """So many connections to the echo, asked for at once; nobody waits for them, and none outlives the block."""
+    """So many connections to the echo, asked for at once and not waited for; none outlives the block."""
     with ExitStack() as stack:
         for _ in range(count):
             s = stack.enter_context(machine.socket(socket.AF_INET, socket.SOCK_STREAM))

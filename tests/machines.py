@@ -18,19 +18,21 @@ import shlex
 import socket
 import subprocess
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, cast
+from typing import Any, Literal, Protocol, Self, cast
 
 from guest_sockets import GuestSockets
 from isthmus.board import Board
+from isthmus.board import load as load_host
 from isthmus.build.python import INTERPRETER
 from isthmus.check.counters import snapshot
 from isthmus.host import HostMachine, World
 from isthmus.qemu.agent import Done
 from isthmus.qemu.linked import LinkedMachine
+from isthmus.trustzone.board import load as load_trustzone
 
 HERE = Path(__file__).parent
 USUAL = ("host", "qemu")
@@ -99,9 +101,10 @@ class Host(Either):
     slower = 1
     real: HostMachine
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, changes: Sequence[str] = ()) -> None:
         self.name = name
-        self.real = HostMachine(packet="packet" if name == "packet" else "auto", plain=name == "plain")
+        kind: Literal["packet", "auto"] = "packet" if name == "packet" else "auto"
+        self.real = HostMachine(load_host(changes=changes), packet=kind, plain=name == "plain")
 
     def status(self, world: World) -> dict[str, Any]:
         return self.real.status(world, 10)
@@ -139,13 +142,13 @@ class Emulated(Either):
     slower = 8
     real: LinkedMachine
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Sequence[str] = ()) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="isthmus-test-")
         path = Path(self._folder.name) / "port"
         port = ("-chardev", f"socket,id=tests,path={path},server=on,wait=off")
         device = ("-device", "virtserialport,chardev=tests,name=isthmus.tests")
         files = {"programs/sockets.py": HERE / "worlds" / "sockets.py"}
-        self.real = LinkedMachine(files=files, more=(*port, *device))
+        self.real = LinkedMachine(load_trustzone(changes=changes), files=files, more=(*port, *device))
         self._path = path
         self._sockets: GuestSockets | None = None
 
@@ -187,8 +190,9 @@ class Emulated(Either):
         self._folder.cleanup()
 
 
-def machine_called(name: str) -> Host | Emulated:
-    return Emulated() if name == "qemu" else Host(name)
+def machine_called(name: str, changes: Sequence[str] = ()) -> Host | Emulated:
+    """Its board with `changes`, each `key=value`."""
+    return Emulated(changes) if name == "qemu" else Host(name, changes)
 
 
 # ---- what a machine cannot do ------------------------------------------------------------------------------

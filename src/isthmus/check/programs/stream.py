@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """TCP throughput against an iperf 2 server: `stream.py to|from ADDRESS PORT MILLISECONDS`.
 
-to     we send, it discards; the time ends when it has closed behind our last byte
+to     we send, it discards; the time runs from our first byte and ends when it has closed behind our last byte
 from   it connects back and sends, as the header asks for; the time runs from its first byte to its close
 flood  sends, connecting anew whenever the connection breaks, until standard input is closed
 
@@ -32,8 +32,8 @@ def header(port: int = 0, milliseconds: int = 0) -> bytes:
 def send(address: str, port: int, milliseconds: int) -> tuple[int, float]:
     data = memoryview(bytes(CHUNK))
     count = 0
-    began = monotonic()
     with socket.create_connection((address, port), timeout=LIMIT_S) as link:
+        began = monotonic()
         link.sendall(header())
         while monotonic() - began < milliseconds / 1000:
             count += link.send(data)
