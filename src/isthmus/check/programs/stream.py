@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """TCP throughput against an iperf 2 server: `stream.py to|from ADDRESS PORT MILLISECONDS`.
 
-to     we send, it discards; the time runs from our first byte and ends when it has closed behind our last byte
+to     we send, it discards; the time runs from our first byte until it has closed behind our last
 from   it connects back and sends, as the header asks for; the time runs from its first byte to its close
 flood  sends, connecting anew whenever the connection breaks, until standard input is closed
 
