@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from isthmus.check import qemu
+from isthmus.check.evidence import Evidence
 from isthmus.check.qemu import Critical, Pause, restarted, work_before_linux
 from isthmus.trustzone.board import load
 
@@ -125,3 +127,67 @@ def test_the_count_ends_with_linuxs_first_instruction(tmp_path: Path) -> None:
     assert work_before_linux(laps) is None
     laps.write_text("3 0 1 1 1 1 1\n32 1 0 0 20 0 0 0 0 50000 0 0\n32 0 9 9 99 9 9\n")
     assert work_before_linux(laps) == 50020
+
+
+# ---- Linux's crash -----------------------------------------------------------------------------------------
+
+
+class Crashing:
+    """A machine whose Linux crashes once; what `changes` names comes out otherwise."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.board = load()
+        self.boot_id, self.epoch, self.changes = "first", 1, changes
+        self.evidence = Evidence()
+        self.lines = iter([self.line(1000, 1.0), self.line(1000, 1.0), self.after(), self.after()])
+        task = self.board.secure.task[0]
+        self.evidence.follow(task, 20.0, lambda: [next(self.lines)])
+
+    def line(self, written: int, now_s: float, *events: tuple[float, str]) -> dict[str, Any]:
+        noted = [[int(at_s * 1e9), what] for at_s, what in events]
+        return {
+            "now_ns": int(now_s * 1e9), "born_ns": 0, "written": written,
+            "first": written, "periods": [], "events": noted,
+        }  # fmt: skip
+
+    def after(self) -> dict[str, Any]:
+        up = 1.1 + self.changes.get("took", 1.0)
+        events = [(1.1, "link down"), (1.1, "Linux restarts"), (up, "link up")]
+        return self.line(3000 + self.changes.get("gap", 0), 3.0, *events[: self.changes.get("noted", 3)])
+
+    def reboot(self, script: str, timeout: float) -> None:
+        self.boot_id, self.epoch = self.changes.get("boot_id", "second"), self.changes.get("epoch", 2)
+
+    def wait_up(self, timeout: float) -> None:
+        pass
+
+    def status(self, world: str) -> dict[str, Any]:
+        return {"critical": {name: self.changes.get(name, 0) for name in ("missed", "skipped")}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "ok"),
+    [
+        ({}, True),
+        ({"boot_id": "first"}, False),
+        ({"epoch": 1}, False),
+        ({"missed": 1}, False),
+        ({"skipped": 1}, False),
+        ({"gap": 3}, False),
+        ({"gap": -3}, False),
+        ({"took": 5.5}, False),
+        ({"noted": 2}, False),
+        ({"lost": 1}, False),
+    ],
+)
+def test_a_crash_of_linux_leaves_the_control_task_alone(
+    changes: dict[str, Any], ok: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Crashing(**changes)
+    pings = {"sent": 20, "received": 20 - changes.get("lost", 0)}
+    monkeypatch.setattr(qemu, "answer", lambda *_, **__: pings)
+    reloaded = restarted("restart.normal", [Pause("normal", 1.0, 1.3, True)], [0.99, 1.1, 1.3], True, "")
+    row = qemu.crash(machine, machine.evidence, reloaded)  # type: ignore[arg-type]
+    assert row.ok == ok, row.detail
+    if ok:
+        assert row.value == 1.0

@@ -61,6 +61,16 @@ def test_only_tests_need_the_cross_compiler(checkout: Path) -> None:
     assert line.endswith("apt-get install gcc-aarch64-linux-gnu")
 
 
+def test_without_the_emulator_set_up_goes_on(checkout: Path) -> None:
+    """... to the Python environment, which this checkout has no project for."""
+    command(checkout, "sudo", "exit 1")
+    command(checkout, "dpkg-query", 'case "$*" in *qemu*) exit 1;; esac; printf installed')
+    done = setup(checkout)
+    first = done.stderr.splitlines()[0]
+    assert first.endswith("no TrustZone machine without these; as root: apt-get install qemu-system-arm")
+    assert (checkout / ".venv" / "root").exists()
+
+
 def test_half_removed_package_counts_as_missing(checkout: Path) -> None:
     command(checkout, "sudo", "exit 1")
     command(checkout, "dpkg-query", 'case "$*" in *curl) printf config-files;; *) printf installed;; esac')

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What a check saw besides its rows: the control task's periods one by one, what happened beside them, single
-round trips. A report draws it; no verdict depends on it, and what cannot be read is left out.
+round trips. A report draws it; what cannot be read is left out.
 
 All times are seconds of one clock, the Secure world's. A topic or a restart is a Span; what the Secure world
 noted by itself, say that the link came up, is a Moment.
@@ -62,6 +62,7 @@ class Evidence:
     moments: list[Moment] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     rtt_ns: list[int] = field(default_factory=list)
+    written: int = 0  # periods in all, at the last look
     _lines: Lines | None = None
 
     def follow(self, task: Task, late_max_us: float, lines: Lines) -> None:
@@ -125,5 +126,6 @@ class Evidence:
                     frames_out=went,
                 )
             )
+        self.written = line["written"]
         self.moments += [Moment(at / 1e9, what) for at, what in line["events"]]
         return float(line["now_ns"] / 1e9)

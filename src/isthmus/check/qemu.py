@@ -23,20 +23,23 @@ from isthmus.check.program import Failed, answer
 from isthmus.check.restart import RECOVERY_MAX_S
 from isthmus.check.rows import CATALOGUE, Row, missing, row
 from isthmus.check.throughput import DIRECTIONS, PORT
-from isthmus.errors import ClosedError, LinkDown
+from isthmus.errors import ClosedError, EnvironmentProblem, LinkDown
 from isthmus.qemu import count
 from isthmus.qemu.linked import LinkedMachine, ProgramFailed
 from isthmus.trustzone.board import TrustZone
 
 __all__ = ["TOPICS", "check_qemu"]
 
-TOPICS = ("build", "link", "ping", "traffic", "throughput", "restart", "isolation", "counters")
+TOPICS = ("build", "link", "ping", "traffic", "throughput", "restart", "isolation", "counters", "crash")
 
 STREAM_MS = 50
 RESTARTS = 2  # of each world
 STARTS_S = 60.0  # for the programs to start
 SETTLE_US = 30_000  # of traffic before the first restart and after each
 COUNTED = 0.93  # of a cost in ns: a task keeps back a sixteenth, and the clock that it watches has steps
+PANIC = "echo c >/proc/sysrq-trigger"
+BOOT_S = 60.0  # of this computer's time, for Linux to boot again
+REBOOT_MAX_S = 5.0  # of the machine's time, until the link is up again
 UPTIME_S = 0.01  # how finely Linux tells its time
 
 Began = Callable[[str], None]
@@ -95,6 +98,8 @@ def _checked(
     rows.append(ledger.row())
     critical.look(machine)
     rows += critical.rows(machine)
+    topic("crash")
+    rows = [crash(machine, evidence, r) if r.id == "restart.normal" else r for r in rows]
     machine.require()
     evidence.close()
     order = list(CATALOGUE)
@@ -285,6 +290,37 @@ def restarts(machine: LinkedMachine, seed: int, evidence: Evidence) -> Iterator[
     if bad:
         detail += f"; seen here: {sent['torn']} torn, {sent['stale']} stale; by the Secure world: {counted}"
     yield row("restart.torn", bad == 0 and len(arrivals) > 0, bad, detail)
+
+
+def crash(machine: LinkedMachine, evidence: Evidence, reloaded: Row) -> Row:
+    """Linux dies of a panic and boots anew. `reloaded` is this row for the driver alone, which has to hold
+    too. Times by the Secure world's clock, which runs on."""
+    if not reloaded.ok:
+        return reloaded
+    task, boot_id, epoch = machine.board.secure.task[0], machine.boot_id, machine.epoch
+    begun, counted = evidence.look(), evidence.written
+    try:
+        with evidence.restart("Linux crashes, boots anew"):
+            machine.reboot(PANIC, BOOT_S)
+            machine.wait_up(timeout=BOOT_S)
+        pinged = answer(machine, "ping", machine.board.secure.address, 20, 1000, limit=10.0)
+        report = machine.status("secure")["critical"]
+        renewed = machine.boot_id != boot_id and machine.epoch != epoch
+    except (*Trouble, EnvironmentProblem) as problem:
+        return missing("restart.normal", str(problem))
+    ended = evidence.look()
+    noted = {m.what: m.at_s for m in evidence.moments if begun is not None and m.at_s > begun}
+    if begun is None or ended is None or not {"Linux restarts", "link up"} <= noted.keys():
+        return missing("restart.normal", f"the Secure world noted no restart of Linux but {list(noted)}")
+    took = noted["link up"] - noted["Linux restarts"]
+    passed, due = evidence.written - counted, (ended - begun) * 1e6 / task.period_us
+    steady = abs(passed - due) <= 2 and report["skipped"] == report["missed"] == 0
+    ok = renewed and steady and pinged["received"] == pinged["sent"] and took <= REBOOT_MAX_S
+    detail = (
+        f"Linux panicked and booted anew, boot id and epoch {'changed' if renewed else 'did not change'}; "
+        f"{passed:,} of {due:,.0f} periods meanwhile, {report['missed']} missed; {reloaded.detail}"
+    )
+    return row("restart.normal", ok, took, detail)
 
 
 def await_traffic(machine: LinkedMachine, before: dict[str, Any]) -> None:

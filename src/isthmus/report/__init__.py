@@ -69,7 +69,6 @@ def _page(found: Report, board: Board, again: str, revision: str) -> str:
     held = sum(row.ok for row in found.rows)
     drawn = {
         "whole_run": plots.whole_run(evidence),
-        "restarts": plots.restarts(evidence),
         "round_trips": plots.round_trips(evidence.rtt_ns),
         "throughput": plots.throughput(list(_rates(found.rows))),
     }
@@ -85,6 +84,7 @@ def _page(found: Report, board: Board, again: str, revision: str) -> str:
         topics=_topics(found.rows),
         description=description(found, board, revision),
         again=again,
+        restarts=[Markup(text) for text in plots.restarts(evidence)],
         **{name: Markup(text) if text else None for name, text in drawn.items()},
     )
 

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from isthmus.check.evidence import Evidence, Period, Span
+from isthmus.check.evidence import Evidence, Moment, Period, Span
 
 __all__ = ["restarts", "round_trips", "throughput", "whole_run"]
 
@@ -48,7 +48,7 @@ _STYLE: Any = {  # matplotlib names every key in its type, and not the same ones
 }
 _WIDE, _HALF = 10.0, 4.9  # inches; the page scales them to its columns
 _FLOOR_US = 0.1  # of a logarithmic axis
-_AROUND_S = 0.06
+_AROUND_S, _APART_S = 0.06, 0.4
 _Group = Sequence[Period]
 _BINS = 700  # of the whole run: about one per point of the page's width
 
@@ -98,14 +98,21 @@ def whole_run(evidence: Evidence) -> str | None:
     return _lanes(evidence, groups, evidence.spans, single=False)
 
 
-def restarts(evidence: Evidence) -> str | None:
-    """The same around the restarts, one dot per period; None where there was none."""
-    spans = [s for s in evidence.spans if s.kind == "restart"]
-    if not spans:
-        return None
-    begin, end = spans[0].begin_s - _AROUND_S, spans[-1].end_s + _AROUND_S
-    groups = [[p] for p in evidence.periods if begin <= p.release_s <= end]
-    return _lanes(evidence, groups, spans, single=True) if groups else None
+def restarts(evidence: Evidence) -> list[str]:
+    """The same around the restarts, one dot per period: a plot for those that lie close together."""
+    clusters: list[list[Span]] = []
+    for span in (s for s in evidence.spans if s.kind == "restart"):
+        if clusters and span.begin_s - clusters[-1][-1].end_s < _APART_S:
+            clusters[-1].append(span)
+        else:
+            clusters.append([span])
+    drawn = []
+    for spans in clusters:
+        begin, end = spans[0].begin_s - _AROUND_S, spans[-1].end_s + _AROUND_S
+        groups = [[p] for p in evidence.periods if begin <= p.release_s <= end]
+        if groups:
+            drawn.append(_lanes(evidence, groups, spans, single=True))
+    return drawn
 
 
 def _lanes(evidence: Evidence, groups: Sequence[_Group], spans: Sequence[Span], single: bool) -> str:
@@ -117,6 +124,8 @@ def _lanes(evidence: Evidence, groups: Sequence[_Group], spans: Sequence[Span], 
         task.set_xlim(at[0], at[-1])
         task.xaxis.set_major_locator(MaxNLocator(12))
         _restarts((traffic, task), [s for s in spans if s.kind == "restart"], single)
+        if single:
+            _moments(traffic, [m for m in evidence.moments if at[0] <= m.at_s <= at[-1]])
         _topics(traffic, [s for s in spans if s.kind == "topic"])
         return _svg(figure)
 
@@ -173,6 +182,16 @@ def _restarts(lanes: Sequence[Axes], spans: Sequence[Span], named: bool) -> None
             axes.axvspan(span.begin_s, span.end_s, color=MARK, alpha=0.13)
         if named:
             _label(lanes[0], span, "\n".join(textwrap.wrap(span.what, 14)), MARK, 0.97)
+
+
+def _moments(axes: Axes, moments: Sequence[Moment]) -> None:
+    """What the Secure world noted, at the foot of the plot, in two lines."""
+    for n, moment in enumerate(moments):
+        axes.axvline(moment.at_s, color=SOFT, linewidth=0.7, linestyle=(0, (1, 2)))
+        axes.annotate(
+            moment.what, (moment.at_s, 0.02 + 0.11 * (n % 2)), xycoords=("data", "axes fraction"),
+            xytext=(2, 0), textcoords="offset points", color=SOFT, fontsize=7,
+        )  # fmt: skip
 
 
 def _topics(axes: Axes, spans: Sequence[Span]) -> None:
