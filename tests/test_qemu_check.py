@@ -162,7 +162,7 @@ class Crashing:
         pass
 
     def status(self, world: str) -> dict[str, Any]:
-        return {"critical": {name: self.changes.get(name, 0) for name in ("missed", "skipped")}}
+        return {"critical": {"tasks": [{n: self.changes.get(n, 0) for n in ("missed", "skipped")}]}}
 
 
 @pytest.mark.parametrize(
