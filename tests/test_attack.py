@@ -36,6 +36,15 @@ def test_every_attack_on_memory_is_contained_and_every_control_succeeds(seed: in
     assert tried["on"] == tried["off"] >= 50
 
 
+@pytest.mark.host
+def test_every_attack_on_the_host_is_contained_and_every_control_succeeds(seed: int) -> None:
+    report = attack.run("host", attack.select("host"), seed=seed)
+    assert [(r.id, r.defence, r.detail) for r in report.rows if not r.ok] == []
+    tried = Counter(r.defence for r in report.rows if r.applies)
+    assert tried["on"] == tried["off"] >= 20
+    assert sum(r.missed_deadlines or 0 for r in report.rows if r.defence == "on") == 0
+
+
 def test_every_defence_is_what_some_attack_comes_up_against() -> None:
     used = {a.control.without for a in attack.ATTACKS if a.control}
     assert set(DEFENCES) - used == set()
@@ -81,6 +90,7 @@ def test_a_list_runs_nothing() -> None:
         (("--machine", "memory", "--only", "mem-99"), "no attack is called mem-99 on memory"),
         (("--machine", "qemu"), "--machine qemu"),
         (("--seed", "-1"), "--seed"),
+        (("--only", "irq-68"), "no attack is called irq-68 on host"),
         (("--machine", "memory", "--board", "/nowhere.toml"), "/nowhere.toml"),
     ],
 )

@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from isthmus.attack import denial, life, memory, packet
+from isthmus.attack import denial, host, life, memory, packet
+from isthmus.attack.campaign import on_host
 from isthmus.attack.catalogue import ATTACKS, Attack, Row, select
 from isthmus.attack.runner import on_memory, row
+from isthmus.board import Board, load
 
 __all__ = ["ATTACKS", "Attack", "Report", "Row", "run", "select"]
 
-MODULES = (denial, memory, packet, life)  # importing one registers its attacks
+MODULES = (denial, memory, packet, life, host)  # importing one registers its attacks
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -39,12 +41,19 @@ def run(
     attacks: Sequence[Attack],
     *,
     seed: int,
+    board: Board | None = None,
     controls: bool = True,
     began: Callable[[Attack], None] = lambda attack: None,
 ) -> Report:
-    """Runs the attacks one after the other. `began` is told of each. Raises EnvironmentProblem."""
+    """Runs the attacks one after the other; `began` is told of each.
+
+    `board`: the host machine's, None for boards/host.toml. Raises EnvironmentProblem.
+    """
     started = time.monotonic()
-    rows = []
+    rows: list[Row] = []
+    if machine == "host":
+        rows = on_host(attacks, board or load(), seed, controls, began)
+        return Report(machine, seed, round(time.monotonic() - started, 1), rows)
     for attack in attacks:
         began(attack)
         if attack.run is None:

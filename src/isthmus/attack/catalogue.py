@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["ATTACKS", "Attack", "Control", "Outcome", "Row", "attack", "elsewhere", "select"]
+__all__ = ["ANYWHERE", "ATTACKS", "Attack", "Control", "Outcome", "Row", "attack", "elsewhere", "select"]
 
 Attacker = Literal["F", "U", "K"]
 Machine = Literal["memory", "host"]
+ANYWHERE: tuple[Machine, ...] = ("memory", "host")  # frames alone are sent, and counters looked at
 
 
 @dataclass(slots=True)
@@ -93,7 +94,7 @@ def attack(
     name: str,
     attacker: Attacker = "K",
     *,
-    machine: Machine = "memory",
+    machines: Sequence[Machine] = ("memory",),
     off: str | Mapping[str, Any],
     **settings: Any,
 ) -> Callable[[Run], Run]:
@@ -101,7 +102,7 @@ def attack(
 
     def register(run: Run) -> Run:
         control = Control(without=off) if isinstance(off, str) else Control(settings=off)
-        ATTACKS.append(Attack(ident, name, attacker, machine, run, settings, control))
+        ATTACKS.extend(Attack(ident, name, attacker, m, run, settings, control) for m in machines)
         return run
 
     return register

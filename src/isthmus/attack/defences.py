@@ -8,6 +8,7 @@ change is made to a copy of the source, which must hold the text exactly once.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from isthmus.build.program import Unit
 from isthmus.errors import EnvironmentProblem
 from isthmus.resources import tree
 
-__all__ = ["DEFENCES", "Defence", "stage_library"]
+__all__ = ["DEFENCES", "Defence", "stage_library", "without_defence"]
 
 
 class Defence(NamedTuple):
@@ -92,23 +93,23 @@ def stage_library(without: str | None = None) -> Path:
     """native/stage.c and the core as a shared library, without one of DEFENCES. Raises EnvironmentProblem."""
     core = tree() / "core"
     stage = Path(__file__).parent / "native" / "stage.c"
-    sources = sorted(core.glob("*.c"))
-    if without is None:
-        units = [Unit([stage, *sources], [core], _C)]
-    else:
-        defence = DEFENCES[without]
-        changed = _changed(core, defence)
-        if changed.suffix == ".c":
-            rest = [p for p in sources if p.name != changed.name]
-            units = [Unit([stage, *rest], [core], _C), Unit([changed], [core], _C)]
-        else:
-            touched = [p for p in sources if f'#include "{changed.name}"' in p.read_text(encoding="utf-8")]
-            rest = [p for p in sources if p not in touched]
-            units = [
-                Unit([stage, *rest], [core], _C),
-                Unit(touched, [core], (*_C, "-include", str(changed))),  # its guard keeps the original out
-            ]
+    unit = Unit([stage, *sorted(core.glob("*.c"))], [core], _C)
+    units = [unit] if without is None else without_defence(unit, without)
     return build_program("stage.so", (), ldflags=("-shared",), more=units)
+
+
+def without_defence(unit: Unit, name: str) -> list[Unit]:
+    """The unit with one of DEFENCES taken out of the core's file that has it. Raises EnvironmentProblem."""
+    changed = _changed(tree() / "core", DEFENCES[name])
+    if changed.suffix == ".c":
+        touched = [p for p in unit.sources if p == tree() / "core" / changed.name]
+        instead = replace(unit, sources=[changed])
+    else:
+        include = f'#include "{changed.name}"'
+        touched = [p for p in unit.sources if include in p.read_text(encoding="utf-8")]
+        flags = [*unit.cflags, "-include", str(changed)]  # its guard keeps the original out
+        instead = replace(unit, sources=touched, cflags=flags)
+    return [replace(unit, sources=[p for p in unit.sources if p not in touched]), instead]
 
 
 def _changed(core: Path, defence: Defence) -> Path:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 
 from isthmus.attack import frames
-from isthmus.attack.catalogue import Outcome, attack
+from isthmus.attack.catalogue import ANYWHERE, Outcome, attack
 from isthmus.attack.stage import CONTROL, HEAD, NORMAL, SECURE, VALID, Stage
 from isthmus.model import crc32c
 
@@ -26,13 +26,13 @@ def flipped_bits(s: Stage, dice: random.Random) -> Outcome:
     return s.expect("TAG", act, once=False)
 
 
-@attack("pkt-44", "truncated frame", off="filter")
+@attack("pkt-44", "truncated frame", machines=ANYWHERE, off="filter")
 def truncated(s: Stage, dice: random.Random) -> Outcome:
     whole = frames.ipv4(17, frames.udp(7, bytes(400)))
     return s.expect("HEADER", lambda: s.send(whole[: dice.randrange(60, len(whole))]))
 
 
-@attack("pkt-44a", "bytes behind the packet", off="filter")
+@attack("pkt-44a", "bytes behind the packet", machines=ANYWHERE, off="filter")
 def padded(s: Stage, dice: random.Random) -> Outcome:
     return s.expect("HEADER", lambda: s.send(VALID + dice.randbytes(dice.randrange(1, 400))))
 
@@ -97,40 +97,40 @@ def reordered(s: Stage, dice: random.Random) -> Outcome:
     return Outcome(good, ", ".join(said), moved)
 
 
-@attack("pkt-49", "another's source MAC", off="filter")
+@attack("pkt-49", "another's source MAC", machines=ANYWHERE, off="filter")
 def spoofed_mac(s: Stage, dice: random.Random) -> Outcome:
     other = b"\x02" + dice.randbytes(5)
     return s.expect("SOURCE", lambda: s.send(frames.ipv4(17, frames.udp(7), sender=other)))
 
 
-@attack("pkt-49a", "our own source MAC", off="filter")
+@attack("pkt-49a", "our own source MAC", machines=ANYWHERE, off="filter")
 def our_mac(s: Stage, dice: random.Random) -> Outcome:
     return s.expect("SOURCE", lambda: s.send(frames.ipv4(17, frames.udp(7), sender=frames.OWN)))
 
 
-@attack("pkt-49b", "ARP that claims another's address", off="filter")
+@attack("pkt-49b", "ARP that claims another's address", machines=ANYWHERE, off="filter")
 def spoofed_arp(s: Stage, dice: random.Random) -> Outcome:
     return s.expect("SOURCE", lambda: s.send(frames.arp(dice.choice(["10.77.0.2", "10.77.0.9"]))))
 
 
-@attack("pkt-50", "another's IPv4 source", off="filter")
+@attack("pkt-50", "another's IPv4 source", machines=ANYWHERE, off="filter")
 def spoofed_ip(s: Stage, dice: random.Random) -> Outcome:
     source = f"{dice.choice(['10.77.0', '192.168.1', '127.0.0', '224.0.0'])}.{dice.randrange(3, 255)}"
     return s.expect("SOURCE", lambda: s.send(frames.ipv4(17, frames.udp(7), source)))
 
 
-@attack("pkt-50a", "LAND: from our own address to ourselves", off="filter")
+@attack("pkt-50a", "LAND: from our own address to ourselves", machines=ANYWHERE, off="filter")
 def land(s: Stage, dice: random.Random) -> Outcome:
     return s.expect("SOURCE", lambda: s.send(frames.ipv4(6, frames.tcp(7, 2, source=7), "10.77.0.2")))
 
 
-@attack("pkt-51", "ping of death", off="filter")
+@attack("pkt-51", "ping of death", machines=ANYWHERE, off="filter")
 def ping_of_death(s: Stage, dice: random.Random) -> Outcome:
     last = frames.ipv4(1, bytes(600), fragment=0x1FFF)
     return s.expect("FRAGMENT", lambda: s.send(last))
 
 
-@attack("pkt-51a", "teardrop: fragments that overlap", off="filter")
+@attack("pkt-51a", "teardrop: fragments that overlap", machines=ANYWHERE, off="filter")
 def teardrop(s: Stage, dice: random.Random) -> Outcome:
     def act() -> None:
         s.send(frames.ipv4(17, frames.udp(7, bytes(28)), fragment=0x2000))
@@ -139,7 +139,7 @@ def teardrop(s: Stage, dice: random.Random) -> Outcome:
     return s.expect("FRAGMENT", act, once=False)
 
 
-@attack("pkt-52", "Christmas tree and other illegal TCP flags", off="filter")
+@attack("pkt-52", "Christmas tree and other illegal TCP flags", machines=ANYWHERE, off="filter")
 def illegal_flags(s: Stage, dice: random.Random) -> Outcome:
     def act() -> None:
         for flags in (0x29, 0x3F, 0x00, 0x03, 0x06, 0x05, 0x01):
@@ -148,7 +148,7 @@ def illegal_flags(s: Stage, dice: random.Random) -> Outcome:
     return s.expect("HEADER", act, once=False)
 
 
-@attack("pkt-52a", "TCP options of length zero, or that run on", off="filter")
+@attack("pkt-52a", "TCP options of length zero, or that run on", machines=ANYWHERE, off="filter")
 def bad_options(s: Stage, dice: random.Random) -> Outcome:
     def act() -> None:
         for options in (b"\x02\0\0\0", b"\x02\x01\0\0", b"\x02\x05\0\0", b"\x01\x01\x01\x02"):
@@ -157,13 +157,13 @@ def bad_options(s: Stage, dice: random.Random) -> Outcome:
     return s.expect("HEADER", act, once=False)
 
 
-@attack("pkt-53", "source routing", off="filter")
+@attack("pkt-53", "source routing", machines=ANYWHERE, off="filter")
 def source_routing(s: Stage, dice: random.Random) -> Outcome:
     options = dice.choice([b"\x83", b"\x89"]) + b"\x07\x04\x0a\x4d\x00\x03\x00"
     return s.expect("IP_OPTIONS", lambda: s.send(frames.ipv4(17, frames.udp(7), options=options)))
 
 
-@attack("pkt-53a", "VLAN hopping: unlisted and nested tags", off="filter")
+@attack("pkt-53a", "VLAN hopping: unlisted and nested tags", machines=ANYWHERE, off="filter")
 def vlan_hopping(s: Stage, dice: random.Random) -> Outcome:
     def act() -> None:
         for tag in (b"\x81\0\0\x05", b"\x88\xa8\0\x05", b"\x81\0\0\x01\x81\0\0\x05"):
@@ -172,7 +172,7 @@ def vlan_hopping(s: Stage, dice: random.Random) -> Outcome:
     return s.expect("VLAN", act, once=False)
 
 
-@attack("pkt-53b", "a service, protocol or EtherType that no rule names", off="filter")
+@attack("pkt-53b", "a service, protocol or EtherType that no rule names", machines=ANYWHERE, off="filter")
 def unlisted(s: Stage, dice: random.Random) -> Outcome:
     def act() -> None:
         port = dice.randrange(100, 5000)
@@ -188,7 +188,7 @@ def unlisted(s: Stage, dice: random.Random) -> Outcome:
     return s.expect("FILTER", act, once=False)
 
 
-@attack("pkt-54", "lengths that underflow in IPv4, UDP, TCP and ICMP", off="filter")
+@attack("pkt-54", "lengths that underflow in IPv4, UDP, TCP and ICMP", machines=ANYWHERE, off="filter")
 def underflow(s: Stage, dice: random.Random) -> Outcome:
     def act() -> None:
         for frame in (

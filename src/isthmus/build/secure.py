@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from isthmus.build.program import Unit, build_program
@@ -28,13 +29,16 @@ LWIP = (
 )
 
 
-def secure_world() -> Path:
+def secure_world(alter: Callable[[Unit], list[Unit]] | None = None) -> Path:
     """The program `isthmus-secure`. What it wants in its environment is written at the top of its main.c.
 
-    Fetches lwIP at the first call. Raises EnvironmentProblem, one line.
+    `alter` makes a test build of our own sources. Fetches lwIP at the first call. Raises EnvironmentProblem,
+    one line.
     """
     lwip = debian_source(read_pin(tree() / "worlds" / "secure" / "lwip" / "source.toml"))
-    return build_program("isthmus-secure", (), ldflags=_LINK, more=secure_units(lwip))
+    own, upstream = secure_units(lwip)
+    units = [*(alter(own) if alter else [own]), upstream]
+    return build_program("isthmus-secure", (), ldflags=_LINK, more=units)
 
 
 def secure_units(lwip: Path) -> tuple[Unit, Unit]:

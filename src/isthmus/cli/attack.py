@@ -13,7 +13,7 @@ __all__ = ["command"]
 
 
 @click.command("attack")
-@common_options("memory")
+@common_options("host", "memory")
 @click.option("--list", "listed", is_flag=True, help="Show what there is, and run nothing.")
 @click.option("--only", metavar="ID,...", help="These attacks only; ids or shell patterns.")
 @click.option("--no-controls", is_flag=True, help="Leave out the runs with the defence off.")
@@ -30,7 +30,7 @@ def command(common: Common, listed: bool, only: str | None, no_controls: bool, s
     from isthmus import attack
     from isthmus.attack.table import listing, render
 
-    common.board()
+    board = common.board()
     try:
         chosen = attack.select(common.machine, only.split(",") if only is not None else ())
     except ValueError as problem:
@@ -47,6 +47,7 @@ def command(common: Common, listed: bool, only: str | None, no_controls: bool, s
             common.machine,
             chosen,
             seed=seed,
+            board=board,
             controls=not no_controls,
             began=lambda a: began(f"{a.id} {a.name}"),
         )

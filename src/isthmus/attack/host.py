@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""Attacks on the host machine: floods against its loop, a pump that was taken over, ways past the border."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+from isthmus.attack import frames
+from isthmus.attack.catalogue import Outcome, attack, elsewhere
+from isthmus.attack.rig import Rig, difference
+from isthmus.attack.stage import HEAD, STATE
+from isthmus.check.isolation import isolation
+from isthmus.host import HostMachine
+
+FLOOD_S, LOOK_S = 0.5, 0.5
+BUDGET: dict[str, Any] = {"frames": 32, "step_frames": 32}  # per period of 1 ms
+GROUPS: dict[str, Any] = {"broadcasts_per_second": 100, "broadcast_burst": 10}
+HOST: Any = ("host",)
+
+
+# ---- floods ------------------------------------------------------------------------------------------------
+
+
+def flood(s: Rig, frame: Callable[[], bytes], accepts: tuple[str, ...]) -> Outcome:
+    """As many frames as a program can send for FLOOD_S. Judged by the ledger of the Secure world's work."""
+    s.recovers()
+    before = s.settled()
+    wanted = [frame() for _ in range(64)]
+    sent, end = 0, time.monotonic() + FLOOD_S
+    while time.monotonic() < end:
+        for one in wanted:
+            sent += s.send(one) == "OK"
+    recovered = s.recovers()
+    after = s.settled()
+    moved, work = difference(before, after), after["work"]
+    missed = after["critical"]["missed"] - before["critical"]["missed"]
+    wrong = []
+    if work["over"]:
+        wrong.append(f"{work['frames_max']} frames in a period")
+    if set(moved) - set(accepts):
+        wrong.append(f"counted {sorted(set(moved) - set(accepts))}")
+    wrong += [f"{missed} deadlines missed"] if missed else []
+    wrong += ["no echo came again"] if recovered is None else []
+    return Outcome(
+        not wrong,
+        "; ".join(wrong) or f"{sent} frames sent in {FLOOD_S:g} s, waited {work['exhausted']} times",
+        moved,
+        missed,
+        work["frames_max"],
+        work["frames_bound"],
+        recovered,
+    )
+
+
+@attack("dos-05", "ring kept full", machines=HOST, off="budget", **BUDGET)
+def ring_kept_full(s: Rig, dice: random.Random) -> Outcome:
+    return flood(s, lambda: frames.raw(dice.randbytes(400)), ())
+
+
+@attack("dos-08", "tiny-frame flood", machines=HOST, off="budget", **BUDGET)
+def tiny_frames(s: Rig, dice: random.Random) -> Outcome:
+    return flood(s, lambda: frames.raw(dice.randbytes(1)), ())
+
+
+@attack("dos-10", "flood of frames that are refused", machines=HOST, off="budget", **BUDGET)
+def refused_frames(s: Rig, dice: random.Random) -> Outcome:
+    def frame() -> bytes:
+        return dice.choice(
+            [
+                frames.ipv4(17, frames.udp(9)),
+                frames.ipv4(17, frames.udp(7), fragment=0x2000),
+                frames.ipv4(6, frames.tcp(7, 0x3F)),
+            ]
+        )
+
+    return flood(s, frame, ("FILTER", "FRAGMENT", "HEADER"))
+
+
+@attack("dos-14", "ARP and broadcast storm", machines=HOST, off={"broadcasts_per_second": 0}, **GROUPS)
+def broadcast_storm(s: Rig, dice: random.Random) -> Outcome:
+    """What reaches the stack is what the frames to groups may cost."""
+    s.recovers()
+    before, begun = s.settled(), time.monotonic()
+    sent = sum(s.send(frames.arp()) == "OK" for _ in range(3000))
+    recovered = s.recovers()
+    after, took = s.settled(), time.monotonic() - begun
+    refused = difference(before, after)
+    missed = after["critical"]["missed"] - before["critical"]["missed"]
+    reached = sent - refused.get("BROADCAST", 0)
+    bound = int(100 * took) + 11
+    good = reached <= bound and not missed and recovered is not None and not set(refused) - {"BROADCAST"}
+    detail = f"{reached} of {sent} broadcasts reached the stack, at most {bound}"
+    return Outcome(good, detail, refused, missed, reached, bound, recovered)
+
+
+# ---- the pump taken over -----------------------------------------------------------------------------------
+
+
+def taken_over(s: Rig, verdict: str, offset: int, change: Callable[[int], int]) -> Outcome:
+    """The Secure world looks once a period: it must see the lie before the pump says the truth again."""
+
+    def act() -> None:
+        before = s.counters()[verdict]
+        s.poke(offset, change)
+        end = time.monotonic() + LOOK_S
+        while s.counters()[verdict] == before and time.monotonic() < end:
+            time.sleep(0.005)
+
+    return s.expect(verdict, act, fresh_session=True)
+
+
+@attack("mem-30", "head runs past tail + capacity", machines=HOST, off="head range")
+def head_past_the_ring(s: Rig, dice: random.Random) -> Outcome:
+    beyond = s.board.normal.ring_bytes + 16 * dice.randrange(1, 1 << 20)
+    return taken_over(s, "HEAD_RANGE", HEAD, lambda word: word + beyond)
+
+
+@attack("mem-31", "head moves backwards", machines=HOST, off="head range")
+def head_backwards(s: Rig, dice: random.Random) -> Outcome:
+    back = 16 * dice.randrange(1 << 16, 1 << 20)
+    return taken_over(s, "HEAD_RANGE", HEAD, lambda word: word - back)
+
+
+@attack("mem-39", "magic flipped", machines=HOST, off="magic")
+def magic_flipped(s: Rig, dice: random.Random) -> Outcome:
+    return taken_over(s, "STATE_WORD", STATE, lambda word: word ^ 1 << 20)
+
+
+# ---- past the border ---------------------------------------------------------------------------------------
+
+
+class Exposed:
+    """A machine with a Secure world that has none of its defences: a memfd without seals, and a process that
+    may be looked into, in the Normal world's own namespaces. Everything else is the machine's."""
+
+    def __init__(self, machine: HostMachine) -> None:
+        self.machine = machine
+        self.entered = machine.popen(["sleep", "60"])
+        self.memory = os.memfd_create("open", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.memory, 1 << 16)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.machine, name)
+
+    def buffer(self, world: str) -> int:
+        return os.dup(self.memory)
+
+    def pid(self, world: str) -> int:
+        """The sleeper that stands in for the Secure world's process."""
+        if world == "normal":
+            return self.machine.pid("normal")
+        enter, end = self.entered.pid, time.monotonic() + 5
+        while time.monotonic() < end:
+            with suppress(OSError, IndexError):
+                child = int(Path(f"/proc/{enter}/task/{enter}/children").read_text().split()[0])
+                if Path(f"/proc/{child}/comm").read_text().strip() == "sleep":
+                    return child
+            time.sleep(0.01)
+        raise OSError("the stand-in did not start")
+
+    def close(self) -> None:
+        self.entered.kill()
+        self.entered.wait()
+        os.close(self.memory)
+
+
+@contextmanager
+def under_attack(s: Rig) -> Iterator[HostMachine]:
+    """The machine, or in a control the stand-in without defences."""
+    if not s.exposed:
+        yield s.machine
+        return
+    exposed = Exposed(s.machine)
+    try:
+        yield cast(HostMachine, exposed)
+    finally:
+        exposed.close()
+
+
+def border(s: Rig, ident: str) -> Outcome:
+    before = s.status()
+    with under_attack(s) as machine:
+        (row,) = (row for row in isolation(machine) if row.id == ident)
+    recovered = s.recovers()
+    after = s.status()
+    missed = after["critical"]["missed"] - before["critical"]["missed"]
+    good = row.ok and recovered is not None and not missed
+    return Outcome(good, row.detail, difference(before, after), missed, recovered_s=recovered)
+
+
+@attack(
+    "host-74",
+    "writing, remapping, truncating the Secure world's memory",
+    "U",
+    machines=HOST,
+    off={"exposed": True},
+)
+def write_the_buffer(s: Rig, dice: random.Random) -> Outcome:
+    return border(s, "isolation.write")
+
+
+@attack(
+    "host-75",
+    "ptrace, /proc/PID/mem, process_vm_readv, pidfd_getfd on the Secure process",
+    "U",
+    machines=HOST,
+    off={"exposed": True},
+)
+def look_into_the_process(s: Rig, dice: random.Random) -> Outcome:
+    return border(s, "isolation.read")
+
+
+elsewhere("host", "shown by tests/test_host_kill.py under traffic", {"life-55": "kill -9 of a peer"}, "F")
+elsewhere(
+    "host",
+    "needs the attacker's hands between two loads: run on --machine memory",
+    {
+        "mem-34": "length above the frame's buffer",
+        "mem-36": "length flips between check and use",
+        "mem-37": "payload flips during the copy",
+        "pkt-46": "replay",
+    },
+)
+elsewhere("host", "shown by tests/test_links.py, test_host_life.py", {"host-76": "wake-up theft"}, "U")
