@@ -56,7 +56,7 @@ def test_an_interrupt_that_is_linuxs_is_an_open_way(
     machine: LinkedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = machine.board
-    frame = board.device.gic_redistributor.base + reach.FRAME
+    frame = board.gic_private.base + reach.FRAME
     own = reach.Register("its own", "enable", frame + reach.SET_ENABLE, 4, 1 << reach.OWN, 1 << reach.OWN)
     monkeypatch.setattr(reach, "registers", lambda board: [own])
     for row in rows(machine).values():

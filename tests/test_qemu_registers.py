@@ -45,7 +45,7 @@ def secure_world(board: TrustZone, try_fp: int = 0) -> Path:
     )
     return build_program(
         "registers.elf",
-        [own / "start.S", own / "main.c", SOURCES / "exchange.S", runtime / "gic.c"],
+        [own / "start.S", own / "main.c", SOURCES / "exchange.S", runtime / "gicv3.c"],
         [SOURCES, made, tree() / "core", runtime],
         (
             *(

@@ -108,7 +108,14 @@ def core_registers() -> list[str]:
     board = load()
     assert board.emulator is not None
     ours, theirs = socket.socketpair()
-    command = ["qemu-system-aarch64", "-machine", board.emulator.machine, "-cpu", board.emulator.cpu, "-S"]
+    command = [
+        "qemu-system-aarch64",
+        "-machine",
+        board.filled(board.emulator.machine),
+        "-cpu",
+        board.emulator.cpu,
+        "-S",
+    ]
     command += ["-display", "none", "-nodefaults", "-chardev", f"socket,id=gdb,fd={theirs.fileno()}"]
     with ours, subprocess.Popen([*command, "-gdb", "chardev:gdb"], pass_fds=[theirs.fileno()]) as qemu:
         theirs.close()

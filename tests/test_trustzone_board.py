@@ -130,7 +130,7 @@ BAD = {
         "boot.quiet[0]: 0x40000000..0x40000004 overlaps memory.normal 0x40000000..0x60000000",
     ),
     "injected option": (
-        ('"QEMU_USE_GIC_DRIVER=QEMU_GICV3"', '"A=1; rm -r x"'),
+        ('"QEMU_USE_GIC_DRIVER=QEMU_GICV{gic}"', '"A=1; rm -r x"'),
         "firmware.options[0]: 'A=1; rm -r x'",
     ),
     "a second task in a place": (

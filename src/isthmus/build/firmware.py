@@ -125,7 +125,7 @@ def make_options(board: TrustZone) -> list[str]:
         "SPD=isthmus",
         f"PRELOADED_BL33_BASE={board.boot.storage.base:#x}",
         'BUILD_MESSAGE_TIMESTAMP="isthmus"',
-        *board.firmware.options,
+        *map(board.filled, board.firmware.options),
     ]
 
 

@@ -62,7 +62,8 @@ def payload(board: TrustZone) -> Path:
     core, world, made = tree() / "core", tree() / "worlds" / "secure", generated(board)
     runtime, port, apps, critical = (world / name for name in ("runtime", "lwip", "apps", "critical"))
     folders = (core, runtime, runtime / "libc", port, apps, critical)
-    own = [p for folder in folders for p in sorted(folder.glob("*.c"))]
+    others = {"gicv2.c", "gicv3.c"} - {f"gicv{board.gic.version}.c"}
+    own = [p for folder in folders for p in sorted(folder.glob("*.c")) if p.name not in others]
     includes = [runtime / "libc", runtime, made, core, world / "port", port, apps, critical]
     system = [Path(ask_compiler(f"{CROSS}gcc", "-print-file-name=include"))]
     upstream = [lwip / "src" / "include", lwip / "src" / "apps" / "lwiperf"]

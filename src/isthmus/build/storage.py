@@ -81,7 +81,8 @@ def _steps(
     boot = board.boot
     for core in board.core.normal[1:]:
         yield _WAIT, core, 0, 0
-    for write in (*boot.quiet, *generate.interrupt_reset(board)):
+    quiet = (write for write in boot.quiet if write.gic in (None, board.gic.version))
+    for write in (*quiet, *generate.interrupt_reset(board)):
         yield _WRITE, write.base, write.count | write.stride << 32, write.value
     for name in ("kernel", "device_tree", "initramfs"):
         size = -(-len(content.get(name, b"")) // _LINE) * _LINE

@@ -107,7 +107,7 @@ class QemuMachine:
         self._logs = _log_folder()
         memory = self.board.memory.normal
         shape = [
-            *(_QEMU, "-machine", emulator.machine, "-accel", "tcg", "-cpu", emulator.cpu),
+            *(_QEMU, "-machine", self.board.filled(emulator.machine), "-accel", "tcg", "-cpu", emulator.cpu),
             *("-smp", str(self.board.core.count), "-m", f"{memory.size >> 20}M", "-bios", str(flash)),
             *("-display", "none", "-monitor", "none", "-nic", "none", "-nodefaults"),
         ]

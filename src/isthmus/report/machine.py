@@ -31,7 +31,7 @@ def _worlds(found: Report, board: Board) -> Iterator[tuple[str, str]]:
     if isinstance(board, TrustZone):
         tfa = read_pin(tree() / "worlds" / "monitor" / "tfa" / "source.toml").version
         if board.emulator is not None:
-            yield "Machine", f"{board.name}: {board.emulator.machine}, {board.emulator.cpu}"
+            yield "Machine", f"{board.name}: {board.filled(board.emulator.machine)}, {board.emulator.cpu}"
         yield "Emulator", _first_line("qemu-system-aarch64", "--version")
         yield "Firmware", f"Trusted Firmware-A {tfa} with the monitor, for {board.firmware.platform}"
         yield "Linux", f"Debian {debian_kernel().release}, {board.memory.normal.size >> 20} MiB"

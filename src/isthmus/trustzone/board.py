@@ -36,7 +36,7 @@ SGI, PPI, SPI = range(8, 16), range(16, 32), range(32, 1020)  # SGI 0..7 belong 
 CORES_MAX = 8
 DEFAULT = "qemu-virt.toml"
 _NAME = re.compile(r"[a-z0-9_]+")
-_OPTION = re.compile(r"[A-Z][A-Z0-9_]*=[A-Za-z0-9_./-]*")
+_OPTION = re.compile(r"[A-Z][A-Z0-9_]*=(?:[A-Za-z0-9_./-]|\{gic\})*")
 
 
 class Region(common._Table, frozen=True):
@@ -88,7 +88,8 @@ class Devices(common._Table, frozen=True):
 
     console: Device
     gic_distributor: Device
-    gic_redistributor: Device
+    gic_cpu: Device | None = None
+    gic_redistributor: Device | None = None
     flash: Device | None = None
     power: Device | None = None
 
@@ -97,6 +98,12 @@ class Devices(common._Table, frozen=True):
         """Those that the board has, by name."""
         every = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: device for name, device in every.items() if device is not None}
+
+
+class Gic(common._Table, frozen=True):
+    """The interrupt controller's version: which of its devices there are, and how TF-A and QEMU are told."""
+
+    version: Literal[2, 3]
 
 
 class Interrupt(common._Table, frozen=True):
@@ -145,12 +152,14 @@ class Restart(common._Table, frozen=True):
 
 
 class Write(common._Table, frozen=True):
-    """32-bit registers that get `value`: `count` of them, `stride` bytes apart."""
+    """32-bit registers that get `value`: `count` of them, `stride` bytes apart. With `gic`, only where the
+    interrupt controller is of that version."""
 
     base: int
     value: int = 0
     count: int = 1
     stride: int = 4
+    gic: Literal[2, 3] | None = None
 
     @property
     def region(self) -> Region:
@@ -218,6 +227,7 @@ class TrustZone(common.Board, frozen=True, kw_only=True):
     memory: Memory
     buffer: Buffer
     device: Devices
+    gic: Gic
     interrupt: Interrupt
     core: Core
     boot: Boot
@@ -225,6 +235,17 @@ class TrustZone(common.Board, frozen=True, kw_only=True):
     monitor: Monitor
     restart: Restart
     emulator: Emulator | None = None  # a board of silicon has none
+
+    def filled(self, text: str) -> str:
+        """What a key says, with the numbers of other keys in it."""
+        return text.replace("{gic}", str(self.gic.version))
+
+    @property
+    def gic_private(self) -> Device:
+        """Of the interrupt controller: what belongs to single cores."""
+        device = self.device.gic_redistributor if self.gic.version == 3 else self.device.gic_cpu
+        assert device is not None  # the rules say so
+        return device
 
     def buffer_region(self, role: Literal["normal", "secure"]) -> Region:
         """The whole pages of the buffer that `role` writes: what is registered, mapped and compared."""
@@ -351,6 +372,7 @@ class _Check(common._Check):
         super().board(b)
         self.regions(b)
         self.window(b)
+        self.gic(b)
         self.interrupts(b.interrupt)
         self.cores(b)
         self.boot(b)
@@ -395,6 +417,11 @@ class _Check(common._Check):
             if not b.memory.window.holds(region):
                 self.fail(key, f"{region} is not within memory.window {b.memory.window}")
         self.disjoint(buffers)
+
+    def gic(self, b: TrustZone) -> None:
+        needed = {2: "gic_cpu", 3: "gic_redistributor"}[b.gic.version]
+        if getattr(b.device, needed) is None:
+            self.fail("gic.version", f"a GICv{b.gic.version} needs device.{needed}")
 
     def interrupts(self, i: Interrupt) -> None:
         for key, value, kind, ids in (

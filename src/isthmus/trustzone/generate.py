@@ -22,6 +22,7 @@ _GIC_CLEAR = (0x180, 0x280, 0x380)
 _GIC_PRIORITY, _GIC_TRIGGER, _GICD_ROUTE = 0x400, 0xC00, 0x6000
 _GICD_ARE_NS = 0x10
 _GICR_FRAME, _GICR_LPI_TABLES = 0x10000, 0x70
+_GICD_TARGETS, _GICC_PRIORITY_MASK, _GICC_ACTIVE = 0x800, 0x4, 0xD0  # GICv2
 
 
 def header(board: TrustZone) -> str:
@@ -40,8 +41,9 @@ def header(board: TrustZone) -> str:
         "CONSOLE_SIZE": b.device.console.size,
         "GICD_BASE": b.device.gic_distributor.base,
         "GICD_SIZE": b.device.gic_distributor.size,
-        "GICR_BASE": b.device.gic_redistributor.base,
-        "GICR_SIZE": b.device.gic_redistributor.size,
+        "GIC_VERSION": b.gic.version,
+        "GIC_PRIVATE_BASE": b.gic_private.base,
+        "GIC_PRIVATE_SIZE": b.gic_private.size,
         "TIMER_INTERRUPT": b.interrupt.timer,
         "KICK_INTERRUPT": b.interrupt.kick,
         "DOORBELL_INTERRUPT": b.interrupt.doorbell,
@@ -148,29 +150,47 @@ def device_tree(board: TrustZone) -> str:
 
 
 def interrupt_reset(board: TrustZone) -> list[Write]:
-    """What gives the Normal world's part of a GICv3 the state of a cold boot: nothing enabled, pending or
-    active, no message interrupts, every shared interrupt at the lowest address's core. Written from the
-    Normal world, so that the Secure world's interrupts are out of reach."""
+    """What gives the Normal world's part of the interrupt controller the state of a cold boot: nothing
+    enabled, pending or active, no message interrupts, every shared interrupt at the lowest address's core
+    (GICv2: at none). Written from the Normal world, so that the Secure world's interrupts are out of reach.
+
+    Of a GICv2's private interrupts only those of the core that writes can be reached; another core's are
+    Linux's to set up, as ever."""
     gicd, ones = board.device.gic_distributor.base, 0xFFFFFFFF
     words, shared = 31, 1020 - 32  # of one bit per shared interrupt; shared interrupts
-    made = [
-        Write(gicd, _GICD_ARE_NS),
+    every = [
         *(Write(gicd + offset + 4, ones, words) for offset in _GIC_CLEAR),
         Write(gicd + _GIC_PRIORITY + 32, 0, shared // 4),
         Write(gicd + _GIC_TRIGGER + 8, 0, shared // 16 + 1),
-        Write(gicd + _GICD_ROUTE + 32 * 8, 0, shared * 2),
     ]
+    if board.gic.version == 2:
+        gicc = board.gic_private.base
+        return [
+            Write(gicd),
+            *every,
+            Write(gicd + _GICD_TARGETS + 32, 0, shared // 4),
+            *_private_reset(gicd),
+            Write(gicc),
+            Write(gicc + _GICC_PRIORITY_MASK),
+            Write(gicc + _GICC_ACTIVE),
+        ]
+    made = [Write(gicd, _GICD_ARE_NS), *every, Write(gicd + _GICD_ROUTE + 32 * 8, 0, shared * 2)]
     for core in board.core.normal:
-        control = board.device.gic_redistributor.base + core * 2 * _GICR_FRAME
-        private = control + _GICR_FRAME
+        control = board.gic_private.base + core * 2 * _GICR_FRAME
         made += [
             Write(control),
             Write(control + _GICR_LPI_TABLES, 0, 4),
-            *(Write(private + offset, ones) for offset in _GIC_CLEAR),
-            Write(private + _GIC_PRIORITY, 0, 32 // 4),
-            Write(private + _GIC_TRIGGER + 4),
+            *_private_reset(control + _GICR_FRAME),
         ]
     return made
+
+
+def _private_reset(frame: int) -> list[Write]:
+    return [
+        *(Write(frame + offset, 0xFFFFFFFF) for offset in _GIC_CLEAR),
+        Write(frame + _GIC_PRIORITY, 0, 32 // 4),
+        Write(frame + _GIC_TRIGGER + 4),
+    ]
 
 
 def _config(board: TrustZone, role: Literal["normal", "secure"]) -> str:

@@ -20,6 +20,7 @@
 
 #include "board.h"
 #include "entropy.h"
+#include "kick.h"
 #include "monitor.h"
 #include "smc.h"
 
@@ -37,7 +38,7 @@ static uint64_t on_secure_interrupt(uint32_t id, uint32_t flags, void *handle, v
     (void)id, (void)flags, (void)handle, (void)cookie;
     spin_lock(&monitor.lock);
     if (!at_home() || monitor.secure != SECURE_UP) { /* a call out of Linux; no other one can be here */
-        plat_ic_clear_interrupt_pending(BOARD_KICK_INTERRUPT);
+        kick_end();
         if (normal_called(plat_my_core_pos()))
             return normal_leave();
         spin_unlock(&monitor.lock);

@@ -7,6 +7,7 @@
  *     switch.c       one world leaves the core, the other gets it; registers.h lists what changes hands
  *     own.c          the same, where the Secure world has a core of its own
  *     session.c      who may use the channel
+ *     kick.h         the interrupt from one core to another
  *     power.c        what PSCI may do: nothing to anybody but Linux
  *     restart.c      Linux stops, alone, and begins again */
 #ifndef ISTHMUS_MONITOR_H

@@ -6,6 +6,7 @@
 #include <smccc_helpers.h>
 
 #include "board.h"
+#include "kick.h"
 #include "monitor.h"
 #include "smc.h"
 
@@ -52,7 +53,7 @@ uintptr_t on_doorbell(void *handle, uint64_t channel, uint64_t lanes)
     }
     if (!BOARD_CORE_SHARED || !at_home()) {
         if (!BOARD_DOORBELL_POLL)
-            plat_ic_raise_s_el1_sgi(BOARD_KICK_INTERRUPT, monitor.home_mpidr & MPIDR_AFFINITY_MASK);
+            kick(monitor.home_mpidr & MPIDR_AFFINITY_MASK);
         return reply(handle, IST_SMC_OK);
     }
     write_ctx_reg(get_gpregs_ctx((cpu_context_t *)handle), CTX_GPREG_X0, IST_SMC_OK);

@@ -10,6 +10,7 @@
 #include <lib/psci/psci.h>
 #include <plat/common/platform.h>
 
+#include "kick.h"
 #include "monitor.h"
 #include "smc.h"
 
@@ -32,7 +33,7 @@ void normal_stop(uint32_t next)
     monitor.called = monitor.on;
     for (unsigned int core = 0; core < BOARD_CORES; core++)
         if ((monitor.called & ~self() & 1u << core) != 0)
-            plat_ic_raise_s_el1_sgi(BOARD_KICK_INTERRUPT, monitor.mpidr[core]);
+            kick(monitor.mpidr[core]);
 }
 
 uintptr_t normal_leave(void)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* gic.h - GICv3, the Secure world's part: two interrupts of Group 1 Secure, private to its core.
+/* gic.h - the interrupt controller, the Secure world's part: two interrupts, private to its core.
  *
- *     kind                arrives at S-EL1 as   while Linux runs
- *     Group 1 Secure      IRQ                   FIQ to EL3, the monitor enters us
- *     Group 1 Non-secure  FIQ, kept masked      IRQ of Linux's own
+ *     version   of the Secure world    arrives at S-EL1 as   while Linux has the core
+ *     3         Group 1 Secure         IRQ                   FIQ to EL3, the monitor enters us
+ *     2         Group 0                FIQ                   FIQ to EL3, the monitor enters us
+ *
+ * Linux's (Group 1 Non-secure; version 2: Group 1) arrive as the other one of IRQ and FIQ, which stays masked here.
  *
  * Priorities lie below 0x80, where no write of Linux's to its priority mask reaches and no interrupt that it never ends
  * stands in the way. */
@@ -15,10 +17,12 @@
 #define GIC_PRIORITY_TIMER 0x20u
 #define GIC_PRIORITY_KICK 0x40u
 #define GIC_NONE 1020u /* this id and those above: nothing to take */
+#define GIC_ID(taken) ((taken) & 0x3ffu)
 
 /* NULL, or what does not hold. */
 const char *gic_init(void);
+/* What gic_end() gets back; GIC_ID() of it is which interrupt. */
 uint32_t gic_take(void);
-void gic_end(uint32_t id);
+void gic_end(uint32_t taken);
 
 #endif

@@ -85,7 +85,7 @@ void mmu_on(void)
     map_linked(__exception_stack_low, __exception_stack_high, DATA);
     map_size(BOARD_CONSOLE_BASE, BOARD_CONSOLE_SIZE, DEVICE);
     map_size(BOARD_GICD_BASE, BOARD_GICD_SIZE, DEVICE);
-    map_size(BOARD_GICR_BASE, BOARD_GICR_SIZE, DEVICE);
+    map_size(BOARD_GIC_PRIVATE_BASE, BOARD_GIC_PRIVATE_SIZE, DEVICE);
     map_size(BOARD_NORMAL_BUFFER_BASE, BOARD_NORMAL_BUFFER_SIZE, PEER);
     map_size(BOARD_SECURE_BUFFER_BASE, BOARD_SECURE_BUFFER_SIZE, OWN);
 

@@ -14,7 +14,7 @@
 #include "sysreg.h"
 
 #define US 1000u
-#define PSTATE_THREAD (4u | 1u << 6 | 1u << 8 | 1u << 9) /* EL1t; all masked but our own interrupts */
+#define PSTATE_THREAD (4u | PSTATE_OTHERS | 1u << 8 | 1u << 9) /* EL1t; all masked but our own interrupts */
 
 enum thread_name { CONTROL, NETWORK, BELOW, THREADS }; /* highest first */
 
@@ -217,7 +217,7 @@ static void kick(void)
 
 int on_interrupt(struct registers *r)
 {
-    const uint32_t id = gic_take();
+    const uint32_t taken = gic_take(), id = GIC_ID(taken);
     const uint64_t now = clock_now();
     int a_task;
 
@@ -229,7 +229,7 @@ int on_interrupt(struct registers *r)
         kick();
     a_task = go_on(r, now);
     if (id < GIC_NONE)
-        gic_end(id);
+        gic_end(taken);
     deciding = 0;
     return a_task;
 }

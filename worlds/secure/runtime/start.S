@@ -7,6 +7,8 @@
 
 #define CPACR_FPEN (3 << 20)
 
+#include "board.h"
+
     .macro address reg, symbol
     adrp \reg, \symbol
     add \reg, \reg, :lo12:\symbol
@@ -127,8 +129,13 @@ yield_end:
     .balign 2048
 vectors:
     entry call_entry, 0 /* EL1t: synchronous, IRQ, FIQ, SError */
-    entry irq_entry, 1
+#if BOARD_GIC_VERSION == 2 /* gic.h: which of the two is ours */
+    entry fault_entry, 1
+    entry own_entry, 2
+#else
+    entry own_entry, 1
     entry fault_entry, 2
+#endif
     entry fault_entry, 3
     entry fault_entry, 4 /* EL1h: in a handler */
     entry fault_entry, 5
@@ -147,7 +154,7 @@ call_entry:
     b.ne fault_entry
     address x0, on_call
     b decide
-irq_entry:
+own_entry:
     address x0, on_interrupt
 
 /* What runs from here to `network_goes_on` is not the network work's: the handler, and the tasks. */

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "board.h"
+
 #define read_sysreg(name)                                         \
     __extension__({                                               \
         uint64_t value_;                                          \
@@ -13,14 +15,23 @@
     })
 #define write_sysreg(name, value) __asm__ volatile("msr " #name ", %0" ::"r"((uint64_t)(value)) : "memory")
 
+/* Of IRQ and FIQ, the one that stands for our own (gic.h). The other stands for Linux's, which wait. */
+#if BOARD_GIC_VERSION == 2
+#define OWN_INTERRUPTS "#1"
+#define PSTATE_OTHERS (1u << 7) /* masked: IRQ */
+#else
+#define OWN_INTERRUPTS "#2"
+#define PSTATE_OTHERS (1u << 6) /* FIQ */
+#endif
+
 static inline void interrupts_on(void)
 {
-    __asm__ volatile("msr daifclr, #2" ::: "memory"); /* IRQ alone: FIQ stands for Linux's interrupts, which wait */
+    __asm__ volatile("msr daifclr, " OWN_INTERRUPTS ::: "memory");
 }
 
 static inline void interrupts_off(void)
 {
-    __asm__ volatile("msr daifset, #2" ::: "memory");
+    __asm__ volatile("msr daifset, " OWN_INTERRUPTS ::: "memory");
 }
 
 /* start.S: gives the core away, by READY or YIELD; it comes back with IST_EVENT_*. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* gicv3.c - system registers, and a frame of registers per core. Built where the board says so. */
 #include "gic.h"
 
 #include "board.h"
@@ -23,7 +24,7 @@ static uint64_t own_frame(void)
     uint64_t mpidr = read_sysreg(mpidr_el1);
     uint32_t affinity = (uint32_t)(mpidr & 0xffffffu) | (uint32_t)(mpidr >> 32 & 0xffu) << 24;
 
-    for (uint64_t at = BOARD_GICR_BASE; at + STRIDE <= BOARD_GICR_BASE + BOARD_GICR_SIZE; at += STRIDE) {
+    for (uint64_t at = BOARD_GIC_PRIVATE_BASE; at + STRIDE <= BOARD_GIC_PRIVATE_BASE + BOARD_GIC_PRIVATE_SIZE; at += STRIDE) {
         if (mmio_read(at + TYPER + 4) == affinity)
             return at + FRAME;
         if (mmio_read(at + TYPER) & TYPER_LAST)
@@ -64,8 +65,8 @@ uint32_t gic_take(void)
     return id;
 }
 
-void gic_end(uint32_t id)
+void gic_end(uint32_t taken)
 {
-    write_sysreg(S3_0_C12_C12_1, id); /* ICC_EOIR1_EL1 */
+    write_sysreg(S3_0_C12_C12_1, taken); /* ICC_EOIR1_EL1 */
     __asm__ volatile("isb" ::: "memory");
 }
