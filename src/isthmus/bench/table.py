@@ -113,7 +113,8 @@ def render_counts(result: CountResult) -> Group:
     for heading in ("goal", "measured", "at most", ""):
         goals.add_column(heading, no_wrap=True)
     for goal in result.goals:
-        name = f"{goal.over} / {goal.under}" if goal.under else f"{goal.over} per byte"
+        one = f"{goal.over} per byte" if goal.over.startswith("tcp") else goal.over
+        name = f"{goal.over} / {goal.under}" if goal.under else one
         found = "" if goal.measured is None else f"{goal.measured:.3f}"
         verdict = Text("ok", style="green") if goal.ok else Text("fell short", style="bold red")
         goals.add_row(name, found, f"{goal.limit:g}", verdict)
