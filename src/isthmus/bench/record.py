@@ -58,7 +58,7 @@ def inputs_of(board: TrustZone) -> dict[str, str]:
         "QEMU": _first_line("qemu-system-aarch64", "--version"),
         "compiler": ask_compiler(f"{CROSS}gcc", "--version").splitlines()[0],
         "flags": _digest([*FLAGS, *make_options(board)]),
-        "processor": _digest(board.emulator),
+        "processor": board.emulator.cpu if board.emulator else "",
         "workload": _digest([instructions.ECHOES, instructions.TCP_BYTES, instructions.TRANSFERS]),
     }
 
