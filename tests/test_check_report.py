@@ -46,6 +46,11 @@ def test_the_table_names_what_fell_short() -> None:
     assert "broken by hand" in text
 
 
+def test_the_summary_says_what_it_comes_to_only_if_everything_holds() -> None:
+    assert "The critical side missed no deadline in 1.5 periods" in printed(report())
+    assert "The critical side" not in printed(report("critical.missed"))
+
+
 def test_the_table_shows_every_row_under_its_topic() -> None:
     text = printed(report())
     for kind in CATALOGUE.values():

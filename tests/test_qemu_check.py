@@ -158,6 +158,9 @@ class Crashing:
     def reboot(self, script: str, timeout: float) -> None:
         self.boot_id, self.epoch = self.changes.get("boot_id", "second"), self.changes.get("epoch", 2)
 
+    def run(self, script: str) -> None:
+        pass
+
     def wait_up(self, timeout: float) -> None:
         pass
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from isthmus.build.python import INTERPRETER
 from isthmus.check import reach, traffic
 from isthmus.check.counters import Ledger
 from isthmus.check.critical import missed_row
@@ -37,6 +38,7 @@ RESTARTS = 2  # of each world
 STARTS_S = 60.0  # for the programs to start
 SETTLE_US = 30_000  # of traffic before the first restart and after each
 COUNTED = 0.93  # of a cost in ns: a task keeps back a sixteenth, and the clock that it watches has steps
+FLOOD_US = 300_000  # from the start of its program to the panic
 PANIC = "echo c >/proc/sysrq-trigger"
 BOOT_S = 60.0  # of this computer's time, for Linux to boot again
 REBOOT_MAX_S = 5.0  # of the machine's time, until the link is up again
@@ -292,14 +294,21 @@ def restarts(machine: LinkedMachine, seed: int, evidence: Evidence) -> Iterator[
     yield row("restart.torn", bad == 0 and len(arrivals) > 0, bad, detail)
 
 
+def flood(address: str) -> str:
+    """A script that leaves traffic running, to end with its Linux."""
+    program = f"{INTERPRETER} -I -S /programs/stream.py flood {address} {PORT} 0"
+    return f"sleep 1000000 | {program} >/dev/null 2>&1 & usleep {FLOOD_US}"
+
+
 def crash(machine: LinkedMachine, evidence: Evidence, reloaded: Row) -> Row:
-    """Linux dies of a panic and boots anew. `reloaded` is this row for the driver alone, which has to hold
-    too. Times by the Secure world's clock, which runs on."""
+    """Linux dies of a panic during traffic and boots anew. `reloaded` is this row for the driver alone, which
+    has to hold too. Times by the Secure world's clock, which runs on."""
     if not reloaded.ok:
         return reloaded
     task, boot_id, epoch = machine.board.secure.task[0], machine.boot_id, machine.epoch
     begun, counted = evidence.look(), evidence.written
     try:
+        machine.run(flood(machine.board.secure.address))
         with evidence.restart("Linux crashes, boots anew"):
             machine.reboot(PANIC, BOOT_S)
             machine.wait_up(timeout=BOOT_S)
@@ -318,7 +327,8 @@ def crash(machine: LinkedMachine, evidence: Evidence, reloaded: Row) -> Row:
     steady = abs(passed - due) <= 2 and missed == skipped == 0
     ok = renewed and steady and pinged["received"] == pinged["sent"] and took <= REBOOT_MAX_S
     detail = (
-        f"Linux panicked and booted anew, boot id and epoch {'changed' if renewed else 'did not change'}; "
+        f"Linux panicked under traffic and booted anew, boot id and epoch "
+        f"{'changed' if renewed else 'did not change'}; "
         f"{passed:,} of {due:,.0f} periods of the {task.name} task meanwhile, {missed} deadlines missed; "
         f"{reloaded.detail}"
     )

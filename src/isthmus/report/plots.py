@@ -108,7 +108,9 @@ def restarts(evidence: Evidence) -> list[str]:
             clusters.append([span])
     drawn = []
     for spans in clusters:
-        begin, end = spans[0].begin_s - _AROUND_S, spans[-1].end_s + _AROUND_S
+        begin, end = spans[0].begin_s, spans[-1].end_s
+        around = max(_AROUND_S, 0.15 * (end - begin))
+        begin, end = begin - around, end + around
         groups = [[p] for p in evidence.periods if begin <= p.release_s <= end]
         if groups:
             drawn.append(_lanes(evidence, groups, spans, single=True))
