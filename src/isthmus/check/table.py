@@ -51,7 +51,7 @@ def summary(report: Report) -> Text:
 
 
 def in_short(report: Report) -> Text:
-    """What it comes to, for somebody who reads nothing else. Where a row fell short there is no such thing."""
+    """What it comes to, for somebody who reads nothing else; nothing where a row fell short."""
     if not report.ok:
         return Text()
     shown = {row.id: value(row) for row in report.rows}
