@@ -41,6 +41,7 @@ def attacked(*changes: str) -> QemuMachine:
 CORES: dict[str, tuple[str, ...]] = {
     "one core": (),
     "two cores": ("core.normal=[0, 1]",),
+    "two cores, GICv2": ("core.normal=[0, 1]", "gic.version=2"),
     "own core": ("core.normal=[1, 2]",),
     "own core, polled": ("core.normal=[1, 2]", "core.doorbell=poll"),
 }
@@ -48,7 +49,7 @@ CORES: dict[str, tuple[str, ...]] = {
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(c, marks=pytest.mark.slow) if "own" in c else c for c in CORES],
+    params=[c if c in ("one core", "two cores") else pytest.param(c, marks=pytest.mark.slow) for c in CORES],
 )
 def machine(request: pytest.FixtureRequest) -> Iterator[QemuMachine]:
     with attacked(*CORES[request.param]) as machine:
