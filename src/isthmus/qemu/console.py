@@ -16,8 +16,11 @@ from typing import Any
 import msgspec
 
 from isthmus.errors import ClosedError
+from isthmus.host.control import Fault
 
 __all__ = ["Console"]
+
+_FAULTS: dict[Fault, bytes] = {"overrun": b"c", "hunger": b"h"}
 
 _OFF = b"isthmus: Linux is off"
 _PENDING_MAX = 1 << 16  # bytes of a line that has no end
@@ -61,6 +64,11 @@ class Console:
         with contextlib.suppress(ClosedError):
             self._ask(b"o", b"\n", timeout, "the machine to be switched off")
 
+    def inject(self, fault: Fault) -> None:
+        """Fault injection: the task above overruns once, or its watchdog is not fed any more. No answer."""
+        with self._lock:
+            self._say(_FAULTS[fault])
+
     def close(self) -> None:
         """Idempotent."""
         with contextlib.suppress(OSError):
@@ -78,10 +86,7 @@ class Console:
         with self._lock:
             while not self._answers.empty():
                 self._answers.get_nowait()
-            try:
-                self._line.sendall(command)
-            except OSError:
-                raise ClosedError("the machine is gone") from None
+            self._say(command)
             while True:
                 try:
                     answer = self._answers.get(timeout=timeout)
@@ -92,6 +97,12 @@ class Console:
                     raise ClosedError("the machine is gone")
                 if answer.startswith(begin):
                     return answer
+
+    def _say(self, command: bytes) -> None:
+        try:
+            self._line.sendall(command)
+        except OSError:
+            raise ClosedError("the machine is gone") from None
 
     def _read(self) -> None:
         pending = b""

@@ -34,7 +34,7 @@ uint64_t critical_fed(void);
 
 /* For tests of the defences, asked for by whoever holds the Secure world's console or is its supervisor. */
 enum critical_fault {
-    CRITICAL_OVERRUN, /* the next period of the task above costs twice its C */
+    CRITICAL_OVERRUN, /* the next period of the task above uses more than its C */
     CRITICAL_HUNGER,  /* the watchdog is not fed any more */
 };
 void critical_inject(enum critical_fault fault);

@@ -12,9 +12,9 @@
 
 #define US 1000u
 #define SECOND 1000000000u
-/* ns that a piece takes by itself at the very most, about ten times what it does take. */
+/* ns that a piece takes by itself at the very most, several times what it does take. */
 #define LOOK_MAX 20000u
-#define PIECE_MAX 100000u
+#define PIECE_MAX 50000u
 #define GAPS 5u /* of the kernel's in one period of a task that are no overrun */
 
 /* What a thread of ours works on. */

@@ -5,12 +5,14 @@
 #include "console.h"
 #include "platform.h"
 #include "restart.h"
+#include "schedule.h"
 #include "smc.h"
 #include "sysreg.h"
 
 static _Noreturn void stop(void)
 {
     clock_disarm();
+    schedule_leave();
     for (;;)
         call_monitor(&(struct call){{IST_SMC_YIELD, IST_YIELD_STOP}});
 }

@@ -271,13 +271,14 @@ static void tick(void)
 /* One budgeted step. OK: there may be more. */
 static enum ist_verdict step(void)
 {
+    const uint64_t now = clock_now();
     uint32_t work;
-    enum ist_verdict v = isthmusif_receive(&netif, clock_now(), BOARD_STEP_FRAMES, BOARD_STEP_BYTES, &work);
+    enum ist_verdict v = isthmusif_receive(&netif, now, BOARD_STEP_FRAMES, BOARD_STEP_BYTES, &work);
 
     isthmusif_unblock(&netif);
     network_flush();
     if (work > 0)
-        last_frame = clock_now();
+        last_frame = now;
     return v;
 }
 
@@ -308,6 +309,7 @@ static uint64_t work(void)
             return IST_YIELD_MORE; /* no doorbell is asked for: the next period looks by itself */
         if (v != IST_V_OK && !arm())
             return IST_YIELD_IDLE;
+        schedule_charge();
     }
 }
 

@@ -22,7 +22,7 @@ void network_frames(uint64_t *in, uint64_t *out);
  *     r   channel and stack to begin anew; the tasks go on
  *     l   Linux to be restarted
  *     o   the machine to be switched off
- *     c   the next period of the task above to cost twice its C         (these two show that the defences against it
+ *     c   the next period of the task above to use more than its C      (these two show that the defences against it
  *     h   the watchdog to go hungry: it is not fed any more             hold)
  *     t   the control task's latest periods and what happened beside them (record.h), on a line, on from the last
  *         time; there are more where it ends before "written" */

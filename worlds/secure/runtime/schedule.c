@@ -34,6 +34,7 @@ KEPT struct record control_record;
 static KEPT struct thread threads[THREADS];
 static KEPT enum thread_name running;
 static KEPT uint64_t since; /* when it got the core, or was last charged */
+static KEPT uint32_t taken; /* the interrupt in hand, as the controller names it */
 static KEPT int deciding;   /* in the handler */
 static KEPT int resting;    /* the network thread waits, or Linux has the core: nobody's time */
 static KEPT uint64_t next, ticks, armed;
@@ -208,6 +209,13 @@ static void on_timer(uint64_t now)
         look_for_food();
 }
 
+void schedule_leave(void)
+{
+    if (GIC_ID(taken) < GIC_NONE)
+        gic_end(taken);
+    taken = GIC_NONE;
+}
+
 /* The doorbell was rung on another core. */
 static void kick(void)
 {
@@ -217,7 +225,7 @@ static void kick(void)
 
 int on_interrupt(struct registers *r)
 {
-    const uint32_t taken = gic_take(), id = GIC_ID(taken);
+    const uint32_t id = GIC_ID(taken = gic_take());
     const uint64_t now = clock_now();
     int a_task;
 
@@ -228,8 +236,7 @@ int on_interrupt(struct registers *r)
     else if (id == BOARD_KICK_INTERRUPT)
         kick();
     a_task = go_on(r, now);
-    if (id < GIC_NONE)
-        gic_end(taken);
+    schedule_leave();
     deciding = 0;
     return a_task;
 }
@@ -291,6 +298,7 @@ void schedule_start(void)
     network_every = BOARD_NETWORK_PERIOD_NS / tick_ns;
     below_every = specs[TASK_BELOW].name != 0 ? specs[TASK_BELOW].period / tick_ns : 1;
     inside.rate.interval = inside.rate.tolerance = specs[TASK_INSIDE].period;
+    taken = GIC_NONE;
     prepare(CONTROL, control, __control_stack_high);
     prepare(BELOW, below, __below_stack_high);
     threads[NETWORK].cost = BOARD_NETWORK_COST_NS;
@@ -326,7 +334,14 @@ static uint64_t until_now(const uint64_t *count)
 
 int schedule_spent(void)
 {
-    return until_now(&threads[NETWORK].used) >= threads[NETWORK].cost;
+    return left(NETWORK) == 0;
+}
+
+void schedule_charge(void)
+{
+    interrupts_off();
+    charge(clock_now());
+    interrupts_on();
 }
 
 int schedule_rest(uint64_t seen)

@@ -37,13 +37,18 @@ void schedule_start(void);
 uint64_t schedule_periods(void);
 /* Releases so far: what happens once per period asks for this. */
 uint64_t schedule_ticks(void);
-/* The network work has used up what it may in this period of its own. */
+/* The network work has used up what it may in this period of its own, as far as it was charged for it: by the timer, by
+ * schedule_rest(), and by itself where it works on and on. */
 int schedule_spent(void);
+void schedule_charge(void);
 /* The network work has nothing to do, or no time left, and has seen so many ticks: lets the task below run. True: nobody
  * is ready, and interrupts are masked until schedule_back(), so that nobody gets ready between this and YIELD. False:
  * look again. */
 int schedule_rest(uint64_t seen);
 void schedule_back(void);
+
+/* Ends the interrupt in hand, if there is one: the Secure world stops. Never ended, it would stand before all of Linux's. */
+void schedule_leave(void);
 
 void schedule_report(struct critical_report *report);
 /* The control task's periods one by one. Whoever reads it runs on the task's core, below it. */
