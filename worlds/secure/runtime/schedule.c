@@ -34,7 +34,10 @@ KEPT struct record control_record;
 static KEPT struct thread threads[THREADS];
 static KEPT enum thread_name running;
 static KEPT uint64_t since; /* when it got the core, or was last charged */
-static KEPT uint32_t taken; /* the interrupt in hand, as the controller names it */
+static KEPT struct {
+    int is;
+    uint32_t taken; /* as the controller names it */
+} in_hand;          /* the interrupt that is not ended yet */
 static KEPT int deciding;   /* in the handler */
 static KEPT int resting;    /* the network thread waits, or Linux has the core: nobody's time */
 static KEPT uint64_t next, ticks, armed;
@@ -211,9 +214,9 @@ static void on_timer(uint64_t now)
 
 void schedule_leave(void)
 {
-    if (GIC_ID(taken) < GIC_NONE)
-        gic_end(taken);
-    taken = GIC_NONE;
+    if (in_hand.is)
+        gic_end(in_hand.taken);
+    in_hand.is = 0;
 }
 
 /* The doorbell was rung on another core. */
@@ -225,10 +228,11 @@ static void kick(void)
 
 int on_interrupt(struct registers *r)
 {
-    const uint32_t id = GIC_ID(taken = gic_take());
+    const uint32_t id = GIC_ID(in_hand.taken = gic_take());
     const uint64_t now = clock_now();
     int a_task;
 
+    in_hand.is = id < GIC_NONE;
     deciding = 1;
     charge(now);
     if (id == BOARD_TIMER_INTERRUPT)
@@ -298,7 +302,6 @@ void schedule_start(void)
     network_every = BOARD_NETWORK_PERIOD_NS / tick_ns;
     below_every = specs[TASK_BELOW].name != 0 ? specs[TASK_BELOW].period / tick_ns : 1;
     inside.rate.interval = inside.rate.tolerance = specs[TASK_INSIDE].period;
-    taken = GIC_NONE;
     prepare(CONTROL, control, __control_stack_high);
     prepare(BELOW, below, __below_stack_high);
     threads[NETWORK].cost = BOARD_NETWORK_COST_NS;
