@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from isthmus import boards, report
-from isthmus.check import CATALOGUE, Evidence, Report
+from isthmus.check import CATALOGUE, Evidence, Report, restart
 from isthmus.check.evidence import NONE
 from isthmus.check.rows import missing, row
 from isthmus.errors import ClosedError, EnvironmentProblem
@@ -138,15 +138,28 @@ def test_a_machine_that_does_not_answer_leaves_no_evidence() -> None:
 
 def test_plots_are_svg_in_the_pages_colours() -> None:
     found = a_run()
-    (restart,) = plots.restarts(found)
-    drawn = [plots.whole_run(found), restart, plots.round_trips(found.rtt_ns)]
+    (closer,) = plots.restarts(found)
+    drawn = [plots.whole_run(found), closer, plots.round_trips(found.rtt_ns)]
     drawn.append(plots.throughput([("to the critical OS", 3400.0), ("to Linux", 1600.0)]))
     for text in drawn:
         assert text is not None
         ElementTree.fromstring(text)
         assert "var(--ink)" in text
         assert set(re.findall(r"#[0-9a-fA-F]{6}", text)) == set(), "a colour of its own"
-    assert "driver" in restart
+    assert "driver" in closer
+
+
+def test_kills_and_the_frames_that_came_back() -> None:
+    found = Evidence()
+    kills = [restart.Kill("normal", 10.4, 10.41), restart.Kill("secure", 10.8, 10.81)]
+    passed = [(10 + n / 100, 10.001 + n / 100) for n in range(100) if n not in range(40, 45)]
+    restart.show(restart.Campaign(kills=kills, passed=passed), found)
+    shaded = [(s.what, round(s.begin_s, 3), round(s.end_s, 3)) for s in found.spans]
+    assert shaded == [("Normal world killed", 0.4, 0.451), ("Secure world killed", 0.8, 0.821)]
+    drawn = plots.arrivals(found)
+    assert drawn is not None
+    assert "Normal world" in drawn
+    ElementTree.fromstring(drawn)
 
 
 def test_the_same_run_gives_the_same_plots() -> None:
@@ -157,6 +170,7 @@ def test_nothing_is_drawn_of_nothing() -> None:
     nothing = Evidence()
     assert [plots.whole_run(nothing), plots.round_trips([]), plots.throughput([])] == [None] * 3
     assert plots.restarts(nothing) == []
+    assert plots.arrivals(nothing) is None
 
 
 # ---- the page --------------------------------------------------------------------------------------------

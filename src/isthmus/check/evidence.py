@@ -2,8 +2,8 @@
 """What a check saw besides its rows: the control task's periods one by one, what happened beside them, single
 round trips. A report draws it; what cannot be read is left out.
 
-All times are seconds of one clock, the Secure world's. A topic or a restart is a Span; what the Secure world
-noted by itself, say that the link came up, is a Moment.
+All times are seconds of one clock, on the TrustZone machine the Secure world's. A topic or a restart is a
+Span; what the Secure world noted by itself, say that the link came up, is a Moment.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Evidence:
     moments: list[Moment] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     rtt_ns: list[int] = field(default_factory=list)
+    arrivals_s: list[float] = field(default_factory=list)  # of raw frames that came back to the Normal world
     written: int = 0  # periods in all, at the last look
     _lines: Lines | None = None
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.check.critical import Account
+from isthmus.check.evidence import Evidence, Span
 from isthmus.check.program import Failed, Program, answer
 from isthmus.check.rows import Row, missing, row
 from isthmus.errors import LinkDown
@@ -111,6 +112,19 @@ def campaign(machine: HostMachine, account: Account, seed: int, kills: int = KIL
     found.passed = [(a, b) for a, b in sent["passed"]]
     found.sent, found.torn, found.stale = sent["sent"], sent["torn"], sent["stale"]
     return found
+
+
+def show(found: Campaign, evidence: Evidence) -> None:
+    """What a report draws: the frames that came back, and how long after a kill there was none."""
+    if not found.passed:
+        return
+    start = found.passed[0][0]
+    evidence.arrivals_s = [arrived - start for _, arrived in found.passed]
+    for kill in found.kills:
+        back = (arrived for sent, arrived in found.passed if sent > kill.dead)
+        first = min(back, default=found.passed[-1][1])
+        what = f"{'Normal' if kill.world == 'normal' else 'Secure'} world killed"
+        evidence.spans.append(Span("restart", what, kill.asked - start, first - start))
 
 
 def rows(found: Campaign) -> Iterator[Row]:

@@ -69,6 +69,7 @@ def _page(found: Report, board: Board, again: str, revision: str) -> str:
     held = sum(row.ok for row in found.rows)
     drawn = {
         "whole_run": plots.whole_run(evidence),
+        "arrivals": plots.arrivals(evidence),
         "round_trips": plots.round_trips(evidence.rtt_ns),
         "throughput": plots.throughput(list(_rates(found.rows))),
     }

@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from isthmus.check.evidence import Evidence, Moment, Period, Span
 
-__all__ = ["restarts", "round_trips", "throughput", "whole_run"]
+__all__ = ["arrivals", "restarts", "round_trips", "throughput", "whole_run"]
 
 # matplotlib wants colours; each of these becomes a variable of the page, light or dark as the reader has it.
 INK, SOFT, LINE, NORMAL, SECURE, MARK = (f"#0{n}0{n}0{n}" for n in range(1, 7))
@@ -49,6 +49,7 @@ _STYLE: Any = {  # matplotlib names every key in its type, and not the same ones
 _WIDE, _HALF = 10.0, 4.9  # inches; the page scales them to its columns
 _FLOOR_US = 0.1  # of a logarithmic axis
 _AROUND_S, _APART_S = 0.06, 0.4
+_ARRIVALS_S = 0.005
 _Group = Sequence[Period]
 _BINS = 700  # of the whole run: about one per point of the page's width
 
@@ -115,6 +116,22 @@ def restarts(evidence: Evidence) -> list[str]:
         if groups:
             drawn.append(_lanes(evidence, groups, spans, single=True))
     return drawn
+
+
+def arrivals(evidence: Evidence) -> str | None:
+    """Raw frames that came back, per bin, through the restarts."""
+    at = evidence.arrivals_s
+    if not at:
+        return None
+    with _figure(_WIDE, 2.3) as (figure, (axes,)):
+        bins = max(1, round(at[-1] / _ARRIVALS_S))
+        axes.hist(at, bins=bins, range=(0, at[-1]), color=NORMAL)
+        axes.set_xlim(0, at[-1])
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
+        axes.set_xlabel("seconds since the first of them was sent")
+        _restarts([axes], [s for s in evidence.spans if s.kind == "restart"], named=True)
+        _title(axes, f"Raw sequenced frames that came back, in each {_ARRIVALS_S * 1000:.0f} ms")
+        return _svg(figure)
 
 
 def _lanes(evidence: Evidence, groups: Sequence[_Group], spans: Sequence[Span], single: bool) -> str:

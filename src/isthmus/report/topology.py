@@ -37,8 +37,8 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Topology:
-    """Two worlds, what lies between them, and what stands above both: how each is notified, and by whose
-    timer the critical side is released."""
+    """Two worlds, what lies between them, what stands above both, and what it hears from the Normal world and
+    gives to each."""
 
     normal: str
     secure: str
@@ -46,9 +46,9 @@ class Topology:
     secure_blocks: list[Block]
     buffers: tuple[Block, Block]  # the Normal world's, the Secure world's
     arbiter: Block
-    to_secure: str
+    from_normal: str
     to_normal: str
-    timer: str
+    to_secure: str
     memory: list[Stretch]
 
 
@@ -122,12 +122,12 @@ def _host(board: Board, interface: str) -> Topology:
         normal,
         secure,
         (
-            Block("Normal world's buffer", f"sealed memory, {sizes[0]}"),
-            Block("Secure world's buffer", f"sealed memory, {sizes[1]}"),
+            Block("Normal world's buffer", f"sealed memory, {sizes[0]}, and a doorbell"),
+            Block("Secure world's buffer", f"sealed memory, {sizes[1]}, and a doorbell"),
         ),
-        Block("Supervisor", "hands over memory, epoch and key; starts and restarts each world"),
-        "doorbell: its own socket",
-        "doorbell: its own socket",
-        "timer: the kernel's",
+        Block("Supervisor", "starts and restarts each world; no frame and no doorbell goes through it"),
+        "its buffer, its end",
+        "peer's buffer, epoch, key",
+        "peer's buffer, epoch, key",
         [],
     )
