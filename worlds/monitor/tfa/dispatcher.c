@@ -82,10 +82,9 @@ static int32_t setup(void)
     entry_point_info_t *entry = bl31_plat_get_next_image_ep_info(SECURE);
     uint32_t attributes = SECURE | EP_ST_ENABLE; /* the secure timer is the Secure world's own */
     uint32_t flags = 0;
-    const char *other = switch_init();
 
-    if (other != NULL) {
-        ERROR("isthmus: %s is not constant on this core\n", other);
+    if (!switch_init()) {
+        ERROR("isthmus: this core has EL1 registers that are not listed\n");
         return -1;
     }
     if (entry == NULL || entry->pc == 0 || plat_my_core_pos() != BOARD_SECURE_CORE) {

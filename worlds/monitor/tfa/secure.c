@@ -35,7 +35,7 @@ static uintptr_t on_ready(void *handle)
 }
 
 /* Nothing may come up for a world that is never entered again. */
-static __attribute__((noinline)) void stop(void) /* and the common YIELD needs no stack */
+static void stop(void)
 {
     spin_lock(&monitor.lock);
     monitor.secure = SECURE_STOPPED;
@@ -44,7 +44,8 @@ static __attribute__((noinline)) void stop(void) /* and the common YIELD needs n
     plat_ic_disable_interrupt(BOARD_TIMER_INTERRUPT); /* the kick may still call Linux's core */
 }
 
-uintptr_t on_yield(void *handle, uint64_t flags)
+/* All that YIELD may mean. Out of line, so that the common one needs no stack. */
+static __attribute__((noinline)) uintptr_t yield_for_any_reason(void *handle, uint64_t flags)
 {
     const bool up = monitor.secure == SECURE_UP;
 
@@ -63,6 +64,13 @@ uintptr_t on_yield(void *handle, uint64_t flags)
         return normal_leave();
     }
     return leave_secure();
+}
+
+uintptr_t on_yield(void *handle, uint64_t flags)
+{
+    if (BOARD_CORE_SHARED && flags < IST_YIELD_STOP && monitor.secure == SECURE_UP && !normal_called(BOARD_SECURE_CORE))
+        return leave_secure();
+    return yield_for_any_reason(handle, flags);
 }
 
 /* It has used an FP register, which the board does not let it have: for a critical world, a fault like any other. */

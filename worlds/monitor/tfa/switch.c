@@ -35,21 +35,25 @@ static void trap_fp(bool on)
         write_cptr_el3(on ? read_cptr_el3() | TFP_BIT : read_cptr_el3() & ~TFP_BIT);
 }
 
-#define IS_CONSTANT(name)            \
-    old = read_##name();             \
-    write_##name(~old);              \
-    isb();                           \
-    if (read_##name() != old)        \
-        return #name;
+#define FIELD(shift) (UINT64_C(0xf) << (shift))
+#define CHANGES(name)      \
+    old = read_##name();   \
+    write_##name(~old);    \
+    isb();                 \
+    more |= read_##name() ^ old;
 
-const char *switch_init(void)
+bool switch_init(void)
 {
-    uint64_t old;
+    uint64_t old, more;
 
-    CONSTANT_REGISTERS(IS_CONSTANT)
+    more = read_id_aa64pfr0_el1() & (FIELD(28) | FIELD(32) | FIELD(44)); /* RAS, SVE, AMU */
+    more |= read_id_aa64pfr1_el1() & (FIELD(8) | FIELD(24));             /* MTE, SME */
+    more |= read_id_aa64isar1_el1() & (FIELD(4) | FIELD(8) | FIELD(24) | FIELD(28)); /* pointer authentication */
+    more |= read_id_aa64dfr0_el1() & (FIELD(32) | FIELD(40) | FIELD(44) | FIELD(52)); /* SPE, TRF, TRBE, BRBE */
+    CONSTANT_REGISTERS(CHANGES)
     trap_fp(true);
     cm_set_context(&secure_context, SECURE);
-    return NULL;
+    return more == 0;
 }
 
 uintptr_t enter_secure(uint64_t events, uint64_t lanes)

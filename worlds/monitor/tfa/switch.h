@@ -8,11 +8,11 @@
 #define ISTHMUS_MONITOR_SWITCH_H
 
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Before the Secure world's first instruction. What the core has to be like for registers.h to be complete is checked;
- * 0, or the register that is not so. */
-const char *switch_init(void);
+/* Before the Secure world's first instruction. False: this core has registers that registers.h does not list. */
+bool switch_init(void);
 
 /* From Linux to the Secure world: its YIELD returns x1 and x2. */
 uintptr_t enter_secure(uint64_t events, uint64_t lanes);
