@@ -33,13 +33,11 @@ static ist_u64 be48(const ist_u8 *p)
 }
 
 /* The rules that a value leaves possible. Each turn halves what is left: log2 of the spans, whatever the value. */
-static ist_u64 rules_of(const struct ist_filter *f, enum ist_filter_field field, ist_u64 value)
+static inline ist_u64 rules_of(const struct ist_filter *f, enum ist_filter_field field, ist_u64 value)
 {
     const struct ist_filter_span *s = f->span[field];
-    for (ist_u32 n = f->spans[field]; n > 1; n -= n / 2) {
-        const struct ist_filter_span *half = s + n / 2;
-        s = half->first <= value ? half : s;
-    }
+    for (ist_u32 half = f->half[field]; half != 0; half /= 2)
+        s = s[half].first <= value ? s + half : s;
     return s->rules;
 }
 
@@ -219,14 +217,14 @@ enum ist_verdict ist_filter_load(struct ist_filter *f, const ist_u64 *table, ist
     const ist_u64 known = count == 0 ? 0 : ~(ist_u64)0 >> (IST_FILTER_RULES - count);
     for (ist_u32 i = 0; i < IST_FILTER_FIELDS; i++) {
         const ist_u64 begin = table[IST_FILTER_SPAN + i] >> 32, n = table[IST_FILTER_SPAN + i] & 0xffffffffu;
-        if (n < 1 || n > IST_FILTER_SPANS || begin > words || 2 * n > words - begin)
+        if (n < 1 || n > IST_FILTER_SPANS || (n & (n - 1)) != 0 || begin > words || 2 * n > words - begin)
             return IST_V_BAD_FILTER;
         const struct ist_filter_span *s = (const struct ist_filter_span *)(const void *)(table + begin);
         for (ist_u32 k = 0; k < n; k++)
-            if ((k == 0 ? s[0].first != 0 : s[k].first <= s[k - 1].first) || (s[k].rules & ~known) != 0)
+            if ((k == 0 ? s[0].first != 0 : s[k].first < s[k - 1].first) || (s[k].rules & ~known) != 0)
                 return IST_V_BAD_FILTER;
         f->span[i] = s;
-        f->spans[i] = (ist_u32)n;
+        f->half[i] = (ist_u32)n / 2;
     }
     f->peer = table[IST_FILTER_PEER];
     load_limit(&f->broadcast, table + IST_FILTER_BROADCAST);

@@ -39,14 +39,14 @@ enum ist_filter_word {
     IST_FILTER_RATES = IST_FILTER_SPAN + IST_FILTER_FIELDS,
 };
 
-/* A span: from `first` up to the next one's. */
+/* A span: from `first` up to the next one's. A field has a power of two of them; what is left over begins at ~0. */
 struct ist_filter_span {
     ist_u64 first, rules;
 };
 
 struct ist_filter {
     const struct ist_filter_span *span[IST_FILTER_FIELDS];
-    ist_u32 spans[IST_FILTER_FIELDS];
+    ist_u32 half[IST_FILTER_FIELDS]; /* of how many there are, a power of two */
     ist_u64 peer;
     struct ist_limit broadcast;
     struct ist_limit rate[IST_FILTER_RULES];

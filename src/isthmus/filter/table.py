@@ -43,11 +43,13 @@ def _limit(per_second: int, burst: int) -> tuple[int, int]:
 
 
 def _spans(admitted: Sequence[Sequence[Interval]], limit: int) -> list[tuple[int, int]]:
-    """(first value, mask of rules), ascending from 0; neighbours differ."""
+    """(first value, mask of rules), ascending from 0; a power of two of them, those left over last."""
     edges = sorted({0, *(e for a in admitted for low, high in a for e in (low, high + 1) if e < limit)})
     masks = [0] * len(edges)
     for bit, intervals in enumerate(admitted):
         for low, high in intervals:
             for i in range(bisect_right(edges, low) - 1, bisect_right(edges, high)):
                 masks[i] |= 1 << bit
-    return [(e, m) for i, (e, m) in enumerate(zip(edges, masks, strict=True)) if i == 0 or m != masks[i - 1]]
+    pairs = [(e, m) for i, (e, m) in enumerate(zip(edges, masks, strict=True)) if i == 0 or m != masks[i - 1]]
+    spare = (1 << (len(pairs) - 1).bit_length()) - len(pairs)
+    return pairs + [((1 << 64) - 1, pairs[-1][1])] * spare
