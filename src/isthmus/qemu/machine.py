@@ -51,6 +51,7 @@ _ARGUMENTS = "console=ttyAMA0 panic=-1 rdinit=/init quiet"
 _RAM = "memory-backend-file,id=ram,share=on"
 _STORAGE = "if=pflash,unit=1,format=raw,readonly=on"
 _LOGS_KEPT = 20
+_LOGS_IN_USE_S = 3600  # a machine that was started since may still write its own
 # One instruction is one nanosecond of the machine's time, and an idle machine's time jumps to its next event:
 # two runs are the same to the last instruction. Otherwise the machine's time is ours.
 _COUNTED = ("-icount", "shift=0,align=off,sleep=off", "-rtc", "base=2026-01-01,clock=vm")
@@ -237,7 +238,10 @@ class QemuMachine:
         return ", ".join(said)
 
     def _why_dead(self) -> str:
-        said = (self.logs / "qemu.log").read_text(errors="replace").strip().splitlines()
+        try:
+            said = (self.logs / "qemu.log").read_text(errors="replace").strip().splitlines()
+        except OSError:
+            said = []
         why = said[-1] if said else "it powered off"
         status = self._qemu.wait() if self._qemu is not None else 0
         if status < 0:
@@ -335,5 +339,7 @@ def _log_folder() -> Path:
     """A new folder in the cache; the oldest beyond a few are removed."""
     logs = cache.folder("logs", "qemu")
     for old in sorted(p for p in logs.iterdir() if p.is_dir())[: -_LOGS_KEPT + 1]:
-        shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > _LOGS_IN_USE_S:
+                shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=logs))

@@ -16,6 +16,9 @@
      define_psci_cap(PSCI_SYSTEM_RESET) | define_psci_cap(PSCI_STAT_RESIDENCY_AARCH64) |                   \
      define_psci_cap(PSCI_STAT_COUNT_AARCH64))
 
+#define PRIORITIES 128
+#define IDLE 0xffu
+
 static const plat_psci_ops_t *platform;
 
 /* ---- Linux's cores ----------------------------------------------------------------------------------------------- */
@@ -54,6 +57,28 @@ static int32_t core_off(u_register_t unused)
     monitor.called &= ~bit;
     spin_unlock(&monitor.lock);
     return PSCI_E_SUCCESS;
+}
+
+/* What an earlier Linux acknowledged on this core and never ended would stand before all interrupts of the next one. It
+ * is ended one by one, whatever it was: not every controller lets the active priorities be written. */
+static void core_comes(u_register_t unused)
+{
+    const u_register_t scr = read_scr_el3();
+    u_register_t running;
+
+    (void)unused;
+    if ((read_id_aa64pfr0_el1() >> ID_AA64PFR0_GIC_SHIFT & ID_AA64PFR0_GIC_MASK) == 0)
+        return;
+    write_scr_el3(scr | SCR_NS_BIT);
+    isb();
+    for (unsigned int left = PRIORITIES; left > 0; left--) {
+        __asm__ volatile("mrs %0, S3_0_C12_C11_3" : "=r"(running)); /* ICC_RPR_EL1 */
+        if ((running & IDLE) == IDLE)
+            break;
+        write_icc_eoir1_el1(0);
+    }
+    write_scr_el3(scr);
+    isb();
 }
 
 /* A core that is powered down hears no call. */
@@ -116,6 +141,7 @@ void power_setup(void)
     static const spd_pm_ops_t hooks = {
         .svc_on_finish = BOARD_CORE_SHARED ? NULL : own_core_on,
         .svc_off = core_off,
+        .svc_on_finish = core_comes,
         .svc_migrate = refuse_migrate,
         .svc_migrate_info = migrate_info,
     };

@@ -28,6 +28,10 @@
 #define CNTHCTL_EL2_EL1_MAY (3 << 0)
 #define CPTR_EL2_NO_TRAPS 0x33ff
 #define ICC_AP1R0_EL1 S3_0_C12_C9_0
+#define ICC_EOIR1_EL1 S3_0_C12_C12_1
+#define ICC_RPR_EL1 S3_0_C12_C11_3
+#define PRIORITIES 128
+#define IDLE 0xff
 #define ICC_BPR1_EL1 S3_0_C12_C12_3
 #define ICC_IGRPEN1_EL1 S3_0_C12_C12_7
 #define ICC_PMR_EL1 S3_0_C4_C6_0
@@ -66,6 +70,14 @@ _start:
     msr ICC_PMR_EL1, xzr
     msr ICC_BPR1_EL1, xzr
     msr ICC_AP1R0_EL1, xzr
+    mov x1, #PRIORITIES /* and for a controller that ignores that write: ended one by one, whatever they were */
+2:  mrs x0, ICC_RPR_EL1
+    and x0, x0, #0xff
+    cmp x0, #IDLE
+    b.eq 1f
+    msr ICC_EOIR1_EL1, xzr
+    subs x1, x1, #1
+    b.ne 2b
 1:
     isb
     adr x20, table
