@@ -55,7 +55,10 @@ class Agent:
                 raise RestartedError("Linux is off")
             key = f"s{next(self._ids)}"
             self._waiting[key] = waiting
-            self._link.sendall(f"{key} {base64.b64encode(script.encode()).decode()}\n".encode())
+            try:
+                self._link.sendall(f"{key} {base64.b64encode(script.encode()).decode()}\n".encode())
+            except OSError:
+                raise ClosedError(self._dead()) from None
         first = script.splitlines()[0] if script else ""
         if not waiting.done.wait(timeout):
             with self._changed:

@@ -181,7 +181,7 @@ class GuestProgram:
 
     def __init__(self, machine: LinkedMachine, name: str, arguments: Sequence[object], place: str) -> None:
         self.name = name
-        self._machine, self._place = machine, place
+        self._machine, self._place, self._boot_id = machine, place, machine.boot_id
         self._result: Done | Exception | None = None
         self._ended = False
         # Somebody has to hold its standard input open until it is to end.
@@ -200,6 +200,8 @@ class GuestProgram:
         """Closes its standard input. Idempotent."""
         if not self._ended:
             self._ended = True
+            if self._machine.boot_id != self._boot_id:
+                return  # it ended with the Linux it ran on
             with contextlib.suppress(ClosedError, TimeoutError):
                 place = self._place
                 self._machine.run(
