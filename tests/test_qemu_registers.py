@@ -147,7 +147,7 @@ def test_each_world_keeps_its_registers(mode: str, seed: int) -> None:
         assert both.fixed == both.looked()[2] == ["amair_el1"], "all others have carried patterns"
 
 
-def slow(*values: str) -> object:
+def slow(*values: object) -> object:
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
@@ -188,9 +188,9 @@ def test_a_register_that_is_not_switched_is_found(
 @pytest.mark.parametrize(
     ("mode", "try_fp", "log", "seen"),
     [
-        ("none", 1, "secure.log", "registers: exception 000000001fe00000"),  # its own vector: FP trapped
+        slow("none", 1, "secure.log", "registers: exception 000000001fe00000"),  # its own vector: FP trapped
         ("none", 2, "normal.log", "isthmus: the Secure world used FP"),
-        ("switched", 2, "secure.log", "registers: has used FP"),
+        slow("switched", 2, "secure.log", "registers: has used FP"),
     ],
 )
 def test_the_secure_world_uses_fp_as_the_board_says(mode: str, try_fp: int, log: str, seen: str) -> None:
