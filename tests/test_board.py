@@ -72,6 +72,10 @@ BAD = {
         "secure.budget.bytes = 65536",
         "secure.budget.step_bytes: 98304 is above secure.budget.bytes = 65536",
     ),
+    "quarantine that shrinks": (
+        "recovery.quarantine_ms = 2000",
+        "recovery.quarantine_max_ms: 1000 is not within 2000..",
+    ),
     "no frames in a period": ("secure.budget.frames = 0", "secure.budget.frames: 0 is not within 1.."),
     "groups beyond the budget": (
         "secure.budget.broadcasts_per_second = 600000",

@@ -30,6 +30,7 @@ import msgspec
 from isthmus import resources
 from isthmus.errors import ConfigError
 from isthmus.filter import DEFAULT, Ends, Problem, Rule, check, compile_table
+from isthmus.quarantine import Quarantine
 from isthmus.tables import tables
 
 # The bounds of core/abi.h; tests/test_board.py compares them with ist_config_check().
@@ -100,6 +101,19 @@ class Budget(_Table, frozen=True):
         return self.frames * 1_000_000 // self.period_us
 
 
+class Recovery(_Table, frozen=True):
+    """How soon, and so how often, a peer that broke the protocol (DEAD) is attached again: after
+    `quarantine_ms`, each time twice as long, at most `quarantine_max_ms`; from the start after `forgive_ms`
+    without a violation."""
+
+    quarantine_ms: int = 10
+    quarantine_max_ms: int = 1000
+    forgive_ms: int = 10_000
+
+    def quarantine(self) -> Quarantine:
+        return Quarantine(self.quarantine_ms / 1000, self.quarantine_max_ms / 1000, self.forgive_ms / 1000)
+
+
 class Task(_Table, frozen=True):
     """A task of the critical side: cost C, deadline D and period T in microseconds, C <= D <= T.
 
@@ -164,6 +178,7 @@ class Board(_Table, frozen=True):
     normal: Normal = Normal()
     secure: Secure = Secure()
     filter: tuple[Rule, ...] = DEFAULT
+    recovery: Recovery = Recovery()
     flow: tuple[Flow, ...] = _FLOWS
 
     def side(self, role: Literal["normal", "secure"]) -> _Side:
@@ -270,6 +285,7 @@ class _Check:
         self.addresses(b)
         self.budget(b.secure.budget, b.channel.frame_max)
         self.filter(b)
+        self.recovery(b.recovery)
         self.flows(b.flow)
         self.tasks(b.secure.task, b.flow)
         self.within("secure.watchdog_us", b.secure.watchdog_us, 0, 60_000_000)
@@ -361,6 +377,11 @@ class _Check:
         if budget.frames_per_second < budget.broadcasts_per_second:
             what = f"is above secure.budget.frames, {budget.frames_per_second} a second"
             self.fail("secure.budget.broadcasts_per_second", f"{budget.broadcasts_per_second} {what}")
+
+    def recovery(self, r: Recovery) -> None:
+        self.within("recovery.quarantine_ms", r.quarantine_ms, 0, 60_000)
+        self.within("recovery.quarantine_max_ms", r.quarantine_max_ms, r.quarantine_ms, 3_600_000)
+        self.within("recovery.forgive_ms", r.forgive_ms, r.quarantine_max_ms, 86_400_000)
 
     def filter(self, b: Board) -> None:
         try:

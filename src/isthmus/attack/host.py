@@ -19,6 +19,7 @@ from isthmus.check.isolation import isolation
 from isthmus.host import HostMachine
 
 FLOOD_S, LOOK_S = 0.5, 0.5
+STORM_S, STORM_SESSIONS = 1.2, 8  # 10 + 20 + ... + 640 ms
 BUDGET: dict[str, Any] = {"frames": 32, "step_frames": 32}  # per period of 1 ms
 GROUPS: dict[str, Any] = {"broadcasts_per_second": 100, "broadcast_burst": 10}
 HOST: Any = ("host",)
@@ -130,6 +131,31 @@ def head_backwards(s: Rig, dice: random.Random) -> Outcome:
 @attack("mem-39", "magic flipped", machines=HOST, off="magic")
 def magic_flipped(s: Rig, dice: random.Random) -> Outcome:
     return taken_over(s, "STATE_WORD", STATE, lambda word: word ^ 1 << 20)
+
+
+@attack(
+    "life-72",
+    "a storm of violations and sessions",
+    machines=HOST,
+    off={"quarantine_ms": 0},
+    quarantine_ms=10,
+)
+def session_storm(s: Rig, dice: random.Random) -> Outcome:
+    """Breaks each session as soon as it stands. With 10 ms, then twice as much each time, at most eight begin
+    in STORM_S."""
+    before = s.status()
+    epochs, end = set(), time.monotonic() + STORM_S
+    while time.monotonic() < end:
+        if s.machine.up and s.machine.epoch not in epochs:
+            epochs.add(s.machine.epoch)
+            s.poke(HEAD, lambda word: word + 16 * dice.randrange(1 << 20, 1 << 24))
+        time.sleep(0.001)
+    recovered = s.recovers()
+    after = s.status()
+    missed = after["critical"]["missed"] - before["critical"]["missed"]
+    good = len(epochs) <= STORM_SESSIONS and not missed and recovered is not None
+    detail = f"{len(epochs)} sessions in {STORM_S:g} s"
+    return Outcome(good, detail, difference(before, after), missed, len(epochs), STORM_SESSIONS, recovered)
 
 
 # ---- past the border ---------------------------------------------------------------------------------------

@@ -30,18 +30,23 @@ ECHO_PORT = 7
 
 
 class Rig:
-    """A host machine; `without` one of DEFENCES in its Secure world. `settings`: of the board's budget, and
-    "exposed": whether attacks on the border meet a stand-in that has no defences."""
+    """A host machine; `without` one of DEFENCES in its Secure world. `settings`: of the board's budget and
+    recovery, and "exposed": whether attacks on the border meet a stand-in that has no defences."""
 
     def __init__(self, board: Board, without: str | None, settings: Mapping[str, Any]) -> None:
         wanted = dict(settings)
         self.exposed = bool(wanted.pop("exposed", False))
+        recovery = board.recovery
+        if "quarantine_ms" in wanted:
+            recovery = msgspec.structs.replace(recovery, quarantine_ms=wanted.pop("quarantine_ms"))
         budget = msgspec.structs.replace(board.secure.budget, **wanted)
         secure = msgspec.structs.replace(board.secure, budget=budget)
         programs: dict[Any, Path] = {}
         if without is not None:
             programs["secure"] = secure_world(lambda unit: without_defence(unit, without))
-        self.board = msgspec.structs.replace(board, secure=secure)
+        # On a busy machine a world may be silent for long; that is no part of any attack here.
+        channel = msgspec.structs.replace(board.channel, silence_ms=0)
+        self.board = msgspec.structs.replace(board, channel=channel, secure=secure, recovery=recovery)
         self.machine = HostMachine(self.board, programs=programs)
         self.machine.start()
         self.link = self.machine.socket(socket.AF_PACKET, socket.SOCK_RAW)

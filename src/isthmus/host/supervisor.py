@@ -34,6 +34,7 @@ from isthmus.host.control import FAULTS, Fault, Message, State, Type
 from isthmus.host.maker import InterfaceMaker
 from isthmus.host.namespaces import NAMESPACES, Namespaces, World
 from isthmus.host.process import CONTROL_FD, WorldProcess
+from isthmus.stats import VERDICTS
 
 log = logging.getLogger("isthmus.host")
 
@@ -92,6 +93,12 @@ def cause_of(status: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
+
+
+def verdict_name(number: int) -> str:
+    """The name of a verdict that a world reports; the number where there is none."""
+    names = tuple(VERDICTS)
+    return names[number] if 0 <= number < len(names) else f"reason {number}"
 
 
 def words(table: list[int]) -> str:
@@ -165,6 +172,9 @@ class Supervisor:
         self._falls: list[_Fall] = []
         self._hopeless = asyncio.Event()
         self._session_failures = 0
+        self._quarantine = board.recovery.quarantine()
+        self._quarantined_until = 0.0
+        self._violated = 0  # epoch
         self._attached_at = 0.0
         self._attach_timer: asyncio.TimerHandle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
@@ -426,12 +436,30 @@ class Supervisor:
             if all(s.running(self.epoch) for s in self.sides.values()):
                 self._came_up()
             elif process.state in (State.RESET, State.DEAD):
-                self._session_ended(side, f"{process.state.name}, reason {m.extra}")
+                why = verdict_name(m.extra)
+                if process.state == State.DEAD or why == "PEER_DEAD":
+                    self._violation()
+                self._session_ended(side, f"{process.state.name}, {why}")
+
+    def _violation(self) -> None:
+        """One world found that the other broke the protocol: both wait for a while. Once an epoch."""
+        if self._violated == self.epoch:
+            return
+        self._violated = self.epoch
+        loop = asyncio.get_running_loop()
+        self._quarantined_until = loop.time() + self._quarantine.violated(loop.time())
+        if self._attach_timer is not None:
+            self._attach_timer.cancel()
+            self._attach_timer = None
 
     def _attach_soon(self) -> None:
         if self._attach_timer is None and not self._closing:
             loop = asyncio.get_running_loop()
-            due = max(loop.time() + backoff(self._session_failures), self._attached_at + ATTACH_INTERVAL_S)
+            due = max(
+                loop.time() + backoff(self._session_failures),
+                self._attached_at + ATTACH_INTERVAL_S,
+                self._quarantined_until,
+            )
             self._attach_timer = loop.call_at(due, self._attach)
 
     def _attach(self) -> None:

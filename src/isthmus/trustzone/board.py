@@ -381,6 +381,10 @@ class _Check(common._Check):
         self.restart(b)
         self.schedule(b.secure)
 
+    def recovery(self, r: common.Recovery) -> None:
+        if r != common.Recovery():
+            self.fail("recovery", "is the host machine's: here Linux's driver registers anew by itself")
+
     def region(self, key: str, r: Region) -> None:
         if r.size <= 0:
             self.fail(f"{key}.size", f"{r.size:#x} is not above 0")
