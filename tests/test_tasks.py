@@ -22,6 +22,8 @@ import pytest
 
 from isthmus.host import HostMachine
 from isthmus.qemu.linked import LinkedMachine
+from isthmus.resources import tree
+from isthmus.trustzone.board import decode
 
 PORT = 7700
 DATAGRAMS, EVERY_US = 100, 3000
@@ -198,6 +200,25 @@ def test_a_watchdog_that_is_not_fed_ends_the_secure_world(running: LinkedMachine
     log = running.logs / "secure.log"
     eventually(lambda: "stopped: the watchdog was not fed" in log.read_text(errors="replace"), 60.0)
     assert running.run("true").status == 0
+
+
+@pytest.mark.qemu
+def test_the_network_work_stops_where_its_cost_is_spent() -> None:
+    """A board that gives it a tenth of the core, and a flood that asks for more: the task below meets a
+    deadline that is its response time to the microsecond."""
+    text = (tree() / "boards" / "qemu-virt.toml").read_text()
+    for old, new in (("cost_us = 700", "cost_us = 100"), ("deadline_us = 6400", "deadline_us = 820")):
+        assert old in text
+        text = text.replace(old, new, 1)
+    text = text.replace("deadline_us = 1300", "deadline_us = 1900", 1)  # an answer waits for longer now
+    with LinkedMachine(decode(text), counted=True) as machine:
+        received = machine.status("secure")["received_bytes"]
+        with machine.program("stream", "flood", machine.board.secure.address, 5001, 0):
+            eventually(lambda: machine.status("secure")["received_bytes"] > received + 1_000_000, 60.0)
+        below = tasks(machine)["supervision"]
+        print(f"responds within {below['response_us_max']} of {below['deadline_us']} us")
+        assert (below["missed"], below["skipped"]) == (0, 0), below
+        assert below["response_us_max"] > 700, "the network work never came between"
 
 
 # ---- on the host ---------------------------------------------------------------------------------

@@ -191,6 +191,18 @@ static void row_of_three(struct text *t, const char *name, const struct lateness
     text_u64(t, l->max);
 }
 
+static void row_of_task(struct text *t, const struct task *task)
+{
+    row_name(t, task->spec.name);
+    text_u64(t, task->missed);
+    text_str(t, ", ");
+    text_u64(t, task->overruns);
+    text_str(t, ", ");
+    text_u64(t, task->response_max / 1000u);
+    text_str(t, " / ");
+    text_u64(t, task->spec.deadline / 1000u);
+}
+
 static void write_html(struct text *t)
 {
     const struct ist_endpoint *ep = source->ep;
@@ -235,6 +247,14 @@ static void write_html(struct text *t)
     if (r.bare_timer.max != 0)
         row_of_three(t, "bare timer p50/p99/max, us", &r.bare_timer);
     section_end(t);
+
+    if (r.tasks != NULL) {
+        section(t, "Tasks: missed, overruns, worst response / deadline, us");
+        for (unsigned i = 0; i < TASKS; i++)
+            if (r.tasks[i].spec.name != NULL)
+                row_of_task(t, &r.tasks[i]);
+        section_end(t);
+    }
 
     if (ep != NULL) {
         section(t, "Verdicts");
