@@ -92,9 +92,10 @@ def test_no_deadline_is_missed_and_every_datagram_answered_in_a_flood(running: L
     assert inside is not None
     own = (board.normal.interface, board.normal.mac, board.secure.mac)
     before = tasks(running)
-    with running.program("stream", "flood", board.secure.address, 5001, 0) as flood, running.program(
-        "raw", *own, 7
-    ) as raw:
+    with (
+        running.program("stream", "flood", board.secure.address, 5001, 0) as flood,
+        running.program("raw", *own, 7) as raw,
+    ):
         running.run("usleep 20000")
         answered = setpoints(running)
         assert raw.answer(limit=20.0)["passed"]
