@@ -37,6 +37,7 @@ def test_every_attack_on_memory_is_contained_and_every_control_succeeds(seed: in
 
 
 @pytest.mark.host
+@pytest.mark.needs("processes")
 def test_every_attack_on_the_host_is_contained_and_every_control_succeeds(seed: int) -> None:
     report = attack.run("host", attack.select("host"), seed=seed)
     assert [(r.id, r.defence, r.detail) for r in report.rows if not r.ok] == []

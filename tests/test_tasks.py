@@ -250,6 +250,7 @@ def send_setpoints(machine: HostMachine, seconds: float) -> list[tuple[int, ...]
 
 
 @pytest.mark.host
+@pytest.mark.needs("processes")
 def test_the_same_application_on_the_host(host: HostMachine) -> None:
     answers = send_setpoints(host, 1.0)
     assert answers
@@ -264,6 +265,7 @@ def test_the_same_application_on_the_host(host: HostMachine) -> None:
 
 
 @pytest.mark.host
+@pytest.mark.needs("processes")
 def test_faults_ask_for_the_safe_state_on_the_host(host: HostMachine) -> None:
     host.inject("overrun")
     eventually(lambda: app(host)["safe"]["OVERRUN"] >= 1)
