@@ -35,7 +35,7 @@ static void trap_fp(bool on)
         write_cptr_el3(on ? read_cptr_el3() | TFP_BIT : read_cptr_el3() & ~TFP_BIT);
 }
 
-#define FIELD(shift) (UINT64_C(0xf) << (shift))
+#define RAS (UINT64_C(0xf) << 28) /* of ID_AA64PFR0_EL1 */
 #define CHANGES(name)      \
     old = read_##name();   \
     write_##name(~old);    \
@@ -46,10 +46,7 @@ bool switch_init(void)
 {
     uint64_t old, more;
 
-    more = read_id_aa64pfr0_el1() & (FIELD(28) | FIELD(32) | FIELD(44)); /* RAS, SVE, AMU */
-    more |= read_id_aa64pfr1_el1() & (FIELD(8) | FIELD(24));             /* MTE, SME */
-    more |= read_id_aa64isar1_el1() & (FIELD(4) | FIELD(8) | FIELD(24) | FIELD(28)); /* pointer authentication */
-    more |= read_id_aa64dfr0_el1() & (FIELD(32) | FIELD(40) | FIELD(44) | FIELD(52)); /* SPE, TRF, TRBE, BRBE */
+    more = read_id_aa64pfr0_el1() & RAS; /* all that is not listed came with Armv8.2 or later, which requires RAS */
     CONSTANT_REGISTERS(CHANGES)
     trap_fp(true);
     cm_set_context(&secure_context, SECURE);
