@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import random
+import socket
 import struct
 import subprocess
 from collections import Counter
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from isthmus.filter import DEFAULT, Ends, Problem, Rule, check, compile_table
 from isthmus.filter.oracle import Meta, judge
 from isthmus.filter.rule import FIELDS
 from isthmus.filter.table import SPANS_MAX
+from isthmus.host import HostMachine
 
 ENDS = Ends("02:49:53:00:00:02", "10.77.0.2/24", "02:49:53:00:00:01", "10.77.0.1/24")
 FLAGS = (*SANITIZED, "-O2")
@@ -413,3 +416,25 @@ def test_what_is_sent_is_judged_where_a_rule_says_so(program: Path) -> None:
     answer = ipv4(17, udp(4000, source=7), "10.77.0.2", "10.77.0.1", mac=PEER, sender=OWN)
     leak = ipv4(17, udp(4000, source=8), "10.77.0.2", "10.77.0.1", mac=PEER, sender=OWN)
     assert verdicts(program, table, [(answer, Meta(), 0), (leak, Meta(), 0)]) == ["OK", "OK", "FILTER"]
+
+
+@pytest.mark.host
+def test_what_no_rule_lets_out_is_dropped_and_counted() -> None:
+    rules = (
+        *DEFAULT,
+        Rule("arp-out", "arp", direction="out"),
+        Rule("arp-announced", "arp", direction="out", group="broadcast"),
+        Rule("echoes", "ipv4", direction="out", protocol="udp", source_port=7),
+    )
+    there = "10.77.0.2"
+    with HostMachine(msgspec.structs.replace(board.load(), filter=rules)) as machine:
+        with machine.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(20)
+            s.connect((there, 7))
+            s.send(b"may be answered")
+            assert s.recv(100) == b"may be answered"
+        before = machine.status("secure")["counters"]
+        assert machine.run(["ping", "-q", "-c2", "-i0.1", "-W1", there]) == 1
+        after = machine.status("secure")["counters"]
+        assert after["EGRESS"] == before["EGRESS"] + 2
+        assert after["FILTER"] == before["FILTER"]

@@ -94,7 +94,7 @@ GOOD = {
     "ISTHMUS_TASKS": "above control - 100 500 1000;inside setpoints setpoints 60 1300 2000",
     "ISTHMUS_FLOWS": "setpoints udp 7700",
     "ISTHMUS_WATCHDOG_US": "0",
-    "ISTHMUS_RX_BUDGET": "64 98304",
+    "ISTHMUS_RX_BUDGET": "64 98304 1000 512 1048576",
 }
 
 
@@ -118,7 +118,7 @@ GOOD = {
         ("ISTHMUS_FLOWS", "setpoints udp 77000"),
         ("ISTHMUS_FLOWS", "other udp 7700"),
         ("ISTHMUS_WATCHDOG_US", "soon"),
-        ("ISTHMUS_RX_BUDGET", "0 98304"),
+        ("ISTHMUS_RX_BUDGET", "0 98304 1000 512 1048576"),
         ("ISTHMUS_RX_BUDGET", "64"),
         ("ISTHMUS_SPIN_US", "much"),
         ("ISTHMUS_PACKET", "99"),
