@@ -36,7 +36,7 @@ DISTRIBUTOR_CONTROL, SECURITY_OFF = 0x0, 1 << 6
 FRAME, STRIDE = 0x10000, 0x20000
 GROUP, SET_ENABLE, CLEAR_ENABLE, SET_PENDING, CLEAR_PENDING = 0x080, 0x100, 0x180, 0x200, 0x280
 SET_ACTIVE, PRIORITY, MODIFIER, NON_SECURE_ACCESS = 0x300, 0x400, 0xD00, 0xE00
-OWN = 7  # a software-generated interrupt of Linux's that nothing uses
+OWN = 20  # a private interrupt of Linux's that no device drives
 
 
 def files() -> dict[str, Path]:
