@@ -97,15 +97,22 @@ def moving(report: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def at_rest(machine: Machine) -> Rest:
-    """Waits until no counter moves. Raises LinkDown if that does not happen."""
+    """Waits until no counter moves. Raises LinkDown if that does not happen.
+
+    The rings are looked at between two looks at the counters that find the same: whatever moved meanwhile, a
+    segment sent again for one, would have moved a counter.
+    """
     limit = REST_LIMIT_S * (SLOWER if isinstance(machine, LinkedMachine) else 1)
     deadline = time.monotonic() + limit
     reports = look(machine)
     while time.monotonic() < deadline:
         time.sleep(REST_LOOK_S)
-        again = look(machine)
-        if all(moving(again[world]) == moving(reports[world]) for world in reports):
+        try:
             lying = {sender: in_flight(machine, sender, receiver) for sender, receiver in DIRECTIONS}
+        except ValueError:  # cursors of two moments
+            lying = None
+        again = look(machine)
+        if lying is not None and all(moving(again[world]) == moving(reports[world]) for world in reports):
             return Rest(machine.epoch, again, lying)
         reports = again
     raise LinkDown(f"the link did not come to rest within {limit:g} s")
