@@ -66,7 +66,8 @@ static void core_comes(u_register_t unused)
     const u_register_t scr = read_scr_el3();
     u_register_t running;
 
-    (void)unused;
+    if (!BOARD_CORE_SHARED)
+        own_core_on(unused);
     if ((read_id_aa64pfr0_el1() >> ID_AA64PFR0_GIC_SHIFT & ID_AA64PFR0_GIC_MASK) == 0)
         return;
     write_scr_el3(scr | SCR_NS_BIT);
@@ -139,7 +140,6 @@ static int32_t refuse_migrate(u_register_t from, u_register_t to)
 void power_setup(void)
 {
     static const spd_pm_ops_t hooks = {
-        .svc_on_finish = BOARD_CORE_SHARED ? NULL : own_core_on,
         .svc_off = core_off,
         .svc_on_finish = core_comes,
         .svc_migrate = refuse_migrate,
