@@ -419,6 +419,7 @@ def test_what_is_sent_is_judged_where_a_rule_says_so(program: Path) -> None:
 
 
 @pytest.mark.host
+@pytest.mark.needs("processes")
 def test_what_no_rule_lets_out_is_dropped_and_counted() -> None:
     rules = (
         *DEFAULT,

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.filter import Ends, Rule, compile_table
+
 ROOT = Path(__file__).parent.parent
 PORT = ROOT / "worlds" / "secure" / "freertos"
 LINES_MAX = 150
@@ -39,7 +41,10 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def build(folder: Path, core: list[str], shape: dict[str, int], port: Path = PORT) -> Path:
     """The contract's test with this configuration; `port`: another folder of the port's files."""
-    defines = [f"-Dipconfig{name}={value}" for name, value in shape.items()]
+    ends = Ends("02:49:53:00:00:02", "10.77.0.2/24", "02:49:53:00:00:01", "10.77.0.1/24")
+    arp = Rule(name="arp", ethertype="arp", direction="out", group="broadcast")
+    table = ",".join(f"{word:#x}u" for word in compile_table([arp], ends, "out"))
+    defines = [f"-DTABLE={table}", *(f"-Dipconfig{name}={value}" for name, value in shape.items())]
     own = compiled(folder, [*sorted(port.glob("*.c")), ROOT / "tests/freertos/contract.c"], *defines)
     program = folder / "contract"
     subprocess.run(["gcc", *SANITIZE, *own, *core, "-o", str(program)], check=True)
@@ -61,6 +66,7 @@ MISTAKES = {
     "the rounded length": ("b->xDataLength = length;", ""),
     "the stack's buffer given back": ("if (release)\n", "if (release || 1)\n"),
     "a wait for a buffer": ("Descriptor(length, 0)", "Descriptor(length, 9)"),
+    "what may not leave": ("leaves ?", "leaves || 1 ?"),
     "no doorbell": ("if (v == IST_V_OK && ist_publish(i->ep))", "if (ist_publish(i->ep) && 0)"),
     "a link that is not told": ("FreeRTOS_NetworkDown(i->nif);", ""),
     "an old chain posted again": (

@@ -177,6 +177,11 @@ static void ring(void *of)
     rung++;
 }
 
+static ist_u64 clock_now(void)
+{
+    return now;
+}
+
 static void poll_both(unsigned times)
 {
     while (times-- > 0) {
@@ -218,7 +223,8 @@ static void start(ist_u32 mtu)
     CHECK(ist_init(&peer, &c, buffers[0], buffers[1]) == IST_V_OK);
     c.role = IST_SECURE;
     CHECK(ist_init(&own, &c, buffers[1], buffers[0]) == IST_V_OK);
-    port = (struct isthmus_freertos){.ep = &own, .frames = 64, .bytes = 65536, .ring = ring, .of = &rung};
+    port = (struct isthmus_freertos){.ep = &own, .frames = 64, .bytes = 65536, .ring = ring, .of = &rung, .now = clock_now};
+    budget_init(&port.budget, 0, 0, 0, c.frame_max);
     rung = 0;
 }
 
@@ -397,6 +403,26 @@ static void sent_frames_go_back_if_and_only_if_it_says_so(void)
     CHECK(rung == before + 1 && owned_by(POOL) == BUFFERS);
 }
 
+/* What the board's policy lets out: TABLE is compiled by Python, and admits ARP alone. */
+static void what_may_not_leave_is_dropped_and_counted(void)
+{
+    static const ist_u64 table[] = {TABLE};
+    static struct ist_filter out;
+    static const uint8_t arp[28] = {0, 1, 8, 0, 6, 4, 0, 1, 2, 0x49, 0x53, 0, 0, 2, 10, 77, 0, 2,
+                                    0, 0, 0, 0, 0, 0, 10, 77, 0, 1};
+    uint8_t request[60] = {0};
+    up();
+    CHECK(ist_filter_load(&out, table, sizeof table / sizeof *table) == IST_V_OK);
+    port.out = &out;
+    NetworkBufferDescriptor_t *b = stack_makes(frame_of("\x02\x49\x53\x00\x00\x01", 0x0800, 77), 77);
+    CHECK(interface.pfOutput(&interface, b, pdTRUE) == pdFAIL);
+    CHECK(own.count[IST_V_EGRESS] == 1 && own.sent == 0 && owned_by(POOL) == BUFFERS);
+    memcpy(request, "\xff\xff\xff\xff\xff\xff" MAC "\x08\x06", 14);
+    memcpy(request + 14, arp, sizeof arp);
+    CHECK(interface.pfOutput(&interface, stack_makes(request, sizeof request), pdTRUE) == pdPASS);
+    CHECK(own.count[IST_V_EGRESS] == 1 && own.sent == 1 && owned_by(POOL) == BUFFERS);
+}
+
 static void a_full_ring_drops_and_keeps_no_buffer(void)
 {
     unsigned refused = 0;
@@ -438,6 +464,7 @@ int main(void)
         TEST(foreign_frames_go_back),
         TEST(hostile_records_cost_no_buffer),
         TEST(sent_frames_go_back_if_and_only_if_it_says_so),
+        TEST(what_may_not_leave_is_dropped_and_counted),
         TEST(a_full_ring_drops_and_keeps_no_buffer),
         TEST(an_interrupt_notifies_and_does_nothing_else),
     };

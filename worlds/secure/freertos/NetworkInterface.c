@@ -5,8 +5,6 @@
 #include "FreeRTOS_IP_Private.h"
 #include "NetworkBufferManagement.h"
 
-#include "netport.h"
-
 #if ipconfigDRIVER_INCLUDED_RX_IP_CHECKSUM || ipconfigDRIVER_INCLUDED_TX_IP_CHECKSUM
 #error "the channel computes no checksums: ipconfigDRIVER_INCLUDED_RX_IP_CHECKSUM and _TX_IP_CHECKSUM must be 0"
 #endif
@@ -82,7 +80,7 @@ enum ist_verdict isthmus_step(struct isthmus_freertos *i, ist_u64 now)
     enum ist_verdict v;
 
     i->task = xTaskGetCurrentTaskHandle();
-    v = netport_receive(i->ep, &hooks, i, now, i->frames, i->bytes, &work);
+    v = netport_receive(i->ep, &hooks, i, &i->budget, now, i->frames, i->bytes, &work);
     hand_over(i);
     if (ist_rx_bell(i->ep)) /* the peer waits for room */
         i->ring(i->of);
@@ -105,7 +103,9 @@ BaseType_t isthmus_wake(struct isthmus_freertos *i)
 static BaseType_t output(NetworkInterface_t *nif, NetworkBufferDescriptor_t *const b, BaseType_t release)
 {
     struct isthmus_freertos *i = nif->pvArgument;
-    const enum ist_verdict v = ist_send(i->ep, b->pucEthernetBuffer, (ist_u32)b->xDataLength, NULL);
+    const ist_u32 length = (ist_u32)b->xDataLength;
+    const int leaves = netport_admits(i->ep, i->out, b->pucEthernetBuffer, length, i->now());
+    const enum ist_verdict v = leaves ? ist_send(i->ep, b->pucEthernetBuffer, length, NULL) : IST_V_EGRESS;
 
     if (v == IST_V_OK && ist_publish(i->ep))
         i->ring(i->of);
@@ -140,7 +140,6 @@ BaseType_t isthmus_fill_interface(struct isthmus_freertos *i, NetworkInterface_t
         return pdFAIL;
     *nif = (NetworkInterface_t){.pcName = "ist", .pvArgument = i, .pfInitialise = is_up, .pfGetPhyLinkStatus = is_up,
                                 .pfOutput = output};
-    i->nif = nif;
-    (void)FreeRTOS_AddNetworkInterface(nif);
+    i->nif = FreeRTOS_AddNetworkInterface(nif);
     return pdPASS;
 }

@@ -16,12 +16,15 @@
 #include "FreeRTOS_IP.h"
 #include "FreeRTOS_Routing.h"
 
-#include "isthmus.h"
+#include "netport.h"
 
 struct isthmus_freertos {
     /* The platform's, set before isthmus_fill_interface(), all else zero: */
     struct ist_endpoint *ep;
-    ist_u32 frames, bytes;    /* of one step: the budget */
+    ist_u32 frames, bytes;    /* of one step */
+    struct budget budget;     /* over time: budget_init() */
+    struct ist_filter *out;   /* what may be sent; NULL: anything. What may be received is the endpoint's filter */
+    ist_u64 (*now)(void);
     void (*ring)(void *of);   /* rings the peer's doorbell; from the IP task and from the network task */
     void *of;
     /* The port's: */
@@ -29,8 +32,7 @@ struct isthmus_freertos {
     TaskHandle_t task;        /* the network task, NULL before its first step */
     BaseType_t up;            /* link, as the stack was told last */
     NetworkBufferDescriptor_t *first, *last; /* received in this step, not yet handed over */
-    ist_u32 unknown;          /* frames that no end point of ours wants */
-    ist_u32 busy;             /* frames that the IP task's queue had no room for */
+    ist_u32 unknown, busy;    /* frames that no end point of ours wants; that the IP task's queue had no room for */
 };
 
 /* Fills and adds the interface; both structs stay as long as the stack runs. pdFAIL: the stack's MTU

@@ -25,16 +25,14 @@ ist_u32 isthmusif_frame_max(const struct netif *netif)
     return netif->mtu + SIZEOF_ETH_HDR;
 }
 
-/* May it leave? Judged before it is copied: what lies in the ring is never read back. */
 static int admitted(const struct isthmusif *i, struct pbuf *p)
 {
-    static const struct ist_meta none;
     ist_u8 head[IST_FILTER_HEAD];
 
     if (i->out == NULL)
         return 1;
     pbuf_copy_partial(p, head, sizeof head, 0);
-    return ist_filter_judge(i->out, head, p->tot_len, &none, i->now()) == IST_V_OK;
+    return netport_admits(i->ep, i->out, head, p->tot_len, i->now());
 }
 
 /* Gathers the chain into the ring: one copy, no buffer between. A full ring pushes back: TCP keeps the segment. */
@@ -43,10 +41,8 @@ static err_t output(struct netif *netif, struct pbuf *p)
     struct isthmusif *i = of(netif);
     enum ist_verdict v;
 
-    if (!admitted(i, p)) {
-        i->ep->count[IST_V_EGRESS]++;
+    if (!admitted(i, p))
         return ERR_RTE;
-    }
     v = ist_reserve(i->ep, p->tot_len, NULL);
 
     for (const struct pbuf *q = p; v == IST_V_OK && q != NULL; q = q->next) {

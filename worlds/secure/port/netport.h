@@ -9,6 +9,7 @@
 #define ISTHMUS_NETPORT_H
 
 #include "budget.h"
+#include "filter.h"
 #include "isthmus.h"
 
 /* `stack` is what the port passes to netport_receive(). */
@@ -32,8 +33,8 @@ static inline int netport_fits(const struct ist_config *c, ist_u32 mtu)
 }
 
 /* Receives frames until `frames` or `bytes` are used up, or nothing more may be taken now. A refused frame costs budget
- * too, that of this call and that over time. *work counts frames, refused ones included. Returns why it stopped: OK (budget used up: there may be more),
- * EMPTY, DOWN or BUDGET. */
+ * too, that of this call and that over time. *work counts frames, refused ones included. Returns why it stopped: OK
+ * (budget used up: there may be more), EMPTY, DOWN or BUDGET. */
 static inline enum ist_verdict netport_receive(struct ist_endpoint *ep, const struct netport_hooks *hooks, void *stack,
                                                struct budget *budget, ist_u64 now, ist_u32 frames, ist_u32 bytes,
                                                ist_u32 *work)
@@ -63,6 +64,19 @@ static inline enum ist_verdict netport_receive(struct ist_endpoint *ep, const st
         bytes -= f.length;
     }
     return IST_V_OK;
+}
+
+/* May a frame leave that begins with `head` (IST_FILTER_HEAD bytes, or all of it)? Judged before it is copied: what lies
+ * in the ring is never read back. `out` NULL: whatever it is. */
+static inline int netport_admits(struct ist_endpoint *ep, struct ist_filter *out, const void *head, ist_u32 length,
+                                 ist_u64 now)
+{
+    static const struct ist_meta none;
+
+    if (!out || ist_filter_judge(out, head, length, &none, now) == IST_V_OK)
+        return 1;
+    ep->count[IST_V_EGRESS]++;
+    return 0;
 }
 
 /* Publishes what was sent since the last call, once per batch. True: ring the peer's doorbell. */
