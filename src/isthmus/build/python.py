@@ -7,6 +7,7 @@ Python is of the same version, so that a program starts at once in the guest.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import py_compile
@@ -26,9 +27,12 @@ _VERSION = "3.11"  # Debian 12's
 INTERPRETER = f"/usr/bin/python{_VERSION}"
 _PACKAGES = (
     *(f"python{_VERSION}-minimal", f"libpython{_VERSION}-minimal", f"libpython{_VERSION}-stdlib"),
-    *("libc6", "zlib1g", "libexpat1"),
+    *("libc6", "zlib1g", "libexpat1", "libgcc-s1"),
 )
-_LIBRARIES = ("ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libz.so.1", "libexpat.so.1")
+_LIBRARIES = (
+    *("ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libz.so.1", "libexpat.so.1"),
+    "libgcc_s.so.1",  # opened when a thread ends while the interpreter does
+)
 _MODULES = (
     "__future__", "_collections_abc", "_compression", "_weakrefset", "abc", "base64", "bisect",
     "calendar", "codecs", "contextlib", "copy", "copyreg", "datetime", "enum", "fnmatch", "functools",
@@ -44,7 +48,9 @@ _FOLDERS = ("collections", "email", "http", "importlib", "json", "re", "urllib")
 
 def guest_python() -> dict[str, Path]:
     """Files by their path in the guest, from the cache when they are there. EnvironmentProblem, one line."""
-    place = cache.folder("packages") / f"python{_VERSION}-arm64"
+    parts = "\0".join((*_PACKAGES, *_LIBRARIES, *_MODULES, *_FOLDERS))
+    key = hashlib.sha256(parts.encode()).hexdigest()[:16]
+    place = cache.folder("packages") / f"python{_VERSION}-arm64-{key}"
     if not place.is_dir():
         with cache.staging(place.name) as staging:
             if not place.is_dir():

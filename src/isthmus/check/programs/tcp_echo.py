@@ -38,13 +38,15 @@ def main(address: str, port: int, count: int, seed: int, limit: int) -> None:
                     link.sendall(data)
                     link.shutdown(socket.SHUT_WR)
 
-            threading.Thread(target=send, daemon=True).start()
+            sender = threading.Thread(target=send, daemon=True)
+            sender.start()
             while monotonic() - began < limit:
                 n = link.recv_into(memoryview(got)[received:] if received < count else bytearray(1))
                 if n == 0:
                     closed = received == count
                     break
                 received += n
+        sender.join(limit)  # a thread must not end while the interpreter does
     except OSError as problem:
         error = problem.strerror or str(problem)
     answer = {
