@@ -18,7 +18,7 @@ from isthmus.trustzone.board import load
 UPDATE = "isthmus bench --machine qemu --record"
 
 CASES = {
-    ("crossing.roundtrip", 0), ("doorbell.switch", 0), ("doorbell.noswitch", 0),
+    ("crossing.roundtrip", 0), ("doorbell.switch", 0), ("doorbell.noswitch", 0), ("crossing.polled", 0),
     ("channel.send", 64), ("channel.send", 1500),
     ("channel.receive", 64), ("channel.receive", 1500), ("ping.rtt", 64), ("loopback.ping", 64),
     ("tcp.to_secure", 0), ("tcp.to_normal", 0), ("loopback.tcp", 0),
@@ -38,7 +38,7 @@ def row(result: CountResult, case: str, frame: int = 0) -> CountRow:
 def test_every_case_is_counted_and_every_goal_held(result: CountResult) -> None:
     assert {(r.case, r.frame_bytes) for r in result.rows} == CASES
     assert not [r for r in result.rows if r.status != "ok" or not r.value]
-    assert len(result.goals) == 5
+    assert len(result.goals) == 6
     assert all(goal.ok for goal in result.goals), result.goals
 
 

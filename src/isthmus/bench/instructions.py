@@ -31,6 +31,7 @@ from isthmus.trustzone.board import TrustZone, load
 __all__ = ["CountGoal", "CountResult", "CountRow", "goals_of", "rows_of", "run"]
 
 ECHOES = 500
+POLLED = 50  # frames that a polling Secure world notices
 TCP_BYTES = 8 << 20
 TRANSFERS = 12  # towards Linux: one differs from another by 4 %, with how many segments Linux joins
 BOOT_SECONDS = 300.0  # the whole measurement is in the boot
@@ -39,7 +40,9 @@ BOOT_SECONDS = 300.0  # the whole measurement is in the boot
 DOORBELL = (1, 2)
 FRAMES = {("channel.send", 64): (3, 4), ("channel.receive", 64): (5, 6),
           ("channel.send", 1500): (7, 8), ("channel.receive", 1500): (9, 10)}  # fmt: skip
-LIMITS = {"crossing.roundtrip": 500.0, "doorbell.noswitch": 260.0, "tcp.to_secure": 8.0, "tcp.to_normal": 8.0}
+PUBLISHED, NOTICED = (21, 22), (23, 24)
+LIMITS = {"crossing.roundtrip": 500.0, "doorbell.noswitch": 260.0, "crossing.polled": 100.0,
+          "tcp.to_secure": 8.0, "tcp.to_normal": 8.0}  # fmt: skip
 TRAFFIC = {"ping.rtt": 11, "loopback.ping": 13, "tcp.to_secure": 15, "tcp.to_normal": 17, "loopback.tcp": 19}
 
 
@@ -110,21 +113,15 @@ def run(board: TrustZone | None = None, began: Callable[[str], None] = lambda st
         f"{CROSS}gcc",
     )
     with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
-        script, out = Path(folder) / "start", Path(folder) / "laps"
-        script.write_text(script_for(board), encoding="utf-8")
-        files = {"start": script, "traffic": program, "costs.ko": costs, "isthmus.ko": driver(kernel)}
-        machine = QemuMachine(board, files=files, counted=True, more=count.arguments(board, out))
+        files = {"traffic": program, "costs.ko": costs, "isthmus.ko": driver(kernel)}
         began("running")
-        try:
-            machine.start(BOOT_SECONDS)
-            done = machine.run("cat /run/start.err; exit $(cat /run/start.status)")
-            if done.status != 0:
-                raise IsthmusError(
-                    f"the guest did not finish: {done.output.strip() or 'status'} ({done.status})"
-                )
-        finally:
-            machine.close()
-        rows = rows_of(list(count.laps(out)))
+        laps = _laps(board, script_for(board), files, Path(folder))
+        if board.core.shared:
+            began("polling")
+            other = polling(board)
+            laps += _laps(other, up_script(other) + f"/traffic ping {other.secure.address} {POLLED} 25\n",
+                          files, Path(folder))  # fmt: skip
+        rows = rows_of(laps)
     return CountResult(
         board=board.name,
         processor=board.emulator.cpu if board.emulator else "",
@@ -135,9 +132,30 @@ def run(board: TrustZone | None = None, began: Callable[[str], None] = lambda st
     )
 
 
-def script_for(board: TrustZone) -> str:
-    """What the guest does, from its start; the first step that fails ends it."""
-    name, secure = board.normal.interface, board.secure.address
+def polling(board: TrustZone) -> TrustZone:
+    """The same machine with one core more: the Secure world polls on its own."""
+    core = msgspec.structs.replace(board.core, normal=(board.core.count,), doorbell="poll")
+    return msgspec.structs.replace(board, core=core)
+
+
+def _laps(board: TrustZone, script: str, files: dict[str, Path], folder: Path) -> list[Lap]:
+    start, out = folder / "start", folder / "laps"
+    start.write_text(script, encoding="utf-8")
+    more = count.arguments(board, out)
+    machine = QemuMachine(board, files={"start": start, **files}, counted=True, more=more)
+    try:
+        machine.start(BOOT_SECONDS)
+        done = machine.run("cat /run/start.err; exit $(cat /run/start.status)")
+        if done.status != 0:
+            raise IsthmusError(f"the guest did not finish: {done.output.strip() or 'status'} ({done.status})")
+    finally:
+        machine.close()
+    return list(count.laps(out))
+
+
+def up_script(board: TrustZone) -> str:
+    """Brings the link up; the first step that fails ends it."""
+    name = board.normal.interface
     return f"""#!/bin/sh
 set -e
 /traffic seed
@@ -146,7 +164,13 @@ ip addr add {board.normal.ip} dev {name}
 ip link set {name} up
 until [ "$(cat /sys/class/net/{name}/carrier)" = 1 ]; do usleep 10000; done
 echo 0 0 >/proc/sys/net/ipv4/ping_group_range
-insmod /costs.ko
+"""
+
+
+def script_for(board: TrustZone) -> str:
+    """What the guest does, from its start; the first step that fails ends it."""
+    secure = board.secure.address
+    return f"""{up_script(board)}insmod /costs.ko
 rmmod costs
 /traffic ping {secure} {ECHOES} {TRAFFIC["ping.rtt"]}
 /traffic ping 127.0.0.1 {ECHOES} {TRAFFIC["loopback.ping"]}
@@ -189,6 +213,8 @@ def rows_of(laps: Sequence[Lap]) -> list[CountRow]:
     A crossing there and back is a doorbell of Linux's without the Secure world's loop: from the call in
     Linux to the instruction behind YIELD in the Secure world, and from the next YIELD to the instruction
     behind the call.
+    A polled one is what the sender publishes a frame with, and the pass of the other core's loop that
+    notices it.
     `doorbell.switch` is the same doorbell with that loop, which looks for work and finds none.
     """
     doorbells = spans(laps, DOORBELL)
@@ -198,6 +224,7 @@ def rows_of(laps: Sequence[Lap]) -> list[CountRow]:
         _Case("crossing.roundtrip", 0, one, [replace(s, secure=s.crossing) for s in entered]),
         _Case("doorbell.switch", 0, one, entered),
         _Case("doorbell.noswitch", 0, one, [s for s in doorbells if not s.secure and s.monitor]),
+        _Case("crossing.polled", 0, one, _polled(laps)),
     ]
     cases += [_Case(name, frame, one, spans(laps, marks)) for (name, frame), marks in FRAMES.items()]
     for name, mark in TRAFFIC.items():
@@ -206,6 +233,12 @@ def rows_of(laps: Sequence[Lap]) -> list[CountRow]:
         unit = "instructions per byte" if tcp else one
         cases.append(_Case(name, 0 if tcp else 64, unit, found, TCP_BYTES if tcp else ECHOES, mean=tcp))
     return [_row(case) for case in cases]
+
+
+def _polled(laps: Sequence[Lap]) -> list[Counts]:
+    published = [Counts(s.normal, 0, 0, 0) for s in spans(laps, PUBLISHED)]
+    noticed = [Counts(0, s.secure, 0, 0) for s in spans(laps, NOTICED)]
+    return [a + b for a, b in zip(published, noticed, strict=False)]
 
 
 def _row(case: _Case) -> CountRow:
