@@ -36,6 +36,7 @@ static void mark(int number)
 #define CASE(n) case n: MARK(n); break;
     switch (number) {
         CASE(11) CASE(12) CASE(13) CASE(14) CASE(15) CASE(16) CASE(17) CASE(18) CASE(19) CASE(20)
+        CASE(25) CASE(26)
     default:
         errx(1, "no mark %d", number);
     }
