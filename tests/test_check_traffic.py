@@ -118,7 +118,7 @@ def test_tcp_fails_when_the_connection_breaks(machine: Machine, seed: int) -> No
 
 
 def test_tcp_fails_when_nobody_is_there(machine: Machine, seed: int) -> None:
-    row = traffic.tcp(machine.real, SECURE, seed, port=9)
+    row = traffic.tcp(machine.real, NORMAL, seed, port=9)
     assert (row.ok, row.value) == (False, 0)
     assert "refused" in row.detail
 

@@ -29,6 +29,7 @@ from isthmus.host.control import Fault
 from isthmus.host.namespaces import HERE, INTERPRETER, World
 from isthmus.host.pump import frame_pump
 from isthmus.host.supervisor import Event, Restart, Supervisor
+from isthmus.host.waiting import run_in
 
 T = TypeVar("T")
 
@@ -99,7 +100,7 @@ class HostMachine:
         _machines.discard(self)
         try:
             if self._supervisor is not None:
-                asyncio.run_coroutine_threadsafe(self._supervisor.close(), loop).result()
+                run_in(loop, self._supervisor.close())
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
@@ -252,12 +253,7 @@ class HostMachine:
         if self._loop is None:
             work.close()
             raise ClosedError("this machine is not running")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        return run_in(self._loop, work)
 
     async def _make(self) -> Supervisor:
         return Supervisor(self.board, self._programs, self._packet, self._plain, self._bare_timer)
