@@ -41,13 +41,13 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr
 
 
-# What a neighbour on this computer can spoil, however well we work; one run in which such a row holds is enough.
+# What a neighbour on this computer can spoil, however well we work; it has to hold in one run of a few.
 NOISY = {"critical.late_kernel", "critical.periods", "ping.rtt_p99", "tcp.to_secure", "tcp.to_normal"}
 RUNS = 3
 
 
 def quiet_run(run: Callable[[], subprocess.CompletedProcess[str]]) -> subprocess.CompletedProcess[str]:
-    """A run in which every row held, of a few where noise was in the way. All others have to hold each time."""
+    """A run in which every row held, of a few where noise was in the way. The others hold each time."""
     for _ in range(RUNS):
         done = run()
         rows = msgspec.json.decode(done.stdout)["rows"]
