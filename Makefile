@@ -26,7 +26,7 @@ bench: setup-bench  ## what a frame costs, beside the bound and the peers
 	@.venv/bin/isthmus bench
 
 test: setup-test  ## lint, types and tests
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 slow: setup-test  ## the same with the long campaigns
 	@.venv/bin/python -m pytest --slow $(ARGS)
