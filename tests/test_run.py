@@ -49,7 +49,27 @@ REFUSALS = {
         "this command runs on qemu and host, not on memory",
     ),
     "machine unknown": (["run", "--machine", "vax"], "'vax' is not one of"),
-    "stack not built": (["run", "--stack", "freertos"], "the FreeRTOS+TCP world is not built yet"),
+    "no world of another stack": (
+        ["run", "--stack", "freertos"],
+        "name it with --world or ISTHMUS_FREERTOS_WORLD",
+    ),
+    "a world of our own stack": (["run", "--world", "/bin/true"], "--world is for --stack freertos"),
+    "a world that is not there": (
+        ["run", "--stack", "freertos", "--world", "/nonexistent"],
+        "world /nonexistent: No such file or directory",
+    ),
+    "a world that is none": (
+        ["run", "--stack", "freertos", "--world", __file__],
+        "not an ELF file of 64 bits",
+    ),
+    "a world for another machine": (
+        ["run", "--machine", "qemu", "--stack", "freertos", "--world", "/bin/true"],
+        "not linked for Secure EL1",
+    ),
+    "a stack where none runs": (
+        ["attack", "--machine", "memory", "--stack", "freertos", "--world", "/bin/true"],
+        "on --machine memory no IP stack runs",
+    ),
     "no number": (["run", "--for", "soon"], "'soon' is not a valid float"),
     "negative time": (["run", "--for", "-1"], "-1.0 is not in the range"),
     "time and command": (["run", "--for", "1", "--", "true"], "--for and a command exclude each other"),

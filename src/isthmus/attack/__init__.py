@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -42,17 +43,19 @@ def run(
     *,
     seed: int,
     board: Board | None = None,
+    world: Path | None = None,
     controls: bool = True,
     began: Callable[[Attack], None] = lambda attack: None,
 ) -> Report:
     """Runs the attacks one after the other; `began` is told of each.
 
-    `board`: the host machine's, None for boards/host.toml. Raises EnvironmentProblem.
+    `board`: the host machine's, None for boards/host.toml. `world`: its Secure world with FreeRTOS+TCP, built
+    elsewhere; None: our own, with lwIP. Raises EnvironmentProblem.
     """
     started = time.monotonic()
     rows: list[Row] = []
     if machine == "host":
-        rows = on_host(attacks, board or load(), seed, controls, began)
+        rows = on_host(attacks, board or load(), seed, controls, began, world)
         return Report(machine, seed, round(time.monotonic() - started, 1), rows)
     for attack in attacks:
         began(attack)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from isthmus.attack.catalogue import Attack, Outcome, Row
@@ -20,9 +21,18 @@ Key = tuple[str | None, tuple[tuple[str, Any], ...]]  # what is taken out, setti
 
 
 def on_host(
-    attacks: Sequence[Attack], board: Board, seed: int, controls: bool, began: Callable[[Attack], None]
+    attacks: Sequence[Attack],
+    board: Board,
+    seed: int,
+    controls: bool,
+    began: Callable[[Attack], None],
+    world: Path | None = None,
 ) -> list[Row]:
-    """The rows in the catalogue's order, whatever order they were run in."""
+    """The rows in the catalogue's order, whatever order they were run in.
+
+    `world`: a Secure world that was built elsewhere. A control that takes a defence out of the core's source
+    runs against our own.
+    """
     jobs: dict[Key, list[tuple[Attack, Defence]]] = {}
     rows: dict[tuple[str, Defence], Row] = {}
     for attack in attacks:
@@ -34,7 +44,7 @@ def on_host(
             key = _key(off.without, {**attack.settings, **off.settings})
             jobs.setdefault(key, []).append((attack, "off"))
     for (without, settings), wanted in jobs.items():
-        rows |= _on_one(board, without, dict(settings), wanted, seed, began)
+        rows |= _on_one(board, without, dict(settings), wanted, seed, began, world)
     defences: tuple[Defence, Defence] = ("on", "off")
     return [rows[a.id, d] for a in attacks for d in defences if (a.id, d) in rows]
 
@@ -46,9 +56,10 @@ def _on_one(
     wanted: Sequence[tuple[Attack, Defence]],
     seed: int,
     began: Callable[[Attack], None],
+    world: Path | None,
 ) -> dict[tuple[str, Defence], Row]:
     done: dict[tuple[str, Defence], Row] = {}
-    rig = Rig(board, without, settings)
+    rig = Rig(board, without, settings, world)
     try:
         for attack, defence in wanted:
             if defence == "on":
@@ -60,6 +71,8 @@ def _on_one(
                 outcome = attack.run(rig, random.Random(f"{seed} {attack.id}"))
             except PermissionError as problem:
                 tried = replace(attack, elsewhere=f"not allowed to play the attacker here: {problem}")
+            if outcome is not None and world is not None and without is not None:
+                outcome = replace(outcome, detail=f"{outcome.detail} (the world with lwIP)")
             done[attack.id, defence] = row(tried, defence, seed, outcome)
     finally:
         rig.close()

@@ -31,9 +31,12 @@ ECHO_PORT = 7
 
 class Rig:
     """A host machine; `without` one of DEFENCES in its Secure world. `settings`: of the board's budget and
-    recovery, and "exposed": whether attacks on the border meet a stand-in that has no defences."""
+    recovery, and "exposed": whether attacks on the border meet a stand-in that has no defences. `world`: its
+    Secure world, built elsewhere; only our own can be without a defence."""
 
-    def __init__(self, board: Board, without: str | None, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, board: Board, without: str | None, settings: Mapping[str, Any], world: Path | None = None
+    ) -> None:
         wanted = dict(settings)
         self.exposed = bool(wanted.pop("exposed", False))
         recovery = board.recovery
@@ -41,7 +44,7 @@ class Rig:
             recovery = msgspec.structs.replace(recovery, quarantine_ms=wanted.pop("quarantine_ms"))
         budget = msgspec.structs.replace(board.secure.budget, **wanted)
         secure = msgspec.structs.replace(board.secure, budget=budget)
-        programs: dict[Any, Path] = {}
+        programs: dict[Any, Path] = {} if world is None else {"secure": world}
         if without is not None:
             programs["secure"] = secure_world(lambda unit: without_defence(unit, without))
         # On a busy machine a world may be silent for long; that is no part of any attack here.

@@ -45,10 +45,12 @@ _FIP_ENTRY = struct.Struct("<16sQQQ")
 _FIP_NAME, _FIP_SERIAL = 0xAA640001, 0x12345678
 
 
-def firmware(board: TrustZone) -> Path:
-    """The flash image, ready to start. Raises EnvironmentProblem, one line."""
-    folder, program = stages(board), payload(board)
-    key = hashlib.sha256(f"{folder.name} {program.parent.name} {board.firmware.fip}".encode()).hexdigest()
+def firmware(board: TrustZone, program: Path | None = None) -> Path:
+    """The flash image, ready to start; `program`: another Secure world than our own, an ELF file linked for
+    this board. Raises EnvironmentProblem, one line."""
+    folder, program = stages(board), program or payload(board)
+    code = hashlib.sha256(program.read_bytes()).hexdigest()
+    key = hashlib.sha256(f"{folder.name} {code} {board.firmware.fip}".encode()).hexdigest()
     image = cache.folder("firmware") / f"{key}.bin"
     if image.is_file():
         return cache.used(image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from isthmus import build
 from isthmus.board import Board
@@ -14,7 +15,7 @@ from isthmus.check.critical import Account
 from isthmus.check.evidence import Evidence
 from isthmus.check.rows import CATALOGUE, Row, missing
 from isthmus.errors import EnvironmentProblem
-from isthmus.host import HostMachine
+from isthmus.host import HostMachine, World
 from isthmus.host.pump import frame_pump
 
 __all__ = ["TOPICS", "check_host"]
@@ -22,19 +23,21 @@ __all__ = ["TOPICS", "check_host"]
 TOPICS = ("build", "link", "ping", "traffic", "throughput", "restart", "isolation", "counters")
 
 Began = Callable[[str], None]
+Programs = dict[World, Path]
 
 
-def check_host(board: Board, seed: int, began: Began, evidence: Evidence) -> tuple[str, list[Row]]:
+def check_host(
+    board: Board, seed: int, began: Began, evidence: Evidence, world: Path | None = None
+) -> tuple[str, list[Row]]:
     """Runs everything; `began` hears each topic as it begins. What goes wrong before "link" raises.
 
     Returns how frames reached the Linux stack ("tap" or "packet") and the rows in the catalogue's order.
     Raises EnvironmentProblem where it cannot be brought up.
     """
     began("build")
-    build.secure_world()
-    frame_pump()
+    programs: Programs = {"secure": world or build.secure_world(), "normal": frame_pump()}
     at = time.monotonic()
-    with HostMachine(board, bare_timer=True) as machine:
+    with HostMachine(board, bare_timer=True, programs=programs) as machine:
         started_s = time.monotonic() - at
         rows: list[Row] = []
         ledger = Ledger()
@@ -42,7 +45,7 @@ def check_host(board: Board, seed: int, began: Began, evidence: Evidence) -> tup
         account.look(machine)
         rows += functions(machine, started_s, seed, began, evidence)
         began("throughput")
-        rows += compared(machine)
+        rows += compared(machine, programs)
         ledger.close(machine)
         began("restart")
         found = restart.campaign(machine, account, seed)
@@ -61,10 +64,10 @@ def check_host(board: Board, seed: int, began: Began, evidence: Evidence) -> tup
         return machine.interface_kind, sorted(rows, key=lambda r: order.index(r.id))
 
 
-def compared(machine: HostMachine) -> Iterable[Row]:
+def compared(machine: HostMachine, programs: Programs) -> Iterable[Row]:
     """Throughput, beside a second machine that stands only for as long: it would disturb the round trips."""
     try:
-        with HostMachine(machine.board, plain=True) as baseline:
+        with HostMachine(machine.board, plain=True, programs=programs) as baseline:
             yield from throughput.throughput(machine, baseline)
     except EnvironmentProblem as problem:
         for ident, _ in throughput.DIRECTIONS:

@@ -48,7 +48,9 @@ Began = Callable[[str], None]
 Trouble = (Failed, ProgramFailed, LinkDown, ClosedError, TimeoutError)
 
 
-def check_qemu(board: TrustZone, seed: int, began: Began, evidence: Evidence) -> tuple[str, list[Row]]:
+def check_qemu(
+    board: TrustZone, seed: int, began: Began, evidence: Evidence, world: Path | None = None
+) -> tuple[str, list[Row]]:
     """Runs everything on one machine; `began` hears each topic as it begins. A machine that does not come up
     raises EnvironmentProblem, one that is lost on the way ClosedError.
 
@@ -59,7 +61,7 @@ def check_qemu(board: TrustZone, seed: int, began: Began, evidence: Evidence) ->
     with TemporaryDirectory(prefix="isthmus-") as folder:
         laps = Path(folder) / "laps"
         watched = count.arguments(board, laps, until=board.boot.storage)
-        with LinkedMachine(board, files=reach.files(), counted=True, more=watched) as machine:
+        with LinkedMachine(board, files=reach.files(), counted=True, more=watched, payload=world) as machine:
             return _checked(machine, seed, began, evidence, at, Critical(work_before_linux(laps)))
 
 

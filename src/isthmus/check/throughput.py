@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TCP throughput over the channel, beside the same lwIP without one, in interleaved rounds of one run."""
+"""TCP throughput over the channel, beside the same stack without one, in interleaved rounds of one run."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def throughput(machine: HostMachine, baseline: HostMachine) -> Iterator[Row]:
 def compared(ident: str, ours: list[float], plain: list[float], beside: str) -> Row:
     """From the rates of the same rounds, in Mbit/s. The median of the rounds' ratios decides."""
     ratio = median(a / b if b else 0.0 for a, b in zip(ours, plain, strict=True))
-    detail = f"{ratio:.2f} of the same lwIP on {beside} ({median(plain):,.0f}); at least {RATIO_MIN}"
+    detail = f"{ratio:.2f} of the same stack on {beside} ({median(plain):,.0f}); at least {RATIO_MIN}"
     return row(ident, ratio >= RATIO_MIN, median(ours), detail)

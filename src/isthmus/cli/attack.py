@@ -48,6 +48,7 @@ def command(common: Common, listed: bool, only: str | None, no_controls: bool, s
             chosen,
             seed=seed,
             board=board,
+            world=common.world,
             controls=not no_controls,
             began=lambda a: began(f"{a.id} {a.name}"),
         )

@@ -88,6 +88,8 @@ def command(
         if record and common.changes:
             raise click.UsageError("--record is for the board as its file has it: leave out --set")
         return count(common, record)
+    if common.world is not None:
+        raise click.UsageError("--machine host measures the channel alone: no IP stack runs")
     if record:
         raise click.UsageError("--record is for --machine qemu: only counts are the same in each run")
     options = Options(

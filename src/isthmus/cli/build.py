@@ -25,11 +25,11 @@ def command(common: Common) -> int:
     if isinstance(board, TrustZone):
         from isthmus.qemu.linked import LinkedMachine
 
-        made = LinkedMachine(board).build()
+        made = LinkedMachine(board, payload=common.world).build()
     else:
         from isthmus.host.pump import frame_pump
 
-        made = {"secure world": build.secure_world(), "frame pump": frame_pump()}
+        made = {"secure world": common.world or build.secure_world(), "frame pump": frame_pump()}
     if common.json_file != "-":
         for what, path in made.items():
             click.echo(f"{what:12}  {path.stat().st_size >> 10:6} KiB  {path}")

@@ -61,7 +61,7 @@ def command(common: Common, report: Path | None, seed: int | None) -> int:
             ):  # until the machine stands, one line may have to say why not
                 began(topic)
 
-        found = check.run(board, seed=seed, began=tell)
+        found = check.run(board, seed=seed, world=common.world, began=tell)
     if common.json_file != "-":
         show(found)
     write_document(
@@ -83,6 +83,8 @@ def write_report(common: Common, file: Path, found: check.Report, board: Board) 
 
     own = ["--board", str(common.board_file)] if common.board_file is not None else []
     own += [word for change in common.changes for word in ("--set", change)]
+    if common.world is not None:
+        own += ["--stack", common.stack, "--world", str(common.world)]
     again = ["isthmus", "check", "--machine", common.machine, *own, "--seed", str(found.seed)]
     write(file, found, board, again=shlex.join(again), revision=", ".join(filter(None, revision())))
     click.echo(f"report: {file.resolve()}", err=common.json_file == "-")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,14 +22,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from isthmus.board import Board
 from isthmus.boards import load
+from isthmus.build.given import given_world
+from isthmus.errors import EnvironmentProblem
+from isthmus.host.namespaces import World
 
 HELD, FELL_SHORT, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 MACHINES = ("memory", "host", "qemu")
 STACKS = ("lwip", "freertos")
-_NOT_BUILT = {
-    "freertos": "the FreeRTOS+TCP world is not built yet: use --stack lwip",
-}
+WORLD = "ISTHMUS_FREERTOS_WORLD"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,6 +49,7 @@ class Common:
 
     machine: str
     stack: str
+    world: Path | None  # what was built elsewhere and runs as the Secure world; None: our own, with lwIP
     board_file: Path | None
     json_file: str | None  # "-": standard output
     verbose: bool
@@ -64,8 +66,8 @@ def common_options(*machines: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def command(*args: Any, **kwargs: Any) -> Any:
-            names = ("machine", "stack", "board_file", "json_file", "verbose", "changes")
-            common = Common(**{name: kwargs.pop(name) for name in names})
+            names = ("machine", "stack", "world", "board_file", "json_file", "verbose", "changes")
+            common = _checked(Common(**{name: kwargs.pop(name) for name in names}))
             if common.verbose:
                 logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
             return function(*args, common=common, **kwargs)
@@ -76,7 +78,7 @@ def common_options(*machines: str) -> Callable[[F], F]:
                 type=click.Choice(MACHINES),
                 default=machines[0],
                 show_default=True,
-                callback=functools.partial(_built, machines),
+                callback=functools.partial(_possible, machines),
                 help="Where both worlds run.",
             ),
             click.option(
@@ -84,8 +86,14 @@ def common_options(*machines: str) -> Callable[[F], F]:
                 type=click.Choice(STACKS),
                 default=STACKS[0],
                 show_default=True,
-                callback=functools.partial(_built, STACKS[:1]),
-                help="The Secure world's IP stack.",
+                envvar="ISTHMUS_STACK",
+                help="The Secure world's IP stack; freertos wants --world. Also: ISTHMUS_STACK.",
+            ),
+            click.option(
+                "--world",
+                type=click.Path(path_type=Path),
+                metavar="FILE",
+                help="The Secure world that you built with FreeRTOS+TCP. Also: ISTHMUS_FREERTOS_WORLD.",
             ),
             click.option("--board", "board_file", type=click.Path(path_type=Path), help="Board file, TOML."),
             changes_option,
@@ -105,11 +113,33 @@ def common_options(*machines: str) -> Callable[[F], F]:
     return decorate
 
 
-def _built(possible: Sequence[str], context: click.Context, parameter: click.Parameter, value: str) -> str:
+def _possible(possible: Sequence[str], context: click.Context, parameter: click.Parameter, value: str) -> str:
     if value in possible:
         return value
-    reason = _NOT_BUILT.get(value, f"this command runs on {' and '.join(possible)}, not on {value}")
+    reason = f"this command runs on {' and '.join(possible)}, not on {value}"
     raise click.UsageError(f"--{parameter.name} {value}: {reason}", context)
+
+
+def _checked(common: Common) -> Common:
+    """With the Secure world that runs, found and looked at. UsageError or EnvironmentProblem, one line."""
+    if common.stack == "lwip":
+        if common.world is not None:
+            raise click.UsageError("--world is for --stack freertos: the world with lwIP is built here")
+        return common
+    if common.machine == "memory":
+        raise click.UsageError(f"--stack {common.stack}: on --machine memory no IP stack runs")
+    world = common.world or os.environ.get(WORLD)
+    if not world:
+        raise EnvironmentProblem(
+            f"--stack {common.stack}: no world to run: build one with your FreeRTOS (docs/PORTING.md) and "
+            f"name it with --world or {WORLD}"
+        )
+    return replace(common, world=given_world(Path(world), common.machine))
+
+
+def programs(common: Common) -> dict[World, Path]:
+    """What a HostMachine is given: the Secure world that was built elsewhere, if that is wanted."""
+    return {"secure": common.world} if common.world is not None else {}
 
 
 def _writable(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

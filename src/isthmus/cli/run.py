@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import click
 
-from isthmus.cli.common import HELD, Common, common_options, say, write_document
+from isthmus.cli.common import HELD, Common, common_options, programs, say, write_document
 from isthmus.errors import IsthmusError
 from isthmus.host import HostMachine
 from isthmus.qemu.command import Streams
@@ -46,7 +46,7 @@ def command(common: Common, seconds: float | None, argv: tuple[str, ...]) -> int
     board = common.board()
     if isinstance(board, TrustZone):
         return _emulated(common, board, seconds, argv)
-    with HostMachine(board) as machine:
+    with HostMachine(board, programs=programs(common)) as machine:
         if argv:
             status = _run_inside(machine, argv)
         else:
@@ -62,7 +62,7 @@ def command(common: Common, seconds: float | None, argv: tuple[str, ...]) -> int
 
 def _emulated(common: Common, board: TrustZone, seconds: float | None, argv: tuple[str, ...]) -> int:
     streams = Streams() if argv else None
-    with LinkedMachine(board, ports=streams.ports if streams else None) as machine:
+    with LinkedMachine(board, ports=streams.ports if streams else None, payload=common.world) as machine:
         status = HELD
         if streams:
             with _handled_by(lambda number, frame: streams.signal(number)):

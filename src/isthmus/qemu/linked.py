@@ -71,8 +71,9 @@ class LinkedMachine(QemuMachine):
         counted: bool = False,
         more: Sequence[str] = (),
         ports: Mapping[str, socket.socket] | None = None,
+        payload: Path | None = None,
     ) -> None:
-        super().__init__(board, counted=counted, more=more, ports=ports)
+        super().__init__(board, counted=counted, more=more, ports=ports, payload=payload)
         self._own_files = dict(files or {})
         self._numbers = itertools.count(1)
 
@@ -85,8 +86,8 @@ class LinkedMachine(QemuMachine):
         programs = {f"programs/{p.name}": p for folder in PROGRAMS for p in sorted(folder.glob("*.py"))}
         self._files = {**guest_python(), **programs, **self._own_files}
         return {
-            "firmware": firmware(self.board),
-            "payload": payload(self.board),
+            "firmware": firmware(self.board, self._payload),
+            "payload": self._payload or payload(self.board),
             "kernel": kernel.image,
             "module": self._modules[0],
             "initramfs": initramfs(kernel, self._modules, self._files),

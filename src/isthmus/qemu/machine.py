@@ -67,6 +67,7 @@ class QemuMachine:
     counted   the machine's time counts instructions, so that two runs are alike; slower
     more      further arguments for QEMU
     ports     further ports of the guest, by name: each ends in a socket of ours that QEMU takes over
+    payload   the Secure world, if it is not the package's own: an ELF file linked for this board
 
     Raises ConfigError for a board that cannot work and EnvironmentProblem where this machine lacks something.
     """
@@ -80,11 +81,13 @@ class QemuMachine:
         counted: bool = False,
         more: Sequence[str] = (),
         ports: Mapping[str, socket.socket] | None = None,
+        payload: Path | None = None,
     ) -> None:
         self.board = board if board is not None else load()
         self.boot_seconds = 0.0  # from QEMU's start to the agent's ready
         self._modules, self._files, self._counted, self._more = modules, files, counted, tuple(more)
         self._ports = dict(ports or {})
+        self._payload = payload
         self._agent: Agent | None = None
         self._thread: threading.Thread | None = None
         self._qemu: subprocess.Popen[bytes] | None = None
@@ -103,7 +106,7 @@ class QemuMachine:
         if self._thread is not None:
             raise ClosedError("this machine was started before")
         emulator = self.emulator()
-        flash, kernel = firmware(self.board), debian_kernel()
+        flash, kernel = firmware(self.board, self._payload), debian_kernel()
         archive = initramfs(kernel, self._modules, self._files)
         self._logs = _log_folder()
         memory = self.board.memory.normal

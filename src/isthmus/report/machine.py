@@ -15,6 +15,7 @@ from isthmus.build.packages import debian_kernel
 from isthmus.build.payload import CROSS
 from isthmus.build.source import read_pin
 from isthmus.check.rows import Report
+from isthmus.check.table import STACKS
 from isthmus.resources import tree
 from isthmus.trustzone.board import TrustZone
 
@@ -28,6 +29,10 @@ def description(found: Report, board: Board, revision: str) -> list[tuple[str, s
 
 def _worlds(found: Report, board: Board) -> Iterator[tuple[str, str]]:
     lwip = read_pin(tree() / "worlds" / "secure" / "lwip" / "source.toml").version
+    trustzone = isinstance(board, TrustZone)
+    critical = f"the runtime with lwIP {lwip}" if trustzone else f"lwIP {lwip}"
+    if found.stack != "lwip":
+        critical = f"{STACKS[found.stack]}, built elsewhere"
     if isinstance(board, TrustZone):
         tfa = read_pin(tree() / "worlds" / "monitor" / "tfa" / "source.toml").version
         if board.emulator is not None:
@@ -35,11 +40,11 @@ def _worlds(found: Report, board: Board) -> Iterator[tuple[str, str]]:
         yield "Emulator", _first_line("qemu-system-aarch64", "--version")
         yield "Firmware", f"Trusted Firmware-A {tfa} with the monitor, for {board.firmware.platform}"
         yield "Linux", f"Debian {debian_kernel().release}, {board.memory.normal.size >> 20} MiB"
-        yield "Critical OS", f"the runtime with lwIP {lwip}, at Secure EL1"
+        yield "Critical OS", f"{critical}, at Secure EL1"
         yield "Compiler", _first_line(f"{CROSS}gcc", "--version")
     else:
         yield "Machine", f"{board.name}: two processes, {found.interface} interface"
-        yield "Critical side", f"lwIP {lwip}"
+        yield "Critical side", critical
         yield "Compiler", _first_line("cc", "--version")
 
 

@@ -52,12 +52,12 @@ class Topology:
     memory: list[Stretch]
 
 
-def topology(board: Board, interface: str) -> Topology:
-    """`interface`: how frames reach Linux's stack."""
-    return _trustzone(board) if isinstance(board, TrustZone) else _host(board, interface)
+def topology(board: Board, interface: str, stack: str) -> Topology:
+    """`interface`: how frames reach Linux's stack; `stack`: the Secure world's, by name."""
+    return _trustzone(board, stack) if isinstance(board, TrustZone) else _host(board, interface, stack)
 
 
-def _worlds(board: Board, normal_end: Block) -> tuple[list[Block], list[Block]]:
+def _worlds(board: Board, normal_end: Block, stack: str) -> tuple[list[Block], list[Block]]:
     task = board.secure.task[0]
     cost = f"cost {task.cost_us:,} µs, deadline {task.deadline_us:,} µs"
     return (
@@ -68,7 +68,7 @@ def _worlds(board: Board, normal_end: Block) -> tuple[list[Block], list[Block]]:
         ],
         [
             Block(f"Control task, every {task.period_us:,} µs", cost),
-            Block("lwIP and its applications", f"{board.secure.address}: echo, HTTP, iperf"),
+            Block(f"{stack} and its applications", f"{board.secure.address}: echo, HTTP, iperf"),
             Block("Guard", "load once, check, copy, count; to a budget"),
         ],
     )
@@ -78,8 +78,8 @@ def _kib(size: int) -> str:
     return f"{size >> 10:,} KiB"
 
 
-def _trustzone(board: TrustZone) -> Topology:
-    normal, secure = _worlds(board, Block("Driver isthmus.ko", board.normal.mac))
+def _trustzone(board: TrustZone, stack: str) -> Topology:
+    normal, secure = _worlds(board, Block("Driver isthmus.ko", board.normal.mac), stack)
     buffers = {role: board.buffer_region(role) for role in ("normal", "secure")}
     m, d = board.memory, board.device
     memory = [
@@ -113,8 +113,8 @@ def _trustzone(board: TrustZone) -> Topology:
     )
 
 
-def _host(board: Board, interface: str) -> Topology:
-    normal, secure = _worlds(board, Block("Frame pump", f"a process; {interface} interface"))
+def _host(board: Board, interface: str, stack: str) -> Topology:
+    normal, secure = _worlds(board, Block("Frame pump", f"a process; {interface} interface"), stack)
     sizes = [_kib(board.buffer_bytes(role)) for role in ("normal", "secure")]
     return Topology(
         "Normal world: a process and Linux's stack",
