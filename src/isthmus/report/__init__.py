@@ -27,8 +27,8 @@ _TITLES = {
     "host": "Two worlds on one Linux machine",
 }
 _SUBTITLES = {
-    "qemu": "Debian's Linux in the Normal world, {stack} at Secure EL1, a monitor at EL3, under QEMU. Times are "
-    "the machine's own, at one instruction per nanosecond: they show the work done, not how busy this "
+    "qemu": "Debian's Linux in the Normal world, {stack} at Secure EL1, a monitor at EL3, under QEMU. Times "
+    "are the machine's own, at one instruction per nanosecond: they show the work done, not how busy this "
     "computer was.",
     "host": "Linux's IP stack and {stack} on the two sides of an Isthmus channel, each a world of its own.",
 }
@@ -73,10 +73,12 @@ def _page(found: Report, board: Board, again: str, revision: str) -> str:
         "round_trips": plots.round_trips(evidence.rtt_ns),
         "throughput": plots.throughput(list(_rates(found.rows))),
     }
-    svg = environment.get_template("topology.svg").render(t=topology(board, found.interface, STACKS[found.stack]))
+    stack = STACKS[found.stack]
+    drawn = topology(board, found.interface, stack)
+    svg = environment.get_template("topology.svg").render(t=drawn)
     return environment.get_template("page.html").render(
         title=_TITLES[found.machine],
-        subtitle=_SUBTITLES[found.machine].format(stack=STACKS[found.stack]),
+        subtitle=_SUBTITLES[found.machine].format(stack=stack),
         ok=found.ok,
         verdict=f"{held} of {len(found.rows)} hold",
         tiles=list(_tiles(found)),
