@@ -2,7 +2,7 @@
 # Every target sets up what it needs first; see tools/setup.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-bench demo host bench test slow lint sizes dist clean
+.PHONY: help setup setup-test setup-bench demo host bench performance test slow lint sizes dist clean
 
 help:   ## this list
 	@sed -n 's/^\([a-z]*\):.*## *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,6 +24,9 @@ host: setup  ## the same with both worlds as processes on this machine
 
 bench: setup-bench  ## what a frame costs, beside the bound and the peers
 	@.venv/bin/isthmus bench
+
+performance: setup-bench  ## the same into docs/PERFORMANCE.md, on a quiet machine
+	@.venv/bin/isthmus bench --document docs/PERFORMANCE.md
 
 test: setup-test  ## lint, types and tests
 	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from isthmus.bench.cases import CASES, FRAMES, Case
-from isthmus.bench.machine import describe, pick_processors
+from isthmus.bench.machine import describe, pick_processors, watch
 from isthmus.bench.program import case_runner
 from isthmus.bench.rounds import Job, Plan, Sample, Series, measure
 from isthmus.bench.runner import Durations, Runner
@@ -44,6 +44,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str
     rows: list[Row]
     goals: list[Goal]
+    topology: str = "not recorded"
+    governor: str = "not recorded"
+    hypervisor: str = "not recorded"
+    stolen: float = 0.0  # of both processors' time, by the hypervisor, over the whole run
+    repeated: int = 0  # runs that something disturbed, and that were made again
 
 
 Machine = Literal["host", "memory"]
@@ -79,6 +84,7 @@ def result_of(
     *,
     seconds: float,
     processors: tuple[int, int],
+    stolen: float = 0.0,
 ) -> Result:
     rows = [
         row for job, s in series.items() for row in rows_of(job.case, job.frame, s.rounds, s.missing, s.why)
@@ -89,6 +95,8 @@ def result_of(
         rounds=max((len(s.rounds) for s in series.values()), default=0),
         seconds=round(seconds, 3),
         processors=processors,
+        stolen=round(stolen, 5),
+        repeated=sum(s.repeated for s in series.values()),
         rows=rows,
         goals=judge(rows, random.Random(options.seed)),
         **describe(),
@@ -116,6 +124,7 @@ def run(
         deadline=start + QUICK_SECONDS if options.quick else None,
     )
     count = 0
+    taken = watch(processors)
 
     def count_and_tell(job: Job) -> None:
         nonlocal count
@@ -132,9 +141,11 @@ def run(
     finally:
         if runner is not None:
             runner.close()
+    seconds = time.monotonic() - start
     return result_of(
         options,
         series,
-        seconds=time.monotonic() - start,
+        seconds=seconds,
         processors=processors,
+        stolen=taken().stolen / (seconds * len(processors)),
     )

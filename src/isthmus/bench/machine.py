@@ -77,12 +77,49 @@ def watch(cpus: Collection[int]) -> Callable[[], Taken]:
 
 def describe() -> dict[str, str]:
     """What a reader needs to know before comparing absolute numbers."""
-    model = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith(("model name", "CPU part"))
-        ),
-        "unknown",
-    )
-    return {"processor": model, "kernel": os.uname().release, "architecture": os.uname().machine}
+    lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    first = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    model = first.get("model name") or first.get("CPU part") or "unknown"
+    if number := first.get("model"):
+        model += f", family {first.get('cpu family')}, model {number}"
+    return {
+        "processor": model,
+        "kernel": os.uname().release,
+        "architecture": os.uname().machine,
+        "topology": _topology(),
+        "governor": _said("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "no frequency control",
+        "hypervisor": _hypervisor(),
+    }
+
+
+def _topology() -> str:
+    """Processors, cores, packages, and the caches that one of them has, the largest shared."""
+    cpus = sorted(os.sched_getaffinity(0))
+    here = [Path(f"/sys/devices/system/cpu/cpu{cpu}") for cpu in cpus]
+    packages = {_said(cpu / "topology/physical_package_id") for cpu in here}
+    parts = [
+        f"{len(cpus)} processors",
+        f"{len({siblings(c) for c in cpus})} cores",
+        f"{len(packages)} package",
+    ]
+    for cache in sorted((here[0] / "cache").glob("index*")):
+        level, kind, size = (_said(cache / name) for name in ("level", "type", "size"))
+        if kind != "Instruction" and size:
+            sharing = len({_said(cpu / "cache" / cache.name / "shared_cpu_list") for cpu in here})
+            parts.append(f"L{level} {size}" + (" each" if sharing == len(cpus) else " shared"))
+    return ", ".join(parts)
+
+
+def _hypervisor() -> str:
+    """Whose guest this is, as far as the processor says so."""
+    flags = (line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    guest = "hypervisor" in next(flags, "").split()
+    return (_said("/sys/class/dmi/id/sys_vendor") or "a hypervisor") if guest else "none"
+
+
+def _said(path: Path | str) -> str:
+    """What the kernel says in a file, or nothing where it has none."""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

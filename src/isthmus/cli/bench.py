@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import cast
 
 import click
@@ -13,7 +14,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from isthmus.bench import Machine, Options, jobs_of, run
 from isthmus.bench.cases import CASES, Case, select
 from isthmus.bench.rounds import Job
-from isthmus.cli.common import FELL_SHORT, HELD, Common, common_options, progress, say, write_document
+from isthmus.cli.common import (
+    FELL_SHORT,
+    HELD,
+    Common,
+    common_options,
+    progress,
+    say,
+    writable,
+    write_document,
+)
 from isthmus.trustzone import board as trustzone
 
 __all__ = ["command"]
@@ -26,6 +36,16 @@ def cases(context: click.Context, parameter: click.Parameter, value: str | None)
         return select(value)
     except ValueError as error:
         raise click.UsageError(f"--only: {error}", context) from None
+
+
+def documentable(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Finds out before any work whether the page can be written."""
+    if value is not None:
+        from isthmus.bench.document import require
+
+        writable(context, "--document", value)
+        require(value)
+    return value
 
 
 class Teller:
@@ -71,8 +91,29 @@ class Teller:
 @click.option(
     "--record", is_flag=True, help="Keep the counts (qemu): what later runs of the tests compare with."
 )
+@click.option(
+    "--document",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=documentable,
+    metavar="FILE",
+    help="Replace the generated part of this page, its record and its chart (docs/PERFORMANCE.md).",
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Measure nothing: the JSON document of an earlier run says it all. Only with --document.",
+)
 def command(
-    common: Common, quick: bool, chosen: tuple[Case, ...], rounds: int | None, seed: int | None, record: bool
+    common: Common,
+    quick: bool,
+    chosen: tuple[Case, ...],
+    rounds: int | None,
+    seed: int | None,
+    record: bool,
+    document: Path | None,
+    source: Path | None,
 ) -> int:
     """Measure what a frame costs: round trips, throughput, processor time.
 
@@ -82,6 +123,12 @@ def command(
     one run that is the same each time; --only, --rounds, --seed and --quick are not for it. Exit status 1: a
     goal was not met.
     """
+    if source is not None:
+        if document is None:
+            raise click.UsageError("--from: needs --document")
+        return redraw(document, source)
+    if document is not None and common.machine != "host":
+        raise click.UsageError("--document is for --machine host")
     if common.machine == "qemu":
         if chosen is not CASES or rounds is not None or seed is not None:
             raise click.UsageError("--only, --rounds and --seed are not for --machine qemu: it counts once")
@@ -110,12 +157,34 @@ def command(
         say("bench: interrupted")
         raise
     fields = {f: getattr(result, f) for f in result.__struct_fields__ if f not in ("machine", "rows")}
-    write_document(common, "bench", result.rows, **fields)
+    text = write_document(common, "bench", result.rows, **fields)
     if common.json_file != "-":
         from isthmus.bench.table import render
 
         Console().print(render(result))
+    if document is not None and not keep(document, text):
+        return FELL_SHORT
     return HELD if all(goal.ok for goal in result.goals) else FELL_SHORT
+
+
+def keep(page: Path, text: bytes) -> bool:
+    """Makes the page's generated part of a run, if the run is worth it."""
+    from isthmus.bench import document
+
+    found = document.decode(text, "this run")
+    if objection := document.objection(found.rows):
+        say(f"bench: {page} stays as it was: {objection}")
+        return False
+    document.write(page, found)
+    say(f"bench: {page}, {document.record_of(page).name} and {document.chart_of(page).name} are of this run")
+    return True
+
+
+def redraw(page: Path, source: Path) -> int:
+    from isthmus.bench import document
+
+    document.write(page, document.read(source))
+    return HELD
 
 
 def count(common: Common, keep: bool) -> int:

@@ -175,11 +175,9 @@ def revision() -> tuple[str, str | None]:
     return version("isthmus"), commit()
 
 
-def write_document(common: Common, command: str, rows: Sequence[Any], **more: Any) -> None:
-    """Writes the JSON document of a command, if one was asked for. Rows: dicts, dataclasses or msgspec
-    structs."""
-    if common.json_file is None:
-        return
+def write_document(common: Common, command: str, rows: Sequence[Any], **more: Any) -> bytes:
+    """Makes the JSON document of a command, and writes it if that was asked for. Rows: dicts, dataclasses or
+    msgspec structs."""
     document = {
         "schema": f"isthmus.{command}/1",
         "version": version("isthmus"),
@@ -193,8 +191,9 @@ def write_document(common: Common, command: str, rows: Sequence[Any], **more: An
     if common.json_file == "-":
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
-    else:
+    elif common.json_file is not None:
         Path(common.json_file).write_bytes(text)
+    return text
 
 
 def say(text: str) -> None:

@@ -1,89 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""The report's plots, as SVG that takes its colours and its type from the page around it."""
+"""The report's plots."""
 
 from __future__ import annotations
 
-import io
-import re
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from statistics import quantiles
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from isthmus.check.evidence import Evidence, Moment, Period, Span
+from isthmus.report.figure import INK, LINE, MARK, NORMAL, SECURE, SOFT, figure, svg, title
 
 __all__ = ["arrivals", "restarts", "round_trips", "throughput", "whole_run"]
 
-# matplotlib wants colours; each of these becomes a variable of the page, light or dark as the reader has it.
-INK, SOFT, LINE, NORMAL, SECURE, MARK = (f"#0{n}0{n}0{n}" for n in range(1, 7))
-_VARIABLES = {INK: "ink", SOFT: "soft", LINE: "line", NORMAL: "normal", SECURE: "secure", MARK: "mark"}
-_STYLE: Any = {  # matplotlib names every key in its type, and not the same ones in each version
-    "svg.fonttype": "none",  # text stays text: searchable, and in the page's font
-    "svg.hashsalt": "isthmus",  # the same data give the same file
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": LINE,
-    "axes.labelcolor": SOFT,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "ytick.left": False,
-    "xtick.major.width": 0.8,
-    "xtick.major.size": 3,
-    "patch.linewidth": 0,
-}
 _WIDE, _HALF = 10.0, 4.9  # inches; the page scales them to its columns
 _FLOOR_US = 0.1  # of a logarithmic axis
 _AROUND_S, _APART_S = 0.06, 0.4
 _ARRIVALS_S = 0.005
 _Group = Sequence[Period]
 _BINS = 700  # of the whole run: about one per point of the page's width
-
-
-def _svg(figure: Figure) -> str:
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r"font: (\S+) [^;\"]*", r"font-size: \1", text)
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
-    for colour, name in _VARIABLES.items():
-        text = text.replace(colour, f"var(--{name})")
-    return text
-
-
-@contextmanager
-def _figure(
-    width: float, height: float, ratios: Sequence[float] = (1,)
-) -> Iterator[tuple[Figure, list[Axes]]]:
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        figure.patch.set_visible(False)
-        axes = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
-        for each in axes:
-            each.patch.set_visible(False)
-        yield figure, list(axes)
-
-
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=9.5, color=INK, pad=6)
 
 
 # ---- the control task over time --------------------------------------------------------------------------
@@ -123,20 +60,20 @@ def arrivals(evidence: Evidence) -> str | None:
     at = evidence.arrivals_s
     if not at:
         return None
-    with _figure(_WIDE, 2.3) as (figure, (axes,)):
+    with figure(_WIDE, 2.3) as (whole, (axes,)):
         bins = max(1, round(at[-1] / _ARRIVALS_S))
         axes.hist(at, bins=bins, range=(0, at[-1]), color=NORMAL)
         axes.set_xlim(0, at[-1])
         axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
         axes.set_xlabel("seconds since the first of them was sent")
         _restarts([axes], [s for s in evidence.spans if s.kind == "restart"], named=True)
-        _title(axes, f"Raw sequenced frames that came back, in each {_ARRIVALS_S * 1000:.0f} ms")
-        return _svg(figure)
+        title(axes, f"Raw sequenced frames that came back, in each {_ARRIVALS_S * 1000:.0f} ms")
+        return svg(whole)
 
 
 def _lanes(evidence: Evidence, groups: Sequence[_Group], spans: Sequence[Span], single: bool) -> str:
     at = [group[0].release_s for group in groups]
-    with _figure(_WIDE, 3.9, (1, 1.15)) as (figure, (traffic, task)):
+    with figure(_WIDE, 3.9, (1, 1.15)) as (whole, (traffic, task)):
         _frames(traffic, at, groups)
         _task(task, at, groups, evidence, single)
         task.set_xlabel("seconds since the machine started")
@@ -146,7 +83,7 @@ def _lanes(evidence: Evidence, groups: Sequence[_Group], spans: Sequence[Span], 
         if single:
             _moments(traffic, [m for m in evidence.moments if at[0] <= m.at_s <= at[-1]])
         _topics(traffic, [s for s in spans if s.kind == "topic"])
-        return _svg(figure)
+        return svg(whole)
 
 
 def _frames(axes: Axes, at: Sequence[float], groups: Sequence[_Group]) -> None:
@@ -158,7 +95,7 @@ def _frames(axes: Axes, at: Sequence[float], groups: Sequence[_Group]) -> None:
     axes.set_yticks([-100, -10, 0, 10, 100])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{abs(v):g}"))
     axes.minorticks_off()
-    _title(axes, "Frames per period at the critical OS: from Linux upwards, to Linux downwards")
+    title(axes, "Frames per period at the critical OS: from Linux upwards, to Linux downwards")
 
 
 def _task(
@@ -185,7 +122,7 @@ def _task(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
     axes.minorticks_off()
     each = "one dot per period" if single else "the worst of each few periods"
-    _title(axes, f"Control task, every {evidence.task.period_us:,} µs: µs after its release, {each}")
+    title(axes, f"Control task, every {evidence.task.period_us:,} µs: µs after its release, {each}")
 
 
 def _at_right(axes: Axes, y: float, what: str, colour: str) -> None:
@@ -240,7 +177,7 @@ def round_trips(rtt_ns: Sequence[int]) -> str | None:
     us = [n / 1e3 for n in rtt_ns]
     percents = quantiles(us, n=100, method="inclusive")
     high = percents[98] * 1.2
-    with _figure(_HALF, 2.5) as (figure, (axes,)):
+    with figure(_HALF, 2.5) as (whole, (axes,)):
         axes.hist([min(v, high) for v in us], bins=50, range=(0, high), color=NORMAL, log=True)
         for value, name, side in ((percents[49], "median", "left"), (percents[98], "99 %", "right")):
             axes.axvline(value, color=MARK, linewidth=1)
@@ -253,15 +190,15 @@ def round_trips(rtt_ns: Sequence[int]) -> str | None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,g}"))
         axes.minorticks_off()
         axes.set_xlabel("µs; the last bar holds everything above")
-        _title(axes, f"Ping: how many of {len(us):,} round trips took so long")
-        return _svg(figure)
+        title(axes, f"Ping: how many of {len(us):,} round trips took so long")
+        return svg(whole)
 
 
 def throughput(rates: Sequence[tuple[str, float]]) -> str | None:
     """Mbit/s by direction."""
     if not rates:
         return None
-    with _figure(_HALF, 2.5) as (figure, (axes,)):
+    with figure(_HALF, 2.5) as (whole, (axes,)):
         names, values = zip(*reversed(rates), strict=True)
         axes.barh(names, values, height=0.5, color=[SECURE, NORMAL][-len(rates) :])
         axes.grid(visible=False)
@@ -272,5 +209,5 @@ def throughput(rates: Sequence[tuple[str, float]]) -> str | None:
             axes.annotate(f"{value:,.0f}", (value, n), xytext=(5, 0), textcoords="offset points", va="center")
         axes.set_xlim(0, max(values) * 1.2)
         axes.set_ylim(-0.75, len(rates) - 0.25)
-        _title(axes, "TCP, Mbit/s")
-        return _svg(figure)
+        title(axes, "TCP, Mbit/s")
+        return svg(whole)
