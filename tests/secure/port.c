@@ -12,6 +12,7 @@
 #include "isthmusif.h"
 #include "lwip/init.h"
 #include "lwip/timeouts.h"
+#include "lwipapps.h"
 #include "lwiphooks.h"
 #include "netif/ethernet.h"
 #include "platform.h"
@@ -111,11 +112,16 @@ static void link_up(uint64_t epoch)
     CHECK(netif_is_link_up(&netif));
 }
 
+static void stack(struct stack_status *s)
+{
+    lwip_status(&netif, &port.pool, s);
+}
+
 static void start(void)
 {
     static struct task tasks[TASKS] = {[TASK_INSIDE].spec = {"setpoints", "setpoints", 1, 1, 1}};
     static const struct flow flows[] = {{"setpoints", FLOW_UDP, 7700}, {0}};
-    static struct status_source source = {.critical = no_critical, .now = clock_now, .last_frame = never};
+    static struct status_source source = {.critical = no_critical, .now = clock_now, .last_frame = never, .stack = stack};
     struct ist_config c = {.ring_bytes = {16384, 16384}, .frame_max = FRAME_MAX, .mtu = 1500};
     ip4_addr_t ip, mask, gateway;
     void *own[2];
@@ -143,8 +149,6 @@ static void start(void)
     netif_set_default(&netif);
     netif_set_up(&netif);
     source.ep = &secure;
-    source.netif = &netif;
-    source.pool = &port.pool;
     source.units_per_us = 1000;
     critical_init(tasks, flows, &secure);
     port.valid = critical_frame;

@@ -17,7 +17,7 @@ _C = ("-std=c11", "-O2", "-fno-strict-aliasing", "-fstack-protector-strong", "-f
 _WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
 _LINK = ("-pie", "-Wl,-z,relro,-z,now", "-pthread")
 
-# lwIP's files that are used. lwiperf comes in through worlds/secure/apps/iperf.c.
+# lwIP's files that are used. lwiperf comes in through worlds/secure/lwip/iperf.c.
 LWIP = (
     *(f"core/{name}.c" for name in ("altcp", "altcp_alloc", "altcp_tcp", "def", "inet_chksum", "init", "ip")),
     *(f"core/{name}.c" for name in ("mem", "memp", "netif", "pbuf", "stats", "sys", "timeouts")),

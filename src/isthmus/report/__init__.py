@@ -74,8 +74,8 @@ def _page(found: Report, board: Board, again: str, revision: str) -> str:
         "throughput": plots.throughput(list(_rates(found.rows))),
     }
     stack = STACKS[found.stack]
-    drawn = topology(board, found.interface, stack)
-    svg = environment.get_template("topology.svg").render(t=drawn)
+    shown = topology(board, found.interface, stack)
+    svg = environment.get_template("topology.svg").render(t=shown)
     return environment.get_template("page.html").render(
         title=_TITLES[found.machine],
         subtitle=_SUBTITLES[found.machine].format(stack=stack),

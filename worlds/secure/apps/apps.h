@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* apps.h - what the Secure world serves over the link. lwIP's raw API, no libc beyond <string.h>, no platform.
+/* apps.h - what the Secure world serves over the link. What does not depend on the IP stack is here; how a stack serves
+ * it is in that stack's folder. No libc beyond <string.h>, no platform.
  *
  *   7/udp, 7/tcp   echo
  *   80/tcp         status page: /, /status.json
@@ -12,8 +13,6 @@
 #include <stdint.h>
 
 #include "isthmus.h"
-#include "lwip/netif.h"
-#include "rxpool.h"
 #include "task.h"
 #include "text.h"
 
@@ -39,12 +38,20 @@ struct critical_report {
 
 struct budget;
 
+/* What the IP stack says of itself. */
+struct stack_status {
+    const char *name;
+    int up;          /* the interface's link */
+    uint32_t mtu;
+    uint8_t address[4];
+    uint32_t buffers, available, lowest; /* for received frames: all, free, fewest that ever were */
+};
+
 /* What the status page shows. The platform fills it in. */
 struct status_source {
     const struct ist_endpoint *ep; /* NULL: no channel beneath (plain Ethernet device) */
-    const struct netif *netif;
-    const struct rxpool *pool; /* the netif's receive buffers */
-    const struct budget *budget; /* and what receiving may cost; NULL: no channel beneath */
+    const struct budget *budget;   /* what receiving may cost; NULL: no channel beneath */
+    void (*stack)(struct stack_status *s);
     void (*critical)(struct critical_report *report);
     uint64_t (*now)(void);              /* in the unit that the endpoint's clock has */
     uint64_t (*last_frame)(void);       /* when the last frame came, the same clock; 0 = never */
@@ -52,18 +59,26 @@ struct status_source {
     void (*more)(struct text *t); /* members of the platform's own; NULL = none */
 };
 
-/* Starts all of them. 0, or -1 where a pool is too small: a mistake in lwipopts.h. */
+/* Starts all of them. 0, or -1 where the stack has too little room for them: a mistake of its configuration. */
 int apps_start(const struct status_source *source);
 
 /* The task inside the network work, on its flow's port. 0, or -1 as above, or where its flow is not in the list. */
 int networked_start(const struct task_spec *spec, const struct flow *flows);
 
+/* The stack's own: */
 int echo_start(void);
 int iperf_start(void);
-int status_start(const struct status_source *source);
+int http_start(void);
 
 /* The whole of /status.json, with a newline. */
 void status_write(struct text *t);
+
+#define STATUS_PAGE_MAX 12288u /* bytes of the longest */
+/* The whole answer to a request for `path`, with its header; counts it. Before: status_use(). */
+void status_page(struct text *t, const char *path);
+/* Answers to what is no request, and to a request for another method than GET. */
+void status_refusal(struct text *t, unsigned status);
+void status_use(const struct status_source *source);
 
 /* Each writes its member of "apps". */
 void echo_json(struct text *t);

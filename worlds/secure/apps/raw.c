@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "raw.h"
 
-#include <string.h>
-
 #include "apps.h"
-#include "lwip/prot/ethernet.h"
-#include "netif/ethernet.h"
 
 static struct {
     uint64_t ok, torn, stale, echoed;
@@ -56,20 +52,13 @@ static int whole(const uint8_t *p, uint32_t room)
     return crc32_of(p, RAW_HEADER + n) == be(p + RAW_HEADER + n, 4);
 }
 
-/* lwIP's hook for an EtherType it does not know. A received frame is always one contiguous pbuf. */
-signed char isthmus_raw_input(struct pbuf *p, struct netif *netif)
+int raw_judge(const uint8_t *body, uint32_t room)
 {
-    struct eth_hdr *eth = p->payload;
-    const uint8_t *body = (const uint8_t *)p->payload + SIZEOF_ETH_HDR;
-    struct eth_addr from;
     uint64_t incarnation, sequence;
 
-    if (eth->type != PP_HTONS(RAW_ETHERTYPE) || p->next != NULL)
-        return ERR_VAL;
-    if (!whole(body, p->len - SIZEOF_ETH_HDR)) {
+    if (!whole(body, room)) {
         raw.torn++;
-        pbuf_free(p);
-        return ERR_OK;
+        return 0;
     }
     incarnation = be(body, 8);
     sequence = be(body + 8, 8);
@@ -80,13 +69,12 @@ signed char isthmus_raw_input(struct pbuf *p, struct netif *netif)
         raw.incarnation = incarnation;
         raw.sequence = sequence;
     }
-    from = eth->src;
-    eth->src = eth->dest;
-    eth->dest = from;
-    if (netif->linkoutput(netif, p) == ERR_OK)
-        raw.echoed++;
-    pbuf_free(p);
-    return ERR_OK;
+    return 1;
+}
+
+void raw_echoed(void)
+{
+    raw.echoed++;
 }
 
 void raw_json(struct text *t)

@@ -17,8 +17,15 @@
 #ifndef ISTHMUS_RAW_H
 #define ISTHMUS_RAW_H
 
+#include <stdint.h>
+
 #define RAW_ETHERTYPE 0x88b5u
 #define RAW_HEADER 20u
 #define RAW_OVERHEAD 24u
+
+/* What stands behind the Ethernet header, `room` bytes with padding. True: it verified and is to be sent back. */
+int raw_judge(const uint8_t *body, uint32_t room);
+/* It was sent back. */
+void raw_echoed(void);
 
 #endif

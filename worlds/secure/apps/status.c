@@ -1,22 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* status.c - the status page, served by lwIP's httpd: /, for people, and /status.json.
- *
- * A page is written in full when it is opened, into one of as many buffers as httpd has connections. */
+/* status.c - the status page: /, for people, and /status.json. A page is written in full when it is asked for. */
 #include <string.h>
 
 #include "apps.h"
 #include "budget.h"
-#include "lwip/apps/fs.h"
-#include "lwip/apps/httpd.h"
-#include "lwip/ip4_addr.h"
 #include "platform.h"
-
-#define PAGE_BYTES 12288u
-
-static struct page {
-    char text[PAGE_BYTES];
-    int used;
-} pages[MEMP_NUM_PARALLEL_HTTPD_CONNS];
 
 static const struct status_source *source;
 static uint64_t requests;
@@ -70,14 +58,16 @@ static void budget_json(struct text *t, const struct budget *b)
 void apps_json(struct text *t, const struct status_source *s)
 {
     struct critical_report r;
+    struct stack_status stack;
 
     s->critical(&r);
     report_json(t, &r);
     critical_json(t);
+    s->stack(&stack);
     text_open(t, "buffers");
-    text_member(t, "count", s->pool->count);
-    text_member(t, "available", s->pool->available);
-    text_member(t, "lowest", s->pool->lowest);
+    text_member(t, "count", stack.buffers);
+    text_member(t, "available", stack.available);
+    text_member(t, "lowest", stack.lowest);
     text_close(t);
     if (s->budget != NULL)
         budget_json(t, s->budget);
@@ -98,9 +88,12 @@ void status_json(struct text *t)
 
 static const char *link_state(void)
 {
+    struct stack_status stack;
+
     if (source->ep != NULL)
         return state_names[ist_link_state(source->ep)];
-    return netif_is_link_up(source->netif) ? "RUN" : "RESET";
+    source->stack(&stack);
+    return stack.up ? "RUN" : "RESET";
 }
 
 static void age_value(struct text *t, const char *unknown)
@@ -153,7 +146,9 @@ static const char html_head[] =
     "table{border-collapse:collapse;width:100%}td{padding:.15rem 0;border-top:1px solid var(--soft)}"
     "td+td{text-align:right;font-variant-numeric:tabular-nums}"
     "b{padding:.1rem .6rem;border-radius:1rem;color:#fff;background:#b3261e}b.up{background:#1a7f37}"
-    "</style><h1>Secure world</h1><p>lwIP behind an Isthmus channel. The same as data: "
+    "</style><h1>Secure world</h1><p>";
+static const char html_links[] =
+    " behind an Isthmus channel. The same as data: "
     "<a href=/status.json>/status.json</a></p><main>";
 
 static void section(struct text *t, const char *title)
@@ -203,27 +198,39 @@ static void row_of_task(struct text *t, const struct task *task)
     text_u64(t, task->spec.deadline / 1000u);
 }
 
+static void address(struct text *t, const uint8_t ip[4])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        if (i > 0)
+            text_char(t, '.');
+        text_u64(t, ip[i]);
+    }
+}
+
 static void write_html(struct text *t)
 {
     const struct ist_endpoint *ep = source->ep;
     struct critical_report r;
-    char ip[IP4ADDR_STRLEN_MAX];
+    struct stack_status stack;
 
     source->critical(&r);
+    source->stack(&stack);
     text_str(t, html_head);
+    text_str(t, stack.name);
+    text_str(t, html_links);
 
     section(t, "Link");
     row_name(t, "state");
-    text_str(t, netif_is_link_up(source->netif) ? "<b class=up>" : "<b>");
+    text_str(t, stack.up ? "<b class=up>" : "<b>");
     text_str(t, link_state());
     text_str(t, "</b>");
     row_name(t, "address");
-    text_str(t, ip4addr_ntoa_r(netif_ip4_addr(source->netif), ip, sizeof ip) != NULL ? ip : "-");
-    row(t, "MTU", source->netif->mtu);
+    address(t, stack.address);
+    row(t, "MTU", stack.mtu);
     row_name(t, "last frame, us ago");
     age_value(t, "-");
-    row(t, "receive buffers", source->pool->count);
-    row(t, "fewest that were free", source->pool->lowest);
+    row(t, "receive buffers", stack.buffers);
+    row(t, "fewest that were free", stack.lowest);
     if (ep != NULL) {
         row(t, "epoch", ep->epoch);
         row(t, "frames sent", ep->sent);
@@ -266,7 +273,7 @@ static void write_html(struct text *t)
     text_str(t, "</main></html>\n");
 }
 
-/* ---- httpd's file system ------------------------------------------------------------------------------------- */
+/* ---- the pages ------------------------------------------------------------------------------------------------- */
 
 static void begin(struct text *t, const char *status, const char *type)
 {
@@ -277,58 +284,31 @@ static void begin(struct text *t, const char *status, const char *type)
     text_str(t, "\r\n\r\n");
 }
 
-int fs_open_custom(struct fs_file *file, const char *name)
+void status_refusal(struct text *t, unsigned status)
 {
-    struct page *page = NULL;
-    struct text t;
-
-    for (unsigned i = 0; i < MEMP_NUM_PARALLEL_HTTPD_CONNS && page == NULL; i++)
-        if (!pages[i].used)
-            page = &pages[i];
-    if (page == NULL)
-        return 0;
-    t = text_over(page->text, sizeof page->text);
-    if (strcmp(name, "/index.html") == 0) {
-        begin(&t, "200 OK", "text/html; charset=utf-8");
-        write_html(&t);
-    } else if (strcmp(name, "/status.json") == 0) {
-        begin(&t, "200 OK", "application/json");
-        status_write(&t);
-    } else if (strcmp(name, "/404.html") == 0) {
-        begin(&t, "404 Not Found", "text/plain");
-        text_str(&t, "No such page. There are / and /status.json.\n");
-    } else if (strcmp(name, "/400.html") == 0) {
-        begin(&t, "400 Bad Request", "text/plain");
-        text_str(&t, "That was not an HTTP request.\n");
-    } else if (strcmp(name, "/501.html") == 0) {
-        begin(&t, "501 Not Implemented", "text/plain");
-        text_str(&t, "Only GET is served here.\n");
-    } else {
-        return 0;
-    }
-    LWIP_ASSERT("page buffer too small", !t.cut);
     requests++;
-    page->used = 1;
-    *file = (struct fs_file){
-        .data = page->text,
-        .len = (int)(t.at - page->text),
-        .index = (int)(t.at - page->text),
-        .pextension = page,
-        .flags = FS_FILE_FLAGS_HEADER_INCLUDED,
-    };
-    return 1;
+    begin(t, status == 404 ? "404 Not Found" : status == 400 ? "400 Bad Request" : "501 Not Implemented", "text/plain");
+    text_str(t, status == 404   ? "No such page. There are / and /status.json.\n"
+                : status == 400 ? "That was not an HTTP request.\n"
+                                : "Only GET is served here.\n");
 }
 
-void fs_close_custom(struct fs_file *file)
+void status_page(struct text *t, const char *path)
 {
-    struct page *page = file->pextension;
-
-    page->used = 0;
+    if (strcmp(path, "/") == 0 || strcmp(path, "/index.html") == 0) {
+        begin(t, "200 OK", "text/html; charset=utf-8");
+        write_html(t);
+    } else if (strcmp(path, "/status.json") == 0) {
+        begin(t, "200 OK", "application/json");
+        status_write(t);
+    } else {
+        status_refusal(t, 404);
+        return;
+    }
+    requests++;
 }
 
-int status_start(const struct status_source *s)
+void status_use(const struct status_source *s)
 {
     source = s;
-    httpd_init();
-    return 0;
 }

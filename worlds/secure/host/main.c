@@ -31,6 +31,7 @@
 #include "baretimer.h"
 #include "loop.h"
 #include "lwip/init.h"
+#include "lwipapps.h"
 #include "netif/ethernet.h"
 #include "platform.h"
 #include "tables.h"
@@ -40,6 +41,7 @@
 
 static struct loop loop;
 static struct status_source source;
+static const struct rxpool *pool; /* of received frames */
 static struct flow flows[FLOWS_MAX + 1];
 static uint8_t rx_memory[RX_MEMORY];
 
@@ -87,6 +89,11 @@ static void report_critical(struct critical_report *r)
 {
     critical_fill(&loop.critical, r);
     baretimer_fill(&r->bare_timer);
+}
+
+static void report_stack(struct stack_status *s)
+{
+    lwip_status(&loop.netif, pool, s);
 }
 
 static uint64_t last_frame(void)
@@ -267,7 +274,7 @@ static netif_init_fn open_channel(struct loop *l)
                 l->world.ep.config.frame_max < 0xffffu ? l->world.ep.config.frame_max : 0xffffu);
     source.ep = &l->world.ep;
     source.budget = &i->budget;
-    source.pool = &i->pool;
+    pool = &i->pool;
     return isthmusif_init;
 }
 
@@ -288,7 +295,7 @@ static netif_init_fn open_packet(struct loop *l, const char *descriptor)
     i->mtu = (u16_t)mtu;
     read_mac(i->mac);
     rxpool_init(&i->pool, rx_memory, sizeof rx_memory, mtu + SIZEOF_ETH_HDR + 4u);
-    source.pool = &i->pool;
+    pool = &i->pool;
     return packetif_init;
 }
 
@@ -319,7 +326,7 @@ int main(void)
     peer = address("ISTHMUS_PEER_IP");
     lower = packet != NULL ? open_packet(&loop, packet) : open_channel(&loop);
 
-    source.netif = &loop.netif;
+    source.stack = report_stack;
     source.critical = report_critical;
     source.now = ist_now;
     source.last_frame = last_frame;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "network.h"
 
-#include "apps.h"
 #include "board.h"
 #include "clock.h"
 #include "console.h"
@@ -10,6 +9,7 @@
 #include "isthmusif.h"
 #include "lwip/init.h"
 #include "lwip/timeouts.h"
+#include "lwipapps.h"
 #include "netif/ethernet.h"
 #include "normal.h"
 #include "platform.h"
@@ -71,11 +71,15 @@ static uint64_t when_last_frame(void)
     return last_frame;
 }
 
+static void stack_status(struct stack_status *s)
+{
+    lwip_status(&netif, &lower.pool, s);
+}
+
 static const struct status_source source = {
     .ep = &endpoint,
-    .netif = &netif,
-    .pool = &lower.pool,
     .budget = &lower.budget,
+    .stack = stack_status,
     .critical = schedule_report,
     .now = clock_now,
     .last_frame = when_last_frame,
