@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.bench import machine, network, runner
+from isthmus.bench import ends, machine, network, ports, runner
 from isthmus.bench.cases import CASES, Case, select
 from isthmus.bench.program import case_runner
 from isthmus.bench.rounds import Broken, Job, Missing
@@ -224,6 +225,34 @@ def test_kill_9_leaves_nothing(running: tuple[subprocess.Popen[str], set[int]]) 
 
 
 POOL = Path("/proc/sys/vm/nr_hugepages")
+
+
+@pytest.mark.parametrize("spoil", ["byte", "length", "order"])
+def test_other_frames_in_a_buffer_end_the_run(spoil: str) -> None:
+    frames = [bytes([n]) * 64 for n in range(64)]
+    arriving = list(frames)
+    if spoil == "byte":
+        arriving[40] = arriving[40][:63] + b"x"
+    elif spoil == "length":
+        arriving[40] = arriving[40][:63]
+    else:
+        arriving[40], arriving[41] = arriving[41], arriving[40]
+    source = iter(arriving)
+
+    def into(buffer: bytearray, lengths: memoryview) -> int:
+        some = list(itertools.islice(source, min(5, len(lengths))))
+        buffer[: sum(map(len, some))] = b"".join(some)
+        for n, frame in enumerate(some):
+            lengths[n] = len(frame)
+        return len(some)
+
+    port = ports.Port(send=len, receive=bytes, receive_batch_into=into)
+    receive_all, _ = ends.buffer_receiver(port, frames, 32)
+    with pytest.raises(ports.Broken, match="from number 40 on"):
+        receive_all(frames)
+    arriving[:] = frames
+    source = iter(arriving)
+    receive_all(frames)
 
 
 @needs_two_cores

@@ -111,6 +111,33 @@ def test_a_bad_frame_in_a_batch_raises_after_those_before_it(ends: Ends) -> None
     assert ends[1].receive_batch() == [b"first".ljust(60), b"second".ljust(60)]
 
 
+def test_a_batch_of_one_buffer_is_sent_in_order(ends: Ends) -> None:
+    frames = [bytes([n]) * (60 + n) for n in range(30)]
+    lengths = array.array("I", map(len, frames))
+    assert ends[0].send_batch_from(b"".join(frames), lengths) == 30
+    assert ends[0].send_batch_from(memoryview(b"".join(frames)), memoryview(lengths)[:3]) == 3
+    assert ends[1].receive_batch() == frames + frames[:3]
+
+
+@pytest.mark.parametrize("bad", [0, 101, 2**32 - 1, 1600])
+def test_a_bad_length_in_a_buffer_raises_after_the_frames_before_it(ends: Ends, bad: int) -> None:
+    frame = bytes(range(60))
+    with pytest.raises(ValueError, match="frame"):
+        ends[0].send_batch_from(frame + bytes(2000 if bad == 1600 else 100), array.array("I", [60, bad, 60]))
+    assert ends[1].receive_batch() == [frame]
+
+
+def test_a_batch_of_one_buffer_that_ends_early_says_where(ends: Ends) -> None:
+    buffer, lengths = bytes(1500 * 300), array.array("I", [1500] * 300)
+    sent = ends[0].send_batch_from(buffer, lengths, timeout=0)
+    assert 0 < sent < 300
+    with pytest.raises(BlockingIOError):
+        ends[0].send_batch_from(buffer, lengths, 0)
+    with pytest.raises(TimeoutError):
+        ends[0].send_batch_from(buffer, lengths, 0.01)
+    assert len(ends[1].receive_batch(256)) == sent
+
+
 # ---- writing in place ----------------------------------------------------------------------------
 
 
@@ -226,6 +253,8 @@ def test_a_buffer_to_receive_into_must_be_writable(ends: Ends, bad: object) -> N
 def test_lengths_are_32_bit_integers(ends: Ends, bad: bytearray) -> None:
     with pytest.raises(TypeError, match="32-bit"):
         ends[1].receive_batch_into(bytearray(2000), bad)
+    with pytest.raises(TypeError, match="32-bit"):
+        ends[0].send_batch_from(bytearray(2000), bad)
 
 
 def test_a_batch_without_an_object_per_frame(ends: Ends) -> None:
@@ -270,7 +299,7 @@ def test_endless_timeouts_are_taken(ends: Ends) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", ["send", "send_batch", "receive", "receive_into", "receive_batch", "reserve"]
+    "call", ["send", "send_batch", "send_batch_from", "receive", "receive_into", "receive_batch", "reserve"]
 )
 def test_arguments_are_checked(ends: Ends, call: str) -> None:
     with pytest.raises(TypeError):
@@ -402,6 +431,7 @@ def test_close_is_idempotent_and_final(ends: Ends) -> None:
     calls = (
         lambda: normal.send(bytes(60)),
         lambda: normal.send_batch([bytes(60)]),
+        lambda: normal.send_batch_from(bytes(60), array.array("I", [60])),
         lambda: normal.reserve(60),
         normal.receive,
         lambda: normal.receive_into(bytearray(60)),

@@ -32,6 +32,7 @@ def cases(size: int) -> dict[str, tuple[Case, Case | None]]:
     batch = [frame] * BATCH
     send, receive, receive_into = normal.send, secure.receive, secure.receive_into
     buffer, lengths = bytearray(BATCH * size), array.array("I", [0] * BATCH)
+    sizes = array.array("I", [size] * BATCH)
     times = range(FRAMES)
     batches = range(FRAMES // BATCH)
 
@@ -76,6 +77,10 @@ def cases(size: int) -> dict[str, tuple[Case, Case | None]]:
         for _ in batches:
             normal.send_batch(batch)
 
+    def do_send_batch_from() -> None:
+        for _ in batches:
+            normal.send_batch_from(buffer, sizes)
+
     def do_receive_batch() -> None:
         for _ in batches:
             secure.receive_batch(BATCH)
@@ -92,6 +97,7 @@ def cases(size: int) -> dict[str, tuple[Case, Case | None]]:
         "receive_into": (do_receive_into, fill),
         "reserve": (do_reserve, drain),
         "send_batch": (do_send_batch, drain),
+        "send_batch_from": (do_send_batch_from, drain),
         "receive_batch": (do_receive_batch, fill),
         "receive_batch_into": (do_receive_batch_into, fill),
     }

@@ -348,6 +348,11 @@ static PyMethodDef endpoint_methods[] = {
      "send_batch($self, frames, /, timeout=None)\n--\n\nSends frames in order and tells the peer once per stretch; "
      "returns how many were sent.\n\nWaits as send() does. Where the time is up after some of them, returns their "
      "number instead of raising."},
+    {"send_batch_from", FASTCALL(ep_send_batch_from),
+     "send_batch_from($self, buffer, lengths, /, timeout=None)\n--\n\nThe same for frames that lie one behind the other in "
+     "a buffer, without an object per frame.\n\n`lengths` is a buffer of 32-bit integers, one per frame, such as "
+     "array('I'). Raises ValueError where a length is more\nthan what is left of the buffer; the frames before it are "
+     "sent."},
     {"reserve", FASTCALL(ep_reserve),
      "reserve($self, length, /, timeout=None)\n--\n\nRoom for one frame of `length` bytes, to be written in place: a "
      "Reservation.\n\n`with endpoint.reserve(n) as view:` gives a writable memoryview and sends the frame at the end, "

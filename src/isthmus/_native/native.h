@@ -199,12 +199,16 @@ uint64_t wait_coarse_now(void);
 
 METHOD(ep_send);
 METHOD(ep_send_batch);
+METHOD(ep_send_batch_from);
 METHOD(ep_reserve);
 METHOD(ep_receive);
 METHOD(ep_receive_into);
 METHOD(ep_receive_batch);
 METHOD(ep_receive_batch_into);
 
+/* The lengths of a batch whose frames lie in one buffer; `flags` is PyBUF_WRITABLE to write them. 0, or -1 with an
+ * exception. */
+int ist_open_lengths(PyObject *object, int flags, Py_buffer *view);
 /* Commits one frame, waiting as told, without publishing it. */
 enum outcome send_frame(Endpoint *e, const void *frame, Py_ssize_t length, struct patience *p);
 void send_publish(Endpoint *e);

@@ -244,16 +244,15 @@ PyObject *ep_receive_batch(PyObject *self, PyObject *const *args, Py_ssize_t nar
     return n > 0 ? list_of(frames, n) : NULL;
 }
 
-/* Where the lengths of a batch go. */
-static int open_lengths(PyObject *object, Py_buffer *view)
+int ist_open_lengths(PyObject *object, int flags, Py_buffer *view)
 {
-    if (PyObject_GetBuffer(object, view, PyBUF_WRITABLE | PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) < 0)
+    if (PyObject_GetBuffer(object, view, flags | PyBUF_FORMAT | PyBUF_C_CONTIGUOUS) < 0)
         return -1;
     const char *format = view->format ? view->format : "B";
     const char last = format[0] && strchr("@=<", format[0]) ? format[1] : format[0];
     if (view->itemsize == 4 && last && strchr("IiLl", last) && view->len >= 4)
         return 0;
-    PyErr_SetString(PyExc_TypeError, "lengths is not a writable buffer of at least one 32-bit integer, such as array('I')");
+    PyErr_SetString(PyExc_TypeError, "lengths is not a buffer of at least one 32-bit integer, such as array('I')");
     PyBuffer_Release(view);
     return -1;
 }
@@ -292,7 +291,7 @@ PyObject *ep_receive_batch_into(PyObject *self, PyObject *const *args, Py_ssize_
         return NULL;
     if (PyObject_GetBuffer(slots[0], &to, PyBUF_WRITABLE) < 0)
         return NULL;
-    if (open_lengths(slots[1], &lengths) < 0) {
+    if (ist_open_lengths(slots[1], PyBUF_WRITABLE, &lengths) < 0) {
         PyBuffer_Release(&to);
         return NULL;
     }

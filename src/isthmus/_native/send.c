@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* send.c - the sending half: one frame a call, a batch a call. (Writing in place: reservation.c) */
+/* send.c - the sending half: one frame a call, a batch a call, a batch without an object per frame. (Writing in place: reservation.c) */
 #include "native.h"
 
 /* The bytes of one frame: a bytes object is looked into directly, everything else through the buffer protocol. */
@@ -146,5 +146,61 @@ PyObject *ep_send_batch(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
     }
     UNLOCKED()
     Py_DECREF(frames);
+    return o == DONE || (o == GIVE_UP && sent > 0) ? PyLong_FromSsize_t(sent) : NULL;
+}
+
+/* Sends the frames that lie one behind the other in `from`. Each length is loaded once: another thread may write it
+ * while we wait. */
+static enum outcome send_run(Endpoint *e, const Py_buffer *from, const Py_buffer *lengths, struct patience *p,
+                             Py_ssize_t *sent)
+{
+    const uint8_t *data = from->buf;
+    const volatile uint32_t *length = lengths->buf;
+    size_t left = (size_t)from->len;
+    enum outcome o = DONE;
+    for (*sent = 0; *sent < lengths->len / 4; ++*sent) {
+        const uint32_t n = length[*sent];
+        if (n > left) {
+            PyErr_Format(PyExc_ValueError, "frame of %u bytes where the buffer has %zu left", n, left);
+            o = FAILED;
+            break;
+        }
+        o = send_frame(e, data, (Py_ssize_t)n, p);
+        if (o != DONE)
+            break;
+        data += n;
+        left -= n;
+    }
+    send_publish(e);
+    return o;
+}
+
+PyObject *ep_send_batch_from(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
+{
+    static const char *const keywords[] = {"", "", "timeout"};
+    Endpoint *e = (Endpoint *)self;
+    struct patience p = NO_HURRY;
+    PyObject *slots[3] = {NULL, NULL, NULL};
+    Py_buffer from, lengths;
+    Py_ssize_t sent = 0;
+    enum outcome o = FAILED;
+    if (ist_arguments("send_batch_from", keywords, 3, 2, args, nargs, names, slots) < 0 || wait_timeout(slots[2], &p) < 0)
+        return NULL;
+    if (PyObject_GetBuffer(slots[0], &from, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (ist_open_lengths(slots[1], PyBUF_SIMPLE, &lengths) < 0) {
+        PyBuffer_Release(&from);
+        return NULL;
+    }
+    LOCKED(self)
+    if (ep_enter(e, &e->tx) == 0) {
+        o = send_run(e, &from, &lengths, &p, &sent);
+        if (o == GIVE_UP && sent == 0)
+            (void)wait_gave_up(&p, "room to send");
+        ep_leave(e, &e->tx);
+    }
+    UNLOCKED()
+    PyBuffer_Release(&lengths);
+    PyBuffer_Release(&from);
     return o == DONE || (o == GIVE_UP && sent > 0) ? PyLong_FromSsize_t(sent) : NULL;
 }

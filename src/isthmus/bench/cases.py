@@ -36,6 +36,7 @@ class Case:
     checks: bool = False
     tag: Literal["none", "crc32c", "siphash"] = "none"
     batch: int = 32  # frames per publication, or per call from Python
+    buffers: bool = False  # from Python: a batch lies in one buffer, and no frame is an object
     kernel: bool = False  # frames pass through the kernel, whose threads may run in the ends' place
     company: bool = False  # threads that are no ends run in their place: the network's, or the peer's own
     ends: Literal["", "udp", "packet", "tap"] = ""  # descriptors that the runner must be given
@@ -86,6 +87,7 @@ CASES: tuple[Case, ...] = (
     Case("pipe.sleep", "pipe", "pipe", mode="sleep", batch=1, kernel=True),
     Case("python.isthmus", "isthmus", "channel", api="python", checks=True, batch=1),
     Case("python.isthmus.batch", "isthmus", "channel", api="python", checks=True, batch=32),
+    Case("python.isthmus.buffers", "isthmus", "channel", api="python", checks=True, batch=32, buffers=True),
     Case("python.isthmus.sleep", "isthmus", "channel", mode="sleep", api="python", checks=True, batch=1),
     Case("python.shared_memory", "shared_memory", "shared-memory", api="python", batch=1),
     Case("python.iceoryx2", "iceoryx2", "iceoryx2", api="python", batch=1),

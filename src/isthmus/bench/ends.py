@@ -17,6 +17,7 @@ import resource
 import signal
 import sys
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -90,6 +91,42 @@ def receiver(port: Port, batch: int) -> tuple[Callable[[list[bytes]], None], Cal
     return in_batches, lambda: next(arriving)
 
 
+def buffer_sender(port: Port, frames: list[bytes], batch: int) -> Callable[[], None]:
+    """What sends the whole set once, out of buffers of `batch` frames."""
+    send, size = port.send_batch_from, len(frames[0])
+    assert send is not None
+    buffers = [b"".join(frames[i : i + batch]) for i in range(0, len(frames), batch)]
+    lengths = array("I", [size] * batch)
+
+    def out_of_buffers() -> None:
+        for some in buffers:
+            send(some, lengths)
+
+    return out_of_buffers
+
+
+def buffer_receiver(
+    port: Port, frames: list[bytes], batch: int
+) -> tuple[Callable[[list[bytes]], None], Callable[[], bytes]]:
+    """The counterpart of receiver(): frames and lengths are compared a batch at a time."""
+    receive, size = port.receive_batch_into, len(frames[0])
+    assert receive is not None
+    expected, sizes = b"".join(frames), array("I", [size] * batch).tobytes()
+    buffer, lengths = bytearray(size * batch), array("I", [0] * batch)
+    got, places, place_bytes = memoryview(buffer), memoryview(lengths), memoryview(lengths).cast("B")
+
+    def into_a_buffer(frames: list[bytes]) -> None:
+        done, left = 0, len(frames)
+        while left:
+            n = receive(buffer, places if left >= batch else places[:left])
+            if not (sizes.startswith(place_bytes[: 4 * n]) and expected.startswith(got[: n * size], done)):
+                raise Broken(f"other frames than those from number {done // size} on arrived")
+            done += n * size
+            left -= n
+
+    return into_a_buffer, port.receive
+
+
 def frames_of(size: int) -> list[bytes]:
     return [(number.to_bytes(8, "little") * -(-size // 8))[:size] for number in range(1, SET + 1)]
 
@@ -143,8 +180,11 @@ def rtt_follow(port: Port) -> dict[str, Any]:
             return {"rtt_meter": meter.read()}
 
 
-def flood_lead(port: Port, frames: list[bytes], batch: int, warm_us: int, flood_us: int) -> dict[str, Any]:
-    meter, send_all = Meter(), sender(port, frames, batch)
+def flood_lead(
+    port: Port, frames: list[bytes], batch: int, buffers: bool, warm_us: int, flood_us: int
+) -> dict[str, Any]:
+    meter = Meter()
+    send_all = (buffer_sender if buffers else sender)(port, frames, batch)
     for _, told in phases(warm_us, flood_us):
         meter.read()
         word = GO_ON
@@ -155,8 +195,9 @@ def flood_lead(port: Port, frames: list[bytes], batch: int, warm_us: int, flood_
     return {"flood_meter": meter.read()}
 
 
-def flood_follow(port: Port, frames: list[bytes], batch: int) -> dict[str, Any]:
-    meter, (receive_all, receive_word), count, word = Meter(), receiver(port, batch), 0, GO_ON
+def flood_follow(port: Port, frames: list[bytes], batch: int, buffers: bool) -> dict[str, Any]:
+    meter, count, word = Meter(), 0, GO_ON
+    receive_all, receive_word = buffer_receiver(port, frames, batch) if buffers else receiver(port, batch)
     while word != LAST:
         receive_all(frames)
         count += SET
@@ -175,15 +216,13 @@ def flood_follow(port: Port, frames: list[bytes], batch: int) -> dict[str, Any]:
 
 
 def play(end: int, port: Port, settings: dict[str, int]) -> dict[str, Any]:
-    frames = frames_of(settings["frame"])
+    frames, batch, buffers = frames_of(settings["frame"]), settings["batch"], bool(settings["buffers"])
     result: dict[str, Any] = {}
     if end == 0:
         result |= rtt_lead(port, frames, settings["warm_us"], settings["rtt_us"])
-        return result | flood_lead(
-            port, frames, settings["batch"], settings["rewarm_us"], settings["flood_us"]
-        )
+        return result | flood_lead(port, frames, batch, buffers, settings["rewarm_us"], settings["flood_us"])
     result |= rtt_follow(port)
-    return result | flood_follow(port, frames, settings["batch"])
+    return result | flood_follow(port, frames, batch, buffers)
 
 
 def die_with(parent: int) -> None:

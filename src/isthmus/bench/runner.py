@@ -111,6 +111,7 @@ class Runner:
         values = {
             "frame": job.frame or 64,
             "batch": case.batch,
+            **({"buffers": int(case.buffers)} if case.api == "python" else {}),
             "ring": RING_BYTES,
             "slots": SLOTS,
             "seed": self.seed,

@@ -100,6 +100,7 @@ GOALS: tuple[Target, ...] = (
     Target("python.64.mp-pipe", "rtt_p50", 64, "python.isthmus", "python.mp-pipe.spin", "at most", 0.2),
     Target("python.batch.shared_memory", "frames", 64, "python.isthmus.batch", SHARED, "at least", 3.0),
     Target("python.batch.pyzmq", "frames", 64, "python.isthmus.batch", "python.pyzmq", "at least", 8.0),
+    Target("python.buffers.pyzmq", "frames", 64, "python.isthmus.buffers", "python.pyzmq", "at least", 20.0),
 )
 
 

@@ -7,6 +7,7 @@ called after it. It raises Missing where the machine lacks what it needs.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ class Port:
     receive: Callable[[], bytes]
     send_batch: Callable[[Sequence[bytes]], object] | None = None
     receive_batch: Callable[[], Sequence[bytes]] | None = None
+    # Frames one behind the other in a buffer, and their lengths; both without an object per frame.
+    send_batch_from: Callable[[bytes, array[int]], int] | None = None
+    receive_batch_into: Callable[[bytearray, memoryview], int] | None = None
     finish: Callable[[], object] = lambda: None  # returns when what was sent is on its way without us
 
 

@@ -21,7 +21,14 @@ def ends() -> Iterator[Make]:
         config = isthmus.ChannelConfig(ring_normal=settings["ring"], ring_secure=settings["ring"])
         spin = SPIN_SECONDS[settings["wait"]]
         endpoint = isthmus.join(sockets[end], isthmus.Role(end), config, spin=spin)
-        return Port(endpoint.send, endpoint.receive, endpoint.send_batch, endpoint.receive_batch)
+        return Port(
+            endpoint.send,
+            endpoint.receive,
+            endpoint.send_batch,
+            endpoint.receive_batch,
+            endpoint.send_batch_from,
+            endpoint.receive_batch_into,
+        )
 
     try:
         yield make
