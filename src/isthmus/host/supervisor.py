@@ -102,7 +102,7 @@ def verdict_name(number: int) -> str:
 
 
 def words(table: list[int]) -> str:
-    """A filter's table as worlds/secure/host/main.c reads it."""
+    """A filter's table as worlds/secure/host/setup.c reads it."""
     return " ".join(f"{word:x}" for word in table)
 
 

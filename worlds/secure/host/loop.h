@@ -26,8 +26,6 @@ struct loop {
     struct netif netif;
     struct critical critical;
     uint32_t step_frames, step_bytes; /* budget of one receive step */
-    uint64_t budget_period;           /* and of each so long, ns: */
-    uint32_t budget_frames, budget_bytes;
     uint64_t spin_max;                /* longest spin before sleeping, ns; 0 = never */
     uint64_t spin;                    /* what seems worth it now */
     uint64_t last_frame;              /* when the last frame came, ns; 0 = never */
