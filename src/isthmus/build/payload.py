@@ -74,7 +74,7 @@ def payload(board: TrustZone) -> Path:
     stack = [lwip / "src" / name for name in LWIP]
     return build_program(
         "payload.elf",
-        [runtime / "start.S"],
+        sorted(runtime.glob("*.S")),
         [made],
         ldflags=[*_LINK, f"-L{made}", f"-T{made / 'payload.ld'}"],
         more=(

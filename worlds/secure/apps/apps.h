@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "isthmus.h"
-#include "task.h"
+#include "periodic.h"
 #include "text.h"
 
 /* Percentiles and maximum of a lateness, in microseconds. */

@@ -7,7 +7,7 @@
 #include "application.h"
 #include "flow.h"
 #include "isthmus.h"
-#include "task.h"
+#include "periodic.h"
 
 /* ---- what the platform provides ----------------------------------------------------------------------------------- */
 

@@ -23,7 +23,7 @@
 
 #include <stdint.h>
 
-#include "task.h"
+#include "periodic.h"
 
 struct critical_report;
 

@@ -4,7 +4,7 @@
 #define ISTHMUS_TABLES_H
 
 #include "flow.h"
-#include "task.h"
+#include "periodic.h"
 
 /* "place name flow cost deadline period;..." in microseconds, 0 < C <= D <= T <= 60 s, flow "-" for none; the task above is
  * there. `text` stays: names point into it, and it is cut up. 0, or -1. */

@@ -14,13 +14,14 @@
 
 #include <stdint.h>
 
-#define GIC_PRIORITY_TIMER 0x20u
+#define GIC_PRIORITY_TIMER 0x20u /* of this runtime; an RTOS has its own */
 #define GIC_PRIORITY_KICK 0x40u
+#define GIC_PRIORITY_LINUX 0x80u /* from here on they are Linux's to mask */
 #define GIC_NONE 1020u /* this id and those above: nothing to take */
 #define GIC_ID(taken) ((taken) & 0x3ffu)
 
-/* NULL, or what does not hold. */
-const char *gic_init(void);
+/* Both interrupts on, with these priorities. NULL, or what does not hold. */
+const char *gic_init(uint8_t timer, uint8_t kick);
 /* What gic_end() gets back; GIC_ID() of it is which interrupt. */
 uint32_t gic_take(void);
 void gic_end(uint32_t taken);

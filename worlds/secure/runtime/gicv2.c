@@ -18,7 +18,6 @@
 #define IAR 0x0cu
 #define EOIR 0x10u
 
-_Static_assert(GIC_PRIORITY_TIMER < 0x80 && GIC_PRIORITY_KICK < 0x80, "above everything of Linux's");
 _Static_assert(BOARD_TIMER_INTERRUPT < 32 && BOARD_KICK_INTERRUPT < 32, "private interrupts");
 
 static void enable(uint32_t id, uint8_t priority)
@@ -30,10 +29,12 @@ static void enable(uint32_t id, uint8_t priority)
     mmio_write(GICD + ISENABLER, bit);
 }
 
-const char *gic_init(void)
+const char *gic_init(uint8_t timer, uint8_t kick)
 {
-    enable(BOARD_TIMER_INTERRUPT, GIC_PRIORITY_TIMER);
-    enable(BOARD_KICK_INTERRUPT, GIC_PRIORITY_KICK);
+    if (timer >= GIC_PRIORITY_LINUX || kick >= GIC_PRIORITY_LINUX)
+        return "Linux could mask its interrupts";
+    enable(BOARD_TIMER_INTERRUPT, timer);
+    enable(BOARD_KICK_INTERRUPT, kick);
     if (mmio_read(GICD + IGROUPR) & (1u << BOARD_TIMER_INTERRUPT | 1u << BOARD_KICK_INTERRUPT))
         return "its interrupts cannot be made the Secure world's";
     mmio_write(GICC + PMR, 0xff); /* everything passes */

@@ -15,7 +15,6 @@
 #define IPRIORITYR 0x400u
 #define IGRPMODR 0xd00u
 
-_Static_assert(GIC_PRIORITY_TIMER < 0x80 && GIC_PRIORITY_KICK < 0x80, "above everything of Linux's");
 _Static_assert(BOARD_TIMER_INTERRUPT < 32 && BOARD_KICK_INTERRUPT < 32, "private interrupts");
 
 /* The frame of private interrupts that belongs to this core; 0 if the board does not have it. */
@@ -43,14 +42,16 @@ static void enable(uint64_t frame, uint32_t id, uint8_t priority)
     mmio_write(frame + ISENABLER, bit);
 }
 
-const char *gic_init(void)
+const char *gic_init(uint8_t timer, uint8_t kick)
 {
     uint64_t frame = own_frame();
 
     if (frame == 0)
         return "no redistributor for this core";
-    enable(frame, BOARD_TIMER_INTERRUPT, GIC_PRIORITY_TIMER);
-    enable(frame, BOARD_KICK_INTERRUPT, GIC_PRIORITY_KICK);
+    if (timer >= GIC_PRIORITY_LINUX || kick >= GIC_PRIORITY_LINUX)
+        return "Linux could mask its interrupts";
+    enable(frame, BOARD_TIMER_INTERRUPT, timer);
+    enable(frame, BOARD_KICK_INTERRUPT, kick);
     write_sysreg(S3_0_C4_C6_0, 0xff);    /* ICC_PMR_EL1: everything passes */
     write_sysreg(S3_0_C12_C12_7, 1);     /* ICC_IGRPEN1_EL1 */
     __asm__ volatile("dsb sy\n\tisb" ::: "memory");

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "board.h"
-#include "task.h"
+#include "periodic.h"
 
 struct critical_report;
 struct record;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "task.h"
+#include "periodic.h"
 
 #define US 1000u
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* task.h - a task of the board file, and the account of its deadlines. Times in nanoseconds. */
-#ifndef ISTHMUS_TASK_H
-#define ISTHMUS_TASK_H
+/* periodic.h - a task of the board file, and the account of its deadlines. Times in nanoseconds. */
+#ifndef ISTHMUS_PERIODIC_H
+#define ISTHMUS_PERIODIC_H
 
 #include <stdint.h>
 
