@@ -13,7 +13,7 @@
     .endm
 
 /* x0, x1: the seed of random numbers, from the monitor. EL1h, MMU off, all exceptions masked. */
-    .section .text.start, "ax"
+    .section .start, "ax" /* not .text.start: that is where the compiler puts a function of this name */
     .global _start
 _start:
     mov x19, x0
