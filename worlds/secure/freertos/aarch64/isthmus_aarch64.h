@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* isthmus_aarch64.h - FreeRTOS at Secure EL1 on the board: who calls whom.
+ *
+ *     main.c        checks what it stands on, creates the tasks, starts the scheduler
+ *     interrupts.c  tick on the secure timer, kick; their priorities
+ *     tasks.c       the critical tasks, and the account of everybody's time
+ *     border.c      session, network task; the idle hook, which gives the core to Linux
+ *
+ * The runtime beneath (worlds/secure/runtime) gives start-up, address space, console, clock, interrupt controller and the
+ * end after a fault. */
+#ifndef ISTHMUS_AARCH64_H
+#define ISTHMUS_AARCH64_H
+
+#include <stdint.h>
+
+struct critical_report;
+struct ist_endpoint;
+
+/* ---- interrupts.c --------------------------------------------------------------------------------------------------------- */
+
+/* NULL, or what does not hold. */
+const char *interrupts_init(void);
+/* The timer's interrupt comes at `when`, or with the next tick if that is sooner. From tasks_switched() alone. */
+void interrupts_limit(uint64_t when);
+#define NO_LIMIT UINT64_MAX
+
+/* ---- tasks.c ---------------------------------------------------------------------------------------------------------------- */
+
+/* Before the scheduler starts. NULL, or what does not hold. */
+const char *tasks_init(void);
+/* The kernel's tick number 1 and those after it; from the tick's interrupt, before the kernel knows. */
+void tasks_tick(uint64_t released);
+/* A limit has passed. From the interrupt; true: a task may be ready that was not. */
+long tasks_limit(void);
+/* The network's tasks have used up their cost in this period. */
+int tasks_spent(void);
+/* Around the time that is Linux's. Interrupts are masked. */
+void tasks_give(void);
+void tasks_back(void);
+void tasks_report(struct critical_report *report);
+
+/* ---- border.c --------------------------------------------------------------------------------------------------------------- */
+
+/* Before the scheduler starts; the seed is the monitor's. NULL, or what does not hold. */
+const char *border_init(const uint64_t seed[2]);
+/* From the kick's interrupt: a doorbell was rung on another core. True: a task is ready that was not. */
+long border_kick(void);
+const struct ist_endpoint *border_endpoint(void);
+
+#endif
