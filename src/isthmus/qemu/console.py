@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Secure world's serial line, seen from outside: what it says, and what it may be asked for.
 
-The commands are in worlds/secure/runtime/network.h. Linux has no part in this: the line is a secure device.
+The commands are in worlds/secure/runtime/orders.h. Linux has no part in this: the line is a secure device.
 """
 
 from __future__ import annotations

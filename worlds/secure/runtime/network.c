@@ -12,6 +12,7 @@
 #include "lwipapps.h"
 #include "netif/ethernet.h"
 #include "normal.h"
+#include "orders.h"
 #include "platform.h"
 #include "record.h"
 #include "rest.h"
@@ -24,7 +25,6 @@
 #define RX_MEMORY (6u << 20)    /* of receive buffers for any frame */
 #define SMALL_MEMORY (2u << 20) /* of those for short ones: more than all connections can keep out of order */
 #define SMALL_FRAME 1536u
-#define PERIODS_PER_LINE 256u /* of the record: as much console work as a status */
 
 static uint8_t rx_memory[RX_MEMORY], small_memory[SMALL_MEMORY];
 static struct ist_endpoint endpoint;
@@ -35,7 +35,6 @@ static uint64_t random_key[2];
 static uint64_t last_frame;     /* when the last one came; 0 = never */
 static uint64_t ended;          /* epoch whose end is still to be confirmed; 0 = none */
 static uint64_t ticks;          /* of the scheduler, as last seen */
-static KEPT struct record_reader told; /* of the control task's record */
 
 /* ---- what lwIP asks of the platform -------------------------------------------------------------------------------- */
 
@@ -188,30 +187,6 @@ void network_flush(void)
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------------ */
 
-static char room[RECORD_LINE_MAX(PERIODS_PER_LINE)]; /* for what goes to the console: a status is shorter */
-
-static void tell(struct text t)
-{
-    if (!t.cut)
-        console_write(room, (size_t)(t.at - room));
-}
-
-static void tell_status(void)
-{
-    struct text t = text_over(room, sizeof room);
-
-    status_write(&t);
-    tell(t);
-}
-
-static void tell_record(void)
-{
-    struct text t = text_over(room, sizeof room);
-
-    record_write(&control_record, &told, clock_now(), PERIODS_PER_LINE, &t);
-    tell(t);
-}
-
 /* The session ends with it: the peer sees our state, detaches, and registers again for a new epoch. */
 static void restart(void)
 {
@@ -229,35 +204,6 @@ static void restart(void)
     console_line("channel and stack", " begin anew");
 }
 
-static void obey_console(void)
-{
-    switch (console_take()) {
-    case 's':
-        tell_status();
-        break;
-    case 'r':
-        restart();
-        break;
-    case 'c':
-        critical_inject(CRITICAL_OVERRUN);
-        break;
-    case 'h':
-        critical_inject(CRITICAL_HUNGER);
-        break;
-    case 't':
-        tell_record();
-        break;
-    case 'l':
-        normal_restart();
-        break;
-    case 'o':
-        call_monitor(&(struct call){{IST_SMC_POWER_OFF}});
-        break;
-    default:
-        break;
-    }
-}
-
 /* Once per period, bell or not: handshake, heartbeat, TCP's timers. */
 static void tick(void)
 {
@@ -269,7 +215,7 @@ static void tick(void)
     follow(ist_poll(&endpoint, clock_now()));
     normal_watch(clock_now(), ist_link_state(&endpoint));
     sys_check_timeouts();
-    obey_console();
+    orders_obey(restart);
 }
 
 /* One budgeted step. OK: there may be more. */

@@ -17,14 +17,4 @@ const struct ist_endpoint *network_endpoint(void);
 /* Accepted and sent since the channel began, or began anew. Callable from an interrupt. */
 void network_frames(uint64_t *in, uint64_t *out);
 
-/* On the Secure world's console, which Linux cannot reach, one byte asks for:
- *     s   the status, as /status.json has it, on a line
- *     r   channel and stack to begin anew; the tasks go on
- *     l   Linux to be restarted
- *     o   the machine to be switched off
- *     c   the next period of the task above to use more than its C      (these two show that the defences against it
- *     h   the watchdog to go hungry: it is not fed any more             hold)
- *     t   the control task's latest periods and what happened beside them (record.h), on a line, on from the last
- *         time; there are more where it ends before "written" */
-
 #endif
