@@ -2,7 +2,7 @@
 # Every target sets up what it needs first; see tools/setup.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-bench demo host bench performance test slow lint sizes dist clean
+.PHONY: help setup setup-test setup-bench demo host bench performance test slow mutants lint sizes dist clean
 
 help:   ## this list
 	@sed -n 's/^\([a-z]*\):.*## *\(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,9 @@ test: setup-test  ## lint, types and tests
 
 slow: setup-test  ## the same with the long campaigns
 	@.venv/bin/python -m pytest --slow $(ARGS)
+
+mutants: setup-test  ## takes each check, bound and barrier out and asks the tests; goes on where it was
+	@PYTHONPATH=tests .venv/bin/python -m mutation $(ARGS)
 
 lint: setup-test  ## style, types and the rules of the tree alone
 	@.venv/bin/python -m pytest tests/test_style.py tests/test_tree.py
