@@ -34,7 +34,7 @@ struct ist_config {
     ist_u32 role;           /* enum ist_role: which side this is */
     ist_u32 features;       /* offered */
     ist_u32 required;       /* the peer must offer these */
-    ist_u64 silence;        /* peer is silent after so long without a heartbeat; 0 = never */
+    ist_u64 silence;        /* peer is silent after so long without a heartbeat, in at least 4 looks; 0 = never */
     ist_u64 budget_interval; /* GCRA emission interval per received frame; 0 = no budget */
     ist_u64 budget_tolerance; /* GCRA tolerance: how far ahead a burst may run */
 };
@@ -109,7 +109,8 @@ struct ist_endpoint {
     ist_u32 peer_beat;
     ist_u32 beat;
     ist_u64 epoch;
-    ist_u64 heard;      /* `now` when the peer's heartbeat last moved */
+    ist_u64 quiet;      /* for how long we have looked since the peer's heartbeat last moved */
+    ist_u64 looked;     /* `now` of our last look at it */
     ist_u64 key[2];
     ist_copy_crc_fn copy_crc;
     struct ist_filter *filter; /* judges every frame received (filter.h); NULL: none. Set between ist_init and ist_begin */

@@ -115,14 +115,20 @@ static void leave(struct ist_endpoint *e, ist_u32 state, enum ist_verdict reason
     publish_state(e, state);
 }
 
+/* A peer is silent for as long as we looked and its heartbeat stood still. Time in which we did not look, because the
+ * machine stood still perhaps, says little of it: one look stands for a quarter of the limit at most. No limit, 0, is
+ * never exceeded. */
 static int silent(struct ist_endpoint *e, ist_u64 now)
 {
+    const ist_u64 away = now - e->looked, most = e->config.silence / 4;
     ist_u32 beat = ist_load(e->rx.peer, IST_CTL_BEAT);
+    e->looked = now;
+    e->quiet += away < most ? away : most;
     if (beat != e->peer_beat) {
         e->peer_beat = beat;
-        e->heard = now;
+        e->quiet = 0;
     }
-    return e->config.silence != 0 && now - e->heard > e->config.silence;
+    return e->quiet > e->config.silence;
 }
 
 enum ist_state ist_poll(struct ist_endpoint *e, ist_u64 now)
@@ -151,7 +157,8 @@ enum ist_state ist_poll(struct ist_endpoint *e, ist_u64 now)
             note(e, reason);
     }
     if (step.next != own) {
-        e->heard = now;
+        e->looked = now;
+        e->quiet = 0;
         publish_state(e, step.next);
     }
     return (enum ist_state)step.next;
@@ -212,7 +219,8 @@ void ist_begin(struct ist_endpoint *e, ist_u64 epoch, const ist_u64 key[2], ist_
     e->key[1] = key[1];
     e->reason = IST_V_OK;
     e->agreed = 0;
-    e->heard = now;
+    e->looked = now;
+    e->quiet = 0;
     ist_store(tx->own, IST_CTL_EPOCH_LO, (ist_u32)epoch);
     ist_store(tx->own, IST_CTL_EPOCH_HI, (ist_u32)(epoch >> 32));
     ist_store(tx->own, IST_CTL_DIGEST_LO, (ist_u32)digest);

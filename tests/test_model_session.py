@@ -249,6 +249,8 @@ def test_a_silent_peer_ends_the_session() -> None:
         scene.native.receive(5)
     assert caught.value.reason == "PEER_SILENT"
     assert scene.model.poll(0) is LinkState.RUN
+    for now in range(5, 21, 5):
+        assert scene.model.poll(now * 1_000_000) is LinkState.RUN
     assert scene.model.poll(20_000_001) is LinkState.RESET
     assert scene.model.reason == "PEER_SILENT"
     scene.close()

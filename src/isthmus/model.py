@@ -150,7 +150,7 @@ class Model:
         self.key = bytes(16)
         self.counts: Counter[str] = Counter()
         self.bells = 0  # times that the peer is to be rung
-        self.beat = self.peer_beat = self.heard = 0
+        self.beat = self.peer_beat = self.quiet = self.looked = 0
         self.sent = self.sent_bytes = self.received_bytes = self.lost = 0
         self.due = 0
         self._rewind()
@@ -187,7 +187,8 @@ class Model:
         self.state, self.reason = LinkState.RESET, ""
         self._publish_state()
         self._rewind()
-        self.epoch, self.key, self.heard, self.due = epoch, key, now, now
+        self.epoch, self.key, self.due = epoch, key, now
+        self.quiet, self.looked = 0, now
         for offset, value in ((HEAD, self.head), (TAIL, self.tail), (WAKE_RX, 0), (WAKE_TX, 0), (REFUSAL, 0)):
             self._put(offset, value)
         fingerprint = digest(self.config)
@@ -265,13 +266,15 @@ class Model:
             return self.state
         else:
             beat = self._get(BEAT)
+            self.quiet += min(now - self.looked, self.config.silence // 4)
+            self.looked = now
             if beat != self.peer_beat:
-                self.peer_beat, self.heard = beat, now
-            if self.config.silence and now - self.heard > self.config.silence:
+                self.peer_beat, self.quiet = beat, 0
+            if self.quiet > self.config.silence:
                 self._leave(LinkState.RESET, "PEER_SILENT")
                 return self.state
         if following is not self.state:
-            self.state, self.heard = following, now
+            self.state, self.quiet, self.looked = following, 0, now
             self._publish_state()
         return self.state
 

@@ -273,6 +273,17 @@ TEST(a_new_epoch_starts_with_cleared_words)
     pair_close(&p);
 }
 
+/* Four looks from `since` to `until`, a quarter of the silence apart: the state after the last. */
+static enum ist_state look_until(struct ist_endpoint *e, ist_u64 since, ist_u64 until)
+{
+    const ist_u64 quarter = (until - since + 3) / 4;
+    while (until - since > quarter) {
+        since += quarter;
+        CHECK_EQ(ist_poll(e, since), ist_link_state(e));
+    }
+    return ist_poll(e, until);
+}
+
 TEST(a_silent_peer_is_noticed_in_time_and_not_before)
 {
     static const ist_u64 starts[] = {0, 0xffffffffffffff00u};
@@ -290,7 +301,7 @@ TEST(a_silent_peer_is_noticed_in_time_and_not_before)
             CHECK_EQ(ist_poll(me, p.now), IST_RUN);
         }
         ist_u64 heard = p.now;
-        CHECK_EQ(ist_poll(me, heard + 100), IST_RUN);
+        CHECK_EQ(look_until(me, heard, heard + 100), IST_RUN);
         CHECK_EQ(ist_poll(me, heard + 101), IST_RESET);
         CHECK_VERDICT(me->reason, IST_V_PEER_SILENT);
         CHECK_EQ(me->count[IST_V_PEER_SILENT], 1);
@@ -310,8 +321,23 @@ TEST(waiting_for_a_peer_is_not_silence)
     CHECK_EQ(ist_poll(me, 10000), IST_INIT);
     ist_begin(&p.side[PEER].e, p.epoch, p.key, 10000); /* it comes, and its heart never beats */
     CHECK_EQ(ist_poll(me, 10010), IST_READY);
-    CHECK_EQ(ist_poll(me, 10110), IST_READY);
+    CHECK_EQ(look_until(me, 10010, 10110), IST_READY);
     CHECK_EQ(ist_poll(me, 10111), IST_RESET);
+    CHECK_VERDICT(me->reason, IST_V_PEER_SILENT);
+    pair_close(&p);
+}
+
+/* The machine stood still, and both with it: whoever is up first does not take the other for silent. */
+TEST(time_without_a_look_is_not_silence)
+{
+    struct ist_config c = plain();
+    c.silence = 100;
+    struct pair p;
+    pair_up(&p, &c);
+    struct ist_endpoint *me = &p.side[ME].e;
+    for (int i = 1; i <= 4; i++)
+        CHECK_EQ(ist_poll(me, p.now + (ist_u64)i * 1000000), IST_RUN);
+    CHECK_EQ(ist_poll(me, p.now + 5000000), IST_RESET); /* it has been looked for often enough by now */
     CHECK_VERDICT(me->reason, IST_V_PEER_SILENT);
     pair_close(&p);
 }
