@@ -15,6 +15,14 @@ from isthmus.errors import RestartedError
 from isthmus.qemu.linked import LinkedMachine
 from isthmus.trustzone.board import load
 
+BOARDS = {
+    "shared": (),
+    "shared, two cores": ("core.normal=[0,1]",),
+    "own": ("core.normal=[1,2]",),
+    "GICv2": ("gic.version=2",),
+    "GICv2, two cores": ("gic.version=2", "core.normal=[0,1]"),
+    "GICv2, own": ("gic.version=2", "core.normal=[1,2]"),
+}
 WORLDS = Path(__file__).parent / "worlds"
 # A silent Linux is found out soon, and may be restarted as often as a test wants.
 POLICY = ("channel.silence_ms=100", "restart.silent_ms=200", "restart.burst=1000", "restart.interval_ms=1")
@@ -32,12 +40,21 @@ def machine(*changes: str, counted: bool = True) -> LinkedMachine:
     return LinkedMachine(load(changes=(*POLICY, *changes)), counted=counted, files=files)
 
 
+def gic(m: LinkedMachine) -> str:
+    """The module's arguments."""
+    board = m.board
+    return (
+        f"version={board.gic.version} gicd={board.device.gic_distributor.base:#x} "
+        f"private={board.gic_private.base:#x}"
+    )
+
+
 def by(script: str) -> Callable[[LinkedMachine], None]:
     """Linux stops by a script that never ends."""
 
     def act(m: LinkedMachine) -> None:
         try:
-            done = m.run(f"insmod /modules/stop.ko; insmod /modules/smc.ko; {script}", BOOT_S)
+            done = m.run(f"insmod /modules/stop.ko {gic(m)}; insmod /modules/smc.ko; {script}", BOOT_S)
         except RestartedError:
             return
         raise AssertionError(f"Linux lives on after {script!r}: {done}")

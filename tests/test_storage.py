@@ -19,7 +19,7 @@ from isthmus.trustzone.board import TrustZone, load
 pytestmark = pytest.mark.qemu
 
 STEP = struct.Struct("<QQQQ")
-ENTER, WAIT, WRITE, COPY = range(4)
+ENTER, WAIT, WRITE, COPY, VISIT = range(5)
 
 
 @dataclass
@@ -81,8 +81,9 @@ def test_other_cores_first_then_registers_then_copies(images: Images) -> None:
     board = msgspec.structs.replace(board, core=msgspec.structs.replace(board.core, normal=(0, 1, 2)))
     table = steps(board, written(board, images(1000, 5000, 100, 100)))
     kinds = [step[0] for step in table]
-    assert kinds == sorted(kinds, key=(WAIT, WRITE, COPY, ENTER).index)
+    assert kinds == sorted(kinds, key=(WAIT, WRITE, VISIT, COPY, ENTER).index)
     assert [step[1] for step in table if step[0] == WAIT] == [1, 2]
+    assert [step[1:] for step in table if step[0] == VISIT] == [(n, board.boot.kernel, 0) for n in (1, 2)]
     writes = [step for step in table if step[0] == WRITE]
     for quiet in board.boot.quiet:
         assert (WRITE, quiet.base, quiet.count | quiet.stride << 32, quiet.value) in writes

@@ -27,7 +27,7 @@ __all__ = ["loader", "write_storage"]
 _LINE = 64  # bytes: what the loader copies at a time
 _PAGE = 4096
 _STEP = struct.Struct("<QQQQ")
-_ENTER, _WAIT, _WRITE, _COPY = range(4)
+_ENTER, _WAIT, _WRITE, _COPY, _VISIT = range(5)
 _IMAGE_SIZE = struct.Struct("<16xQ")  # of a kernel's header: what it needs of memory, zeros included
 
 
@@ -84,6 +84,8 @@ def _steps(
     quiet = (write for write in boot.quiet if write.gic in (None, board.gic.version))
     for write in (*quiet, *generate.interrupt_reset(board)):
         yield _WRITE, write.base, write.count | write.stride << 32, write.value
+    for core in board.core.normal[1:]:
+        yield _VISIT, core, boot.kernel, 0
     for name in ("kernel", "device_tree", "initramfs"):
         size = -(-len(content.get(name, b"")) // _LINE) * _LINE
         yield _COPY, boot.storage.base + offsets.get(name, 0), getattr(boot, name), size

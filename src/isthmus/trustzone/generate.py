@@ -22,7 +22,7 @@ _GIC_CLEAR = (0x180, 0x280, 0x380)
 _GIC_PRIORITY, _GIC_TRIGGER, _GICD_ROUTE = 0x400, 0xC00, 0x6000
 _GICD_ARE_NS = 0x10
 _GICR_FRAME, _GICR_LPI_TABLES = 0x10000, 0x70
-_GICD_TARGETS, _GICC_PRIORITY_MASK, _GICC_ACTIVE = 0x800, 0x4, 0xD0  # GICv2
+_GICD_TARGETS, _GICC_MASKS, _GICC_ACTIVE = 0x800, 0x4, 0xD0  # GICv2; masks: by priority, and its binary point
 
 
 def header(board: TrustZone) -> str:
@@ -154,8 +154,7 @@ def interrupt_reset(board: TrustZone) -> list[Write]:
     enabled, pending or active, no message interrupts, every shared interrupt at the lowest address's core
     (GICv2: at none). Written from the Normal world, so that the Secure world's interrupts are out of reach.
 
-    Of a GICv2's private interrupts only those of the core that writes can be reached; another core's are
-    Linux's to set up, as ever."""
+    Every core of Linux's writes all of it: of a GICv2's private interrupts it reaches its own alone."""
     gicd, ones = board.device.gic_distributor.base, 0xFFFFFFFF
     words, shared = 31, 1020 - 32  # of one bit per shared interrupt; shared interrupts
     every = [
@@ -171,8 +170,8 @@ def interrupt_reset(board: TrustZone) -> list[Write]:
             Write(gicd + _GICD_TARGETS + 32, 0, shared // 4),
             *_private_reset(gicd),
             Write(gicc),
-            Write(gicc + _GICC_PRIORITY_MASK),
-            Write(gicc + _GICC_ACTIVE),
+            Write(gicc + _GICC_MASKS, 0, 2),
+            Write(gicc + _GICC_ACTIVE, 0, 4),
         ]
     made = [Write(gicd, _GICD_ARE_NS), *every, Write(gicd + _GICD_ROUTE + 32 * 8, 0, shared * 2)]
     for core in board.core.normal:
