@@ -85,6 +85,10 @@ BAD = {
         ("doorbell = 232", "doorbell = 30"),
         "interrupt.doorbell: 30 is not a shared interrupt",
     ),
+    "a priority between two": (
+        ("timer_priority = 0x20", "timer_priority = 0x21"),
+        "interrupt.timer_priority: 0x21 is not a multiple of 8 from 0 to 0xf0",
+    ),
     "no core": (("normal = [0]", "normal = []"), "core.normal: the Normal world has no core"),
     "a core twice": (("normal = [0]", "normal = [0, 0]"), "core.normal[1]: core 0 is named twice"),
     "started elsewhere": (
@@ -195,6 +199,24 @@ def test_a_mistake_is_one_line_with_file_key_and_both_parties(name: str) -> None
     line = str(caught.value)
     assert line.startswith(f"my.toml: {expected}"), line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        (("gic.version=2",), "takes gic.version = 3"),
+        (("core.normal=[0, 1]",), r"takes a Linux of that core alone, not \[0, 1\]"),
+    ],
+)
+@pytest.mark.parametrize("key", ["timer_priority", "kick_priority"])
+def test_what_priorities_among_linuxs_take(key: str, changes: tuple[str, ...], why: str) -> None:
+    assert not board.load().priorities_move
+    among = f"interrupt.{key}=0x80"
+    assert board.load(changes=[among]).priorities_move
+    with pytest.raises(ConfigError, match=rf"interrupt\.{key}: 0x80 is among Linux's .*, which {why}"):
+        board.load(changes=[among, *changes])
+    own = board.load(changes=[among, "core.normal=[1]", "gic.version=2"])
+    assert not own.priorities_move, "nothing of Linux's is on that core"
 
 
 def test_the_common_rules_hold_here_too() -> None:

@@ -32,6 +32,7 @@ from isthmus.tables import tables
 
 PAGE = 4096
 ADDRESS_LIMIT = 1 << 32  # what the Secure world's tables span
+NORMAL_PRIORITY, LAST_PRIORITY = 0x80, 0xF0  # Linux's highest; what any mask of a priority still lets pass
 SGI, PPI, SPI = range(8, 16), range(16, 32), range(32, 1020)  # SGI 0..7 belong to the Normal world
 CORES_MAX = 8
 DEFAULT = "qemu-virt.toml"
@@ -107,11 +108,14 @@ class Gic(common._Table, frozen=True):
 
 
 class Interrupt(common._Table, frozen=True):
-    """Interrupt ids as the GIC numbers them: private timer, software-generated kick, shared doorbell."""
+    """Interrupt ids as the GIC numbers them: private timer, software-generated kick, shared doorbell; and the
+    priorities that the Secure world gives its own two, lower being more urgent."""
 
     timer: int
     kick: int
     doorbell: int
+    timer_priority: int = 0x20
+    kick_priority: int = 0x40
 
 
 class Core(common._Table, frozen=True):
@@ -247,6 +251,12 @@ class TrustZone(common.Board, frozen=True, kw_only=True):
         assert device is not None  # the rules say so
         return device
 
+    @property
+    def priorities_move(self) -> bool:
+        """The monitor takes the Secure world's interrupts out of Linux's priorities while Linux runs."""
+        urgent = max(self.interrupt.timer_priority, self.interrupt.kick_priority) < NORMAL_PRIORITY
+        return self.core.shared and not urgent
+
     def buffer_region(self, role: Literal["normal", "secure"]) -> Region:
         """The whole pages of the buffer that `role` writes: what is registered, mapped and compared."""
         size = (self.buffer_bytes(role) + PAGE - 1) & -PAGE
@@ -375,6 +385,7 @@ class _Check(common._Check):
         self.gic(b)
         self.interrupts(b.interrupt)
         self.cores(b)
+        self.priorities(b)
         self.boot(b)
         self.firmware(b.firmware)
         self.monitor(b.monitor)
@@ -436,6 +447,20 @@ class _Check(common._Check):
             if value not in ids:
                 what = f"a {kind} interrupt, {ids.start}..{ids.stop - 1}"
                 self.fail(f"interrupt.{key}", f"{value} is not {what}")
+
+    def priorities(self, b: TrustZone) -> None:
+        for key in ("timer_priority", "kick_priority"):
+            value = getattr(b.interrupt, key)
+            if value % 8 or not 0 <= value <= LAST_PRIORITY:
+                what = f"a multiple of 8 from 0 to {LAST_PRIORITY:#x}"
+                self.fail(f"interrupt.{key}", f"{value:#x} is not {what}")
+            if not b.priorities_move or value < NORMAL_PRIORITY:
+                continue
+            what = f"{value:#x} is among Linux's on a core shared with it, which takes"
+            if b.gic.version == 2:
+                self.fail(f"interrupt.{key}", f"{what} gic.version = 3")
+            if len(b.core.normal) > 1:
+                self.fail(f"interrupt.{key}", f"{what} a Linux of that core alone, not {list(b.core.normal)}")
 
     def cores(self, b: TrustZone) -> None:
         if not b.core.normal:

@@ -22,6 +22,7 @@
 #include "entropy.h"
 #include "kick.h"
 #include "monitor.h"
+#include "priority.h"
 #include "smc.h"
 
 struct monitor monitor;
@@ -85,6 +86,10 @@ static int32_t setup(void)
 
     if (!switch_init()) {
         ERROR("isthmus: this core has EL1 registers that are not listed\n");
+        return -1;
+    }
+    if (BOARD_PRIORITIES_MOVE && !priority_init()) {
+        ERROR("isthmus: this interrupt controller's active priorities cannot be written\n");
         return -1;
     }
     if (entry == NULL || entry->pc == 0 || plat_my_core_pos() != BOARD_SECURE_CORE) {

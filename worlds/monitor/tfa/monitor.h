@@ -5,6 +5,7 @@
  *     normal.c       calls of the Normal world
  *     secure.c       calls of the Secure world
  *     switch.c       one world leaves the core, the other gets it; registers.h lists what changes hands
+ *     priority.c     the interrupt controller's part of that, for an OS whose interrupts lie among Linux's priorities
  *     own.c          the same, where the Secure world has a core of its own
  *     session.c      who may use the channel
  *     kick.h         the interrupt from one core to another

@@ -8,6 +8,7 @@
 #include <smccc_helpers.h>
 
 #include "board.h"
+#include "priority.h"
 #include "registers.h"
 #include "smc.h"
 
@@ -55,6 +56,8 @@ bool switch_init(void)
 
 uintptr_t enter_secure(uint64_t events, uint64_t lanes)
 {
+    if (BOARD_PRIORITIES_MOVE)
+        priority_enter();
     SMC_SET_GP(&secure_context, CTX_GPREG_X0, IST_SMC_OK);
     SMC_SET_GP(&secure_context, CTX_GPREG_X1, events);
     SMC_SET_GP(&secure_context, CTX_GPREG_X2, lanes);
@@ -63,6 +66,8 @@ uintptr_t enter_secure(uint64_t events, uint64_t lanes)
 
 uintptr_t leave_secure(void)
 {
+    if (BOARD_PRIORITIES_MOVE)
+        priority_leave(false);
     return switch_registers(&secure, &normal, normal_context);
 }
 
@@ -70,12 +75,15 @@ uintptr_t start_normal(bool off)
 {
     static const struct registers none;
     entry_point_info_t *entry = bl31_plat_get_next_image_ep_info(NON_SECURE);
+    const bool from_secure = (read_scr_el3() & SCR_NS_BIT) == 0;
 
     normal_context = cm_get_context(NON_SECURE);
     trap_fp(false);
     entry->args = (aapcs64_params_t){.arg0 = off};
     cm_init_my_context(entry);
-    switch_registers(read_scr_el3() & SCR_NS_BIT ? &normal : &secure, &none, normal_context);
+    if (BOARD_PRIORITIES_MOVE && from_secure)
+        priority_leave(true);
+    switch_registers(from_secure ? &secure : &normal, &none, normal_context);
     cm_prepare_el3_exit_ns();
     return (uintptr_t)normal_context;
 }

@@ -7,18 +7,29 @@
  *
  * Linux's (Group 1 Non-secure; version 2: Group 1) arrive as the other one of IRQ and FIQ, which stays masked here.
  *
- * Priorities lie below 0x80, where no write of Linux's to its priority mask reaches and no interrupt that it never ends
- * stands in the way. */
+ * Priorities lie below 0x80, where no write of Linux's to its priority mask reaches and no interrupt that it
+ * never ends stands in the way, or the monitor moves them while Linux has the core. */
 #ifndef ISTHMUS_RUNTIME_GIC_H
 #define ISTHMUS_RUNTIME_GIC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define GIC_PRIORITY_TIMER 0x20u /* of this runtime; an RTOS has its own */
-#define GIC_PRIORITY_KICK 0x40u
+#include "board.h"
+
 #define GIC_PRIORITY_LINUX 0x80u /* from here on they are Linux's to mask */
 #define GIC_NONE 1020u /* this id and those above: nothing to take */
 #define GIC_ID(taken) ((taken) & 0x3ffu)
+
+/* Below Linux's; or the board's, which the monitor then gives back with the core. */
+static inline bool gic_allows(uint8_t timer, uint8_t kick)
+{
+#if BOARD_PRIORITIES_MOVE
+    return timer == BOARD_TIMER_PRIORITY && kick == BOARD_KICK_PRIORITY;
+#else
+    return (timer < GIC_PRIORITY_LINUX && kick < GIC_PRIORITY_LINUX) || !BOARD_CORE_SHARED;
+#endif
+}
 
 /* Both interrupts on, with these priorities. NULL, or what does not hold. */
 const char *gic_init(uint8_t timer, uint8_t kick);

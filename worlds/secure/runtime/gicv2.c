@@ -31,8 +31,8 @@ static void enable(uint32_t id, uint8_t priority)
 
 const char *gic_init(uint8_t timer, uint8_t kick)
 {
-    if (timer >= GIC_PRIORITY_LINUX || kick >= GIC_PRIORITY_LINUX)
-        return "Linux could mask its interrupts";
+    if (!gic_allows(timer, kick))
+        return "Linux could mask its interrupts: give them priorities below 0x80, or name theirs in the board file";
     enable(BOARD_TIMER_INTERRUPT, timer);
     enable(BOARD_KICK_INTERRUPT, kick);
     if (mmio_read(GICD + IGROUPR) & (1u << BOARD_TIMER_INTERRUPT | 1u << BOARD_KICK_INTERRUPT))

@@ -48,8 +48,8 @@ const char *gic_init(uint8_t timer, uint8_t kick)
 
     if (frame == 0)
         return "no redistributor for this core";
-    if (timer >= GIC_PRIORITY_LINUX || kick >= GIC_PRIORITY_LINUX)
-        return "Linux could mask its interrupts";
+    if (!gic_allows(timer, kick))
+        return "Linux could mask its interrupts: give them priorities below 0x80, or name theirs in the board file";
     enable(frame, BOARD_TIMER_INTERRUPT, timer);
     enable(frame, BOARD_KICK_INTERRUPT, kick);
     write_sysreg(S3_0_C4_C6_0, 0xff);    /* ICC_PMR_EL1: everything passes */

@@ -17,7 +17,7 @@ _Noreturn void main(uint64_t seed_low, uint64_t seed_high)
     const uint64_t seed[2] = {seed_low, seed_high};
 
     begin();
-    must("interrupt controller", gic_init(GIC_PRIORITY_TIMER, GIC_PRIORITY_KICK));
+    must("interrupt controller", gic_init(BOARD_TIMER_PRIORITY, BOARD_KICK_PRIORITY));
     must("network", network_init(seed));
     schedule_start();
     interrupts_on();

@@ -134,7 +134,7 @@ void main(void)
     int i = 0;
 
     LISTED_REGISTERS(READ_NOW)
-    if (gic_init(GIC_PRIORITY_TIMER, GIC_PRIORITY_KICK) != 0)
+    if (gic_init(BOARD_TIMER_PRIORITY, BOARD_KICK_PRIORITY) != 0)
         text("registers: no interrupts\n");
     arm();
     seed = 0x5ec;
