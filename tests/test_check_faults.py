@@ -418,3 +418,13 @@ def test_counters_fail_when_the_link_does_not_rest(fresh: HostMachine) -> None:
     row = ledger.row()
     assert (row.ok, row.value) == (False, None)
     assert "did not come to rest" in row.detail
+
+
+def test_counters_name_the_end_of_a_session(fresh: HostMachine) -> None:
+    ledger = Ledger()
+    fresh.kill("normal")
+    fresh.wait_up()
+    ledger.close(fresh)
+    row = ledger.row()
+    assert (row.ok, row.value) == (False, None)
+    assert row.detail == "the session ended while it was watched: SIGKILL"

@@ -17,7 +17,7 @@ from typing import Any
 from isthmus.check.program import Machine
 from isthmus.check.rows import Row, missing, row
 from isthmus.errors import LinkDown
-from isthmus.host import World
+from isthmus.host import HostMachine, World
 from isthmus.qemu.linked import SLOWER, LinkedMachine
 
 __all__ = ["Balance", "Ledger", "Rest", "at_rest", "balance", "frames_between"]
@@ -118,6 +118,11 @@ def at_rest(machine: Machine) -> Rest:
     raise LinkDown(f"the link did not come to rest within {limit:g} s")
 
 
+def falls(machine: Machine) -> list[str]:
+    """Why sessions ended so far, as the host's supervisor saw it."""
+    return [fall.cause for fall in machine.restarts] if isinstance(machine, HostMachine) else []
+
+
 @dataclass
 class Balance:
     """One direction's account in frames."""
@@ -161,14 +166,18 @@ class Ledger:
     entries: list[tuple[Rest | None, Rest]] = field(default_factory=list)
     since: Rest | None = None
     trouble: str = ""
+    fallen: int = 0
 
     def open(self, machine: Machine) -> None:
+        self.fallen = len(falls(machine))
         try:
             self.since = at_rest(machine)
         except LinkDown as problem:
             self.trouble = str(problem)
 
     def close(self, machine: Machine) -> None:
+        for cause in falls(machine)[self.fallen :]:
+            self.trouble = f"the session ended while it was watched: {cause}"
         try:
             self.entries.append((self.since, at_rest(machine)))
         except LinkDown as problem:
