@@ -67,6 +67,7 @@ MISTAKES = {
     "the stack's buffer given back": ("if (release)\n", "if (release || 1)\n"),
     "a wait for a buffer": ("Descriptor(length, 0)", "Descriptor(length, 9)"),
     "what may not leave": ("leaves ?", "leaves || 1 ?"),
+    "no word of a frame": ("    i->valid(b->pucEthernetBuffer, (ist_u32)b->xDataLength);\n", ""),
     "no doorbell": ("if (v == IST_V_OK && ist_publish(i->ep))", "if (ist_publish(i->ep) && 0)"),
     "a link that is not told": ("FreeRTOS_NetworkDown(i->nif);", ""),
     "an old chain posted again": (

@@ -201,6 +201,14 @@ static void link_up(void)
     CHECK(ist_link_state(&own) == IST_RUN && ist_link_state(&peer) == IST_RUN);
 }
 
+static unsigned accepted; /* that the port told of */
+
+static void valid(const void *frame, ist_u32 length)
+{
+    CHECK(length >= 14 && ((const uint8_t *)frame)[12] >= 0x08);
+    accepted++;
+}
+
 static void start(ist_u32 mtu)
 {
     static const struct ist_config both = {.ring_bytes = {16384, 16384}, .frame_max = 1518};
@@ -223,9 +231,11 @@ static void start(ist_u32 mtu)
     CHECK(ist_init(&peer, &c, buffers[0], buffers[1]) == IST_V_OK);
     c.role = IST_SECURE;
     CHECK(ist_init(&own, &c, buffers[1], buffers[0]) == IST_V_OK);
-    port = (struct isthmus_freertos){.ep = &own, .frames = 64, .bytes = 65536, .ring = ring, .of = &rung, .now = clock_now};
+    port = (struct isthmus_freertos){.ep = &own, .frames = 64, .bytes = 65536, .ring = ring, .of = &rung, .now = clock_now,
+                                    .valid = valid};
     budget_init(&port.budget, 0, 0, 0, c.frame_max);
     rung = 0;
+    accepted = 0;
 }
 
 static void up(void)
@@ -294,6 +304,7 @@ static void frames_come_in_whole_and_are_the_stacks(void)
         peer_sends(frame_of(MAC, 0x0800, lengths[i]), lengths[i]);
         CHECK(isthmus_step(&port, ++now) == IST_V_EMPTY);
         nothing_is_leaked();
+        CHECK(accepted == i + 1);
         CHECK(stack_takes(frame_of(MAC, 0x0800, lengths[i])) == lengths[i]);
     }
     CHECK(owned_by(POOL) == BUFFERS);

@@ -55,6 +55,7 @@ static void deliver(void *stack, void *buffer)
     struct isthmus_freertos *i = stack;
     NetworkBufferDescriptor_t *b = buffer;
 
+    i->valid(b->pucEthernetBuffer, (ist_u32)b->xDataLength);
     b->pxInterface = i->nif;
     b->pxEndPoint = FreeRTOS_MatchingEndpoint(i->nif, b->pucEthernetBuffer);
 #if ipconfigETHERNET_DRIVER_FILTERS_FRAME_TYPES
@@ -77,10 +78,9 @@ enum ist_verdict isthmus_step(struct isthmus_freertos *i, ist_u64 now)
 {
     static const struct netport_hooks hooks = {allocate, discard, deliver};
     ist_u32 work;
-    enum ist_verdict v;
 
     i->task = xTaskGetCurrentTaskHandle();
-    v = netport_receive(i->ep, &hooks, i, &i->budget, now, i->frames, i->bytes, &work);
+    const enum ist_verdict v = netport_receive(i->ep, &hooks, i, &i->budget, now, i->frames, i->bytes, &work);
     hand_over(i);
     if (ist_rx_bell(i->ep)) /* the peer waits for room */
         i->ring(i->of);
@@ -120,9 +120,7 @@ static BaseType_t output(NetworkInterface_t *nif, NetworkBufferDescriptor_t *con
  * FreeRTOS_NetworkDown(), until it says yes. */
 static BaseType_t is_up(NetworkInterface_t *nif)
 {
-    const struct isthmus_freertos *i = nif->pvArgument;
-
-    return ist_link_state(i->ep) == IST_RUN ? pdPASS : pdFAIL;
+    return ist_link_state(((const struct isthmus_freertos *)nif->pvArgument)->ep) == IST_RUN ? pdPASS : pdFAIL;
 }
 
 void isthmus_link(struct isthmus_freertos *i, enum ist_state state)

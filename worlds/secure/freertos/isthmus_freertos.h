@@ -27,6 +27,7 @@ struct isthmus_freertos {
     ist_u64 (*now)(void);
     void (*ring)(void *of);   /* rings the peer's doorbell; from the IP task and from the network task */
     void *of;
+    void (*valid)(const void *frame, ist_u32 length); /* told of each frame that the guard accepted */
     /* The port's: */
     NetworkInterface_t *nif;
     TaskHandle_t task;        /* the network task, NULL before its first step */

@@ -155,48 +155,55 @@ static void sleep_until(uint64_t when)
         ;
 }
 
-static void *below(void *first)
+void critical_run_below(struct critical *c, uint64_t now)
 {
-    struct task *t = &critical->tasks[TASK_BELOW];
-    uint64_t next = *(const uint64_t *)first;
+    struct task *t = &c->tasks[TASK_BELOW];
+    uint64_t late = now - c->next_below;
+
+    for (; late >= t->spec.period; late -= t->spec.period, c->next_below += t->spec.period) {
+        t->periods++; /* the kernel's doing: not missed by us */
+        t->skipped++;
+    }
+    task_begin(t, late, 0);
+    enter(TASK_BELOW);
+    application.below(c->next_below);
+    account(t, leave(), 0);
+    c->next_below += t->spec.period;
+}
+
+static void *below(void *of)
+{
+    struct critical *c = of;
 
     for (;;) {
-        uint64_t late;
-
-        sleep_until(next);
-        late = ist_now() - next;
-        for (; late >= t->spec.period; late -= t->spec.period, next += t->spec.period) {
-            t->periods++; /* the kernel's doing: not missed by us */
-            t->skipped++;
-        }
-        task_begin(t, late, 0);
-        enter(TASK_BELOW);
-        application.below(next);
-        account(t, leave(), 0);
-        next += t->spec.period;
+        sleep_until(c->next_below);
+        critical_run_below(c, ist_now());
     }
     return NULL;
 }
 
-int critical_start(struct critical *c, uint64_t born)
+int critical_thread_below(struct critical *c)
 {
-    static uint64_t first;
     sigset_t all, before;
     pthread_t thread;
     int error = 0;
 
-    critical = c;
-    c->born = born;
-    c->next = first = ist_now();
-    inside_rate.interval = inside_rate.tolerance = c->tasks[TASK_INSIDE].spec.period;
     if (c->tasks[TASK_BELOW].spec.name != NULL) {
         sigfillset(&all);
         pthread_sigmask(SIG_BLOCK, &all, &before);
-        error = pthread_create(&thread, NULL, below, &first);
+        error = pthread_create(&thread, NULL, below, c);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
-    critical_mark(c);
     return -error;
+}
+
+void critical_start(struct critical *c, uint64_t born)
+{
+    critical = c;
+    c->born = born;
+    c->next = c->next_below = ist_now();
+    inside_rate.interval = inside_rate.tolerance = c->tasks[TASK_INSIDE].spec.period;
+    critical_mark(c);
 }
 
 /* ---- status --------------------------------------------------------------------------------------------------------- */

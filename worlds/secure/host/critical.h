@@ -31,13 +31,16 @@ struct critical {
     struct task tasks[TASKS];
     uint64_t born;   /* when the world started */
     uint64_t next;   /* the next release */
+    uint64_t next_below;
     uint64_t ours;   /* done besides since critical_mark() */
     uint64_t looked; /* when the last piece ended */
     uint64_t first_done;
 };
 
-/* The first release is now; the task below has its thread. 0, or -errno. */
-int critical_start(struct critical *c, uint64_t born);
+/* The first release is now. */
+void critical_start(struct critical *c, uint64_t born);
+/* Then: a thread of its own for the task below. 0, or -errno. */
+int critical_thread_below(struct critical *c);
 /* What this thread does from here on is not the task: call before anything that may stand in a release's way. */
 void critical_mark(struct critical *c);
 /* A piece of it is done. True: a release is due, so let the task run soon. */
@@ -45,6 +48,8 @@ int critical_piece(struct critical *c);
 /* Runs the task for the release that is due (now >= c->next). Releases before it that passed altogether are accounted
  * for and skipped: after a long stop the task does not run many times in a row. Ends with critical_mark(). */
 void critical_run(struct critical *c, uint64_t now);
+/* Likewise the task below, once (now >= c->next_below). */
+void critical_run_below(struct critical *c, uint64_t now);
 void critical_fill(const struct critical *c, struct critical_report *report);
 
 /* Works besides for so long: the tests' fault injection. */

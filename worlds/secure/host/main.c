@@ -17,6 +17,7 @@
 #include "lwip/init.h"
 #include "lwipapps.h"
 #include "netif/ethernet.h"
+#include "packetfd.h"
 #include "platform.h"
 #include "setup.h"
 
@@ -111,7 +112,8 @@ static netif_init_fn open_packet(struct loop *l)
     if (setup.mtu < 576 || setup.mtu > ISTHMUSIF_MTU_MAX)
         setup_refuse("MTU outside 576..65500", "ISTHMUS_CONFIG");
     setup_plain(&l->world);
-    error = packetif_open(i, setup.packet_fd);
+    i->fd = setup.packet_fd;
+    error = packetfd_open(i->fd, &i->header);
     if (error != 0)
         setup_refuse("cannot use the descriptor in ISTHMUS_PACKET", strerror(-error));
     i->mtu = (u16_t)setup.mtu;
@@ -175,7 +177,8 @@ int main(void)
     if (!loop.on_channel)
         critical_follow(IST_RUN);
     setup_guards(&setup, &loop.critical);
-    if (critical_start(&loop.critical, born) != 0)
+    critical_start(&loop.critical, born);
+    if (critical_thread_below(&loop.critical) != 0)
         setup_refuse("cannot start the task below", NULL);
     loop_run(&loop);
     if (loop.on_channel)

@@ -3,40 +3,18 @@
 #include "packetif.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "lwip/etharp.h"
 #include "netif/ethernet.h"
+#include "packetfd.h"
 
-#define HEADER_MAX 32u
 #define PIECES_MAX 64 /* of a chain; a longer one is copied together first */
-
-int packetif_open(struct packetif *i, int fd)
-{
-    struct ifreq request = {0};
-    int size = 0, flags = fcntl(fd, F_GETFL);
-
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-        return -errno;
-    i->fd = fd;
-    i->header = 0;
-    if (ioctl(fd, TUNGETIFF, &request) == 0 && (request.ifr_flags & IFF_VNET_HDR)) {
-        if (ioctl(fd, TUNGETVNETHDRSZ, &size) < 0 || size < 0 || (unsigned)size > HEADER_MAX)
-            return -EINVAL;
-        i->header = (uint32_t)size;
-    }
-    return 0;
-}
 
 static err_t output(struct netif *netif, struct pbuf *p)
 {
-    static const uint8_t no_offload[HEADER_MAX];
+    static const uint8_t no_offload[PACKET_HEADER_MAX];
     const struct packetif *i = netif->state;
     struct iovec v[PIECES_MAX + 1];
     int n = 0;
@@ -61,7 +39,7 @@ uint32_t packetif_receive(struct netif *netif, uint32_t frames, uint32_t bytes)
 {
     static uint8_t spilled[65536]; /* what the device hands over when no buffer is free */
     struct packetif *i = netif->state;
-    uint8_t header[HEADER_MAX];
+    uint8_t header[PACKET_HEADER_MAX];
     uint32_t done = 0;
 
     while (done < frames) {

@@ -11,15 +11,13 @@
 
 struct packetif {
     struct rxpool pool;
-    int fd;          /* non-blocking */
+    int fd;          /* as packetfd_open() made it */
     int gone;        /* the device was taken away */
     uint32_t header; /* bytes of vnet header before each frame */
     uint8_t mac[6];
     uint16_t mtu;
 };
 
-/* Takes over the descriptor: makes it non-blocking, asks a TAP for its header. 0 or -errno. */
-int packetif_open(struct packetif *i, int fd);
 /* State of the netif is this struct. */
 err_t packetif_init(struct netif *netif);
 /* Returns how many frames it received, at most `frames`. */
