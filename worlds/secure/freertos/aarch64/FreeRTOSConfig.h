@@ -37,22 +37,9 @@ enum { configLINUX_LEVELS = 16 };
 #define configUNIQUE_INTERRUPT_PRIORITIES (32 - configLINUX_LEVELS)
 #define configMAX_API_CALL_INTERRUPT_PRIORITY (24 - configLINUX_LEVELS)
 
-/* ---- scheduling --------------------------------------------------------------------------------------------------------
- *
- *     above     the control task
- *     deferred  what an interrupt leaves to a task: the kernel's timer task
- *     network   receives; the IP task beneath it, and the network's applications beneath that
- *     below     the task below, beneath all of the network - or above it, once that has used up its cost
- *     idle      gives the core to Linux */
-#define PRIORITY_ABOVE 7
-#define PRIORITY_DEFERRED 6
-#define PRIORITY_BELOW_FIRST 5
-#define PRIORITY_NETWORK 4
-#define PRIORITY_IP 3
-#define PRIORITY_APPLICATIONS 2
-#define PRIORITY_BELOW 1
-#define configMAX_PRIORITIES 8
+/* ---- scheduling: isthmus_aarch64.h has who has which priority ------------------------------------------------------------- */
 
+#define configMAX_PRIORITIES 10
 #define configUSE_PREEMPTION 1
 #define configUSE_TIME_SLICING 0
 #define configUSE_IDLE_HOOK 1
@@ -62,7 +49,7 @@ enum { configLINUX_LEVELS = 16 };
 #define configUSE_TASK_FPU_SUPPORT 1 /* no task has the FP registers unless it asks: build with -mgeneral-regs-only */
 
 #define configUSE_TIMERS 1 /* for xTimerPendFunctionCallFromISR() alone */
-#define configTIMER_TASK_PRIORITY PRIORITY_DEFERRED
+#define configTIMER_TASK_PRIORITY 7
 #define configTIMER_QUEUE_LENGTH 4
 #define configTIMER_TASK_STACK_DEPTH configMINIMAL_STACK_SIZE
 #define configUSE_MUTEXES 1
@@ -86,11 +73,11 @@ enum { configLINUX_LEVELS = 16 };
 void tick_setup(void);
 void tick_clear(void);
 void tasks_switched(const void *task);
-void tasks_mask(volatile uint64_t *saved);
+void tasks_created(void *task, volatile uint64_t *saved);
 _Noreturn void fault(const char *what);
 
 #define configASSERT(holds) ((holds) ? (void)0 : fault("FreeRTOS: " #holds))
 #define traceTASK_SWITCHED_IN() tasks_switched(pxCurrentTCB)
-#define traceTASK_CREATE(task) tasks_mask((task)->pxTopOfStack)
+#define traceTASK_CREATE(task) tasks_created((task), (task)->pxTopOfStack)
 
 #endif

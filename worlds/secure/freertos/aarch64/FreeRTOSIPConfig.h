@@ -16,7 +16,7 @@
 #define ipconfigZERO_COPY_TX_DRIVER 1             /* output() has given the frame away when it returns */
 #define ipconfigZERO_COPY_RX_DRIVER 1             /* frames are copied by the guard, into a buffer of the stack's */
 #define ipconfigETHERNET_DRIVER_FILTERS_FRAME_TYPES 1
-#define ipconfigPROCESS_CUSTOM_ETHERNET_FRAMES 0
+#define ipconfigPROCESS_CUSTOM_ETHERNET_FRAMES 1  /* the raw sequenced frames */
 #define ipconfigSUPPORT_NETWORK_DOWN_EVENT 1
 #define ipconfigNETWORK_DOWN_RETRY_PERIOD_MS 100u
 
@@ -56,7 +56,7 @@
 
 /* ---- tasks and times ---------------------------------------------------------------------------------------------------------- */
 
-#define ipconfigIP_TASK_PRIORITY PRIORITY_IP
+#define ipconfigIP_TASK_PRIORITY 5 /* freertosapps.h */
 #define ipconfigIP_TASK_STACK_SIZE_WORDS 2048
 #define ipconfigBYTE_ORDER pdFREERTOS_LITTLE_ENDIAN
 #define ipconfigHAS_PRINTF 0

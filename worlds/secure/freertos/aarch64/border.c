@@ -7,12 +7,12 @@
 
 #include "isthmus_freertos.h"
 
-#include "apps.h"
 #include "board.h"
 #include "clock.h"
 #include "console.h"
 #include "fault.h"
 #include "normal.h"
+#include "orders.h"
 #include "platform.h"
 #include "record.h"
 #include "restart.h"
@@ -26,41 +26,11 @@
 static struct ist_endpoint endpoint;
 static struct ist_filter received, sent;
 static struct isthmus_freertos port;
-static NetworkInterface_t interface;
-static NetworkEndPoint_t address;
-static uint64_t random_key[2];
+uint64_t border_seed[2];
 static KEPT uint64_t events; /* of the monitor's, that the network task has not seen: set by the idle hook, below it */
 static KEPT TaskHandle_t network;
-
-/* ---- what FreeRTOS+TCP asks ----------------------------------------------------------------------------------------------- */
-
-/* SipHash of a counter under the monitor's seed. */
-static uint64_t random_number(void)
-{
-    static uint64_t count;
-    struct ist_tagger t;
-    ist_u64 out[2];
-
-    taskENTER_CRITICAL();
-    count++;
-    taskEXIT_CRITICAL();
-    ist_tag_start(&t, IST_TAG_SIPHASH, random_key);
-    ist_tag_feed(&t, &count, sizeof count);
-    ist_tag_finish(&t, out);
-    return out[0];
-}
-
-BaseType_t xApplicationGetRandomNumber(uint32_t *number)
-{
-    *number = (uint32_t)random_number();
-    return pdTRUE;
-}
-
-uint32_t ulApplicationGetNextSequenceNumber(uint32_t from, uint16_t from_port, uint32_t to, uint16_t to_port)
-{
-    (void)from, (void)from_port, (void)to, (void)to_port;
-    return (uint32_t)random_number();
-}
+static KEPT StaticTask_t network_memory; /* of the task, which goes on when all the rest begins anew */
+static KEPT StackType_t network_stack[STACK];
 
 /* ---- the session, as the monitor holds it ------------------------------------------------------------------------------ */
 
@@ -110,6 +80,58 @@ static void ring(void *of)
     call_monitor(&(struct call){{IST_SMC_RING, CHANNEL, IST_LANE_BULK}});
 }
 
+/* ---- the channel, from its beginning ------------------------------------------------------------------------------------- */
+
+/* The board's allow-lists: of what is received always, of what is sent where the board says so. */
+static enum ist_verdict load_filters(void)
+{
+    static const ist_u64 in[] = BOARD_FILTER, out[] = BOARD_FILTER_OUT;
+    enum ist_verdict v = ist_filter_load(&received, in, BOARD_FILTER_WORDS);
+
+    endpoint.filter = &received;
+    if (v != IST_V_OK || BOARD_FILTER_OUT_WORDS == 0)
+        return v;
+    port.out = &sent;
+    return ist_filter_load(&sent, out, BOARD_FILTER_OUT_WORDS);
+}
+
+/* Channel, stack and applications, out of memory as it was at the start. NULL, or what does not hold. */
+static const char *channel_start(const uint64_t seed[2])
+{
+    static const struct ist_config config = BOARD_CONFIG;
+    enum ist_verdict v;
+
+    border_seed[0] = seed[0];
+    border_seed[1] = seed[1];
+    v = ist_init(&endpoint, &config, (void *)BOARD_SECURE_BUFFER_BASE, (const void *)BOARD_NORMAL_BUFFER_BASE);
+    if (v != IST_V_OK)
+        return ist_verdict_name(v);
+    port = (struct isthmus_freertos){
+        .ep = &endpoint, .frames = BOARD_STEP_FRAMES, .bytes = BOARD_STEP_BYTES, .now = clock_now, .ring = ring};
+    budget_init(&port.budget, BOARD_BUDGET_PERIOD_NS, BOARD_BUDGET_FRAMES, BOARD_BUDGET_BYTES, config.frame_max);
+    v = load_filters();
+    return v != IST_V_OK ? ist_verdict_name(v) : stack_start(&port);
+}
+
+/* The session ends with it: the peer sees our state, detaches, and registers again for a new epoch. The critical tasks go
+ * on, and so does this one. */
+static void restart(void)
+{
+    uint64_t seed[2];
+    const char *failure;
+
+    for (unsigned i = 0; i < 2; i++)
+        seed[i] = (uint64_t)platform_random() << 32 | platform_random();
+    ist_end(&endpoint, IST_V_PEER_LEFT);
+    record_event(&control_record, clock_now(), "stack restarts");
+    stack_stop();
+    restart_memory();
+    failure = channel_start(seed);
+    if (failure != NULL)
+        fault(failure);
+    console_line("channel and stack", " begin anew");
+}
+
 /* ---- the network task --------------------------------------------------------------------------------------------------------- */
 
 /* Once per period, bell or not. */
@@ -117,6 +139,7 @@ static void tick(void)
 {
     follow(ist_poll(&endpoint, clock_now()));
     normal_watch(clock_now(), ist_link_state(&endpoint));
+    orders_obey(restart);
 }
 
 /* Asks for a doorbell. True: there is work already. */
@@ -131,9 +154,10 @@ static void work(void)
     enum ist_verdict v;
 
     ist_disarm(&endpoint);
-    do
+    do {
         v = isthmus_step(&port, clock_now());
-    while (!tasks_spent() && (v == IST_V_OK || (v != IST_V_BUDGET && arm())));
+        taskYIELD(); /* to the IP task: what came is answered before more is taken */
+    } while (!tasks_spent() && (v == IST_V_OK || (v != IST_V_BUDGET && arm())));
 }
 
 static void network_task(void *unused)
@@ -190,54 +214,11 @@ void vApplicationIdleHook(void)
 
 /* ---- start -------------------------------------------------------------------------------------------------------------------- */
 
-/* The board's allow-lists: of what is received always, of what is sent where the board says so. */
-static enum ist_verdict load_filters(void)
-{
-    static const ist_u64 in[] = BOARD_FILTER, out[] = BOARD_FILTER_OUT;
-    enum ist_verdict v = ist_filter_load(&received, in, BOARD_FILTER_WORDS);
-
-    endpoint.filter = &received;
-    if (v != IST_V_OK || BOARD_FILTER_OUT_WORDS == 0)
-        return v;
-    port.out = &sent;
-    return ist_filter_load(&sent, out, BOARD_FILTER_OUT_WORDS);
-}
-
-/* Octets of an address, as FreeRTOS+TCP wants them. */
-#define OCTETS(a) {(uint8_t)((a) >> 24), (uint8_t)((a) >> 16), (uint8_t)((a) >> 8), (uint8_t)(a)}
-
-static const char *stack_start(void)
-{
-    static const uint8_t ip[] = OCTETS(BOARD_SECURE_IP), mask[] = OCTETS(BOARD_NETMASK), none[4], mac[] = BOARD_SECURE_MAC;
-
-    if (isthmus_fill_interface(&port, &interface) != pdPASS)
-        return "ipconfigNETWORK_MTU is not the channel's";
-    FreeRTOS_FillEndPoint(&interface, &address, ip, mask, none, none, mac);
-    if (FreeRTOS_IPInit_Multi() != pdPASS)
-        return "FreeRTOS+TCP does not start";
-    return NULL;
-}
-
 const char *border_init(const uint64_t seed[2])
 {
-    static const struct ist_config config = BOARD_CONFIG;
-    enum ist_verdict v;
-
-    random_key[0] = seed[0];
-    random_key[1] = seed[1];
-    v = ist_init(&endpoint, &config, (void *)BOARD_SECURE_BUFFER_BASE, (const void *)BOARD_NORMAL_BUFFER_BASE);
-    if (v != IST_V_OK)
-        return ist_verdict_name(v);
-    port = (struct isthmus_freertos){
-        .ep = &endpoint, .frames = BOARD_STEP_FRAMES, .bytes = BOARD_STEP_BYTES, .now = clock_now, .ring = ring};
-    budget_init(&port.budget, BOARD_BUDGET_PERIOD_NS, BOARD_BUDGET_FRAMES, BOARD_BUDGET_BYTES, config.frame_max);
-    v = load_filters();
-    if (v != IST_V_OK)
-        return ist_verdict_name(v);
-    if (xTaskCreate(network_task, "network", STACK, NULL, PRIORITY_NETWORK, &network) != pdPASS)
-        return "no memory for its task";
+    network = xTaskCreateStatic(network_task, "network", STACK, NULL, PRIORITY_NETWORK, network_stack, &network_memory);
     normal_init(clock_now());
-    return stack_start();
+    return channel_start(seed);
 }
 
 const struct ist_endpoint *border_endpoint(void)

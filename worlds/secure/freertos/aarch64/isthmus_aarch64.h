@@ -5,16 +5,21 @@
  *     interrupts.c  tick on the secure timer, kick; their priorities
  *     tasks.c       the critical tasks, and the account of everybody's time
  *     border.c      session, network task; the idle hook, which gives the core to Linux
+ *     stack.c       FreeRTOS+TCP and the applications, which may end and begin anew
  *
  * The runtime beneath (worlds/secure/runtime) gives start-up, address space, console, clock, interrupt controller and the
  * end after a fault. */
 #ifndef ISTHMUS_AARCH64_H
 #define ISTHMUS_AARCH64_H
 
-#include <stdint.h>
+#include "freertosapps.h"
 
-struct critical_report;
 struct ist_endpoint;
+struct isthmus_freertos;
+
+/* Above those of freertosapps.h, highest last: the task below once the network has used up its cost; the kernel's timer
+ * task, which does what an interrupt leaves to a task; the task above. */
+enum { PRIORITY_BELOW_FIRST = PRIORITY_ABOVE, PRIORITY_DEFERRED, PRIORITY_CONTROL };
 
 /* ---- interrupts.c --------------------------------------------------------------------------------------------------------- */
 
@@ -46,5 +51,16 @@ const char *border_init(const uint64_t seed[2]);
 /* From the kick's interrupt: a doorbell was rung on another core. True: a task is ready that was not. */
 long border_kick(void);
 const struct ist_endpoint *border_endpoint(void);
+/* Random numbers are drawn from it. */
+extern uint64_t border_seed[2];
+
+/* ---- stack.c ---------------------------------------------------------------------------------------------------------------- */
+
+/* Interface, end point, IP task, applications. `port` is ready but for the interface. NULL, or what does not hold. */
+const char *stack_start(struct isthmus_freertos *port);
+/* Ends all of the stack's tasks. Then nobody uses its memory, which may get back what it had at the start. */
+void stack_stop(void);
+/* A task was made. */
+void stack_adopt(TaskHandle_t task);
 
 #endif

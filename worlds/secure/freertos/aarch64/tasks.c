@@ -9,7 +9,6 @@
 #include "task.h"
 #include "timers.h"
 
-#include "apps.h"
 #include "board.h"
 #include "clock.h"
 #include "fault.h"
@@ -28,7 +27,7 @@ enum thread_name { CONTROL, NETWORK, BELOW, IDLE, THREADS };
 
 struct thread {
     TaskHandle_t handle;    /* NETWORK: none, they are what the others are not */
-    uint64_t used, total;   /* in this period; of all */
+    uint64_t used;          /* in this period */
     uint64_t cost;          /* what it may use in a period */
     uint64_t released;      /* when */
     uint32_t ready, overrun;
@@ -43,6 +42,7 @@ static KEPT struct task tasks[TASKS];
 static KEPT struct thread threads[THREADS];
 static KEPT StaticTask_t control_memory, below_memory;
 static KEPT enum thread_name running;
+static KEPT const void *current; /* FreeRTOS's name for it */
 static KEPT uint64_t since; /* when it got the core, or was last charged */
 static KEPT int resting;    /* Linux has the core: nobody's time */
 static KEPT uint64_t ticks, tick_ns, network_every, below_every;
@@ -51,8 +51,11 @@ static KEPT int below_first;
 static KEPT struct {
     struct ist_limit rate;
     uint64_t began, used;
-    TaskHandle_t task; /* that answers now */
+    TaskHandle_t task; /* that answers now; NULL: none */
 } inside;
+
+_Static_assert(PRIORITY_DEFERRED == configTIMER_TASK_PRIORITY && PRIORITY_CONTROL < configMAX_PRIORITIES, "levels");
+_Static_assert(PRIORITY_IP == ipconfigIP_TASK_PRIORITY, "the network task stands above the IP task");
 
 static uint64_t left(const struct thread *t)
 {
@@ -63,7 +66,8 @@ static void charge(uint64_t now)
 {
     if (!resting) {
         threads[running].used += now - since;
-        threads[running].total += now - since;
+        if (current == inside.task)
+            inside.used += now - since;
     }
     since = now;
 }
@@ -76,8 +80,9 @@ static struct task *task_of(enum thread_name t)
 /* ---- each switch -------------------------------------------------------------------------------------------------------------- */
 
 /* Linux's interrupts and whatever it may provoke stay masked in every task: the port would let them in. */
-void tasks_mask(volatile uint64_t *saved)
+void tasks_created(void *task, volatile uint64_t *saved)
 {
+    stack_adopt(task);
     configASSERT(saved[SAVED_PSTATE] == PSTATE_EL1T);
     saved[SAVED_PSTATE] |= PSTATE_MASKED;
 }
@@ -107,6 +112,7 @@ void tasks_switched(const void *task)
 
     charge(now);
     running = name_of(task);
+    current = task;
     interrupts_limit(limit(now));
     if (running == CONTROL || running == BELOW)
         decide();
@@ -275,7 +281,7 @@ const char *tasks_init(void)
     critical_init(tasks, flows, border_endpoint());
     threads[CONTROL].handle =
         xTaskCreateStatic(control, "control", (uint32_t)(__control_stack_high - __control_stack_low) / sizeof(StackType_t),
-                          NULL, PRIORITY_ABOVE, (StackType_t *)(void *)__control_stack_low, &control_memory);
+                          NULL, PRIORITY_CONTROL, (StackType_t *)(void *)__control_stack_low, &control_memory);
     if (specs[TASK_BELOW].name != 0)
         threads[BELOW].handle =
             xTaskCreateStatic(below, "below", (uint32_t)(__below_stack_high - __below_stack_low) / sizeof(StackType_t),
@@ -333,9 +339,7 @@ static uint64_t until_now(const uint64_t *count)
 
 uint64_t platform_used(void)
 {
-    if (running == NETWORK)
-        return until_now(&threads[NETWORK].total) - inside.used;
-    return until_now(&threads[running].used);
+    return until_now(running == NETWORK ? &inside.used : &threads[running].used);
 }
 
 int platform_inside_begin(void)
@@ -345,8 +349,11 @@ int platform_inside_begin(void)
         tasks[TASK_INSIDE].skipped++;
         return 0;
     }
-    inside.used = until_now(&threads[NETWORK].total);
+    taskENTER_CRITICAL();
+    charge(inside.began);
+    inside.used = 0;
     inside.task = xTaskGetCurrentTaskHandle();
+    taskEXIT_CRITICAL();
     task_begin(&tasks[TASK_INSIDE], 0, 0);
     return 1;
 }

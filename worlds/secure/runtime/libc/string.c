@@ -105,6 +105,23 @@ char *strstr(const char *s, const char *wanted)
     return (char *)(uintptr_t)s;
 }
 
+void *memchr(const void *at, int value, size_t n)
+{
+    for (const uint8_t *p = at; n > 0; n--, p++)
+        if (*p == (uint8_t)value)
+            return (void *)(uintptr_t)p;
+    return NULL;
+}
+
+size_t strcspn(const char *s, const char *any)
+{
+    size_t n = 0;
+
+    while (s[n] != '\0' && strchr(any, s[n]) == NULL)
+        n++;
+    return n;
+}
+
 int atoi(const char *s)
 {
     int sign = 1, value = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* string.h - what lwIP and the applications use of it, and no more. */
+/* string.h - what the IP stacks and the applications use of it, and no more. */
 #ifndef ISTHMUS_LIBC_STRING_H
 #define ISTHMUS_LIBC_STRING_H
 
@@ -13,7 +13,9 @@ int memcmp(const void *a, const void *b, size_t n);
 #define memcpy(to, from, n) __builtin_memcpy(to, from, n)
 #define memset(at, value, n) __builtin_memset(at, value, n)
 
+void *memchr(const void *at, int value, size_t n);
 size_t strlen(const char *s);
+size_t strcspn(const char *s, const char *any);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
