@@ -6,12 +6,14 @@
 
 #include <stdint.h>
 
+#include "board.h"
+
 /* ---- yours ---------------------------------------------------------------------------------------------------------- */
 
 /* All that is allocated: buffers, sockets, the stacks of the network's tasks. The kernel's own objects and the critical
  * tasks are static. */
 #define configTOTAL_HEAP_SIZE ((size_t)8 << 20)
-#define configMINIMAL_STACK_SIZE 512u /* words of 8 bytes */
+#define configMINIMAL_STACK_SIZE 1024u /* words of 8 bytes */
 #define configMAX_TASK_NAME_LEN 16
 #define configCHECK_FOR_STACK_OVERFLOW 2 /* the critical tasks' stacks have a page beneath that is not mapped, too */
 
@@ -52,6 +54,7 @@ enum { configLINUX_LEVELS = 16 };
 #define configTIMER_TASK_PRIORITY 7
 #define configTIMER_QUEUE_LENGTH 4
 #define configTIMER_TASK_STACK_DEPTH configMINIMAL_STACK_SIZE
+#define configUSE_EVENT_GROUPS 1
 #define configUSE_MUTEXES 1
 #define configUSE_COUNTING_SEMAPHORES 1
 #define configUSE_TASK_NOTIFICATIONS 1
@@ -63,9 +66,14 @@ enum { configLINUX_LEVELS = 16 };
 #define INCLUDE_vTaskDelay 1
 #define INCLUDE_xTaskDelayUntil 1
 #define INCLUDE_vTaskDelete 1
+#define INCLUDE_vTaskSuspend 1
 #define INCLUDE_xTaskGetCurrentTaskHandle 1
 #define INCLUDE_xTaskGetSchedulerState 1
 #define INCLUDE_xTimerPendFunctionCall 1
+
+/* ---- FreeRTOS+TCP: the rest is in freertos/example/FreeRTOSIPConfig.h -------------------------------------------------------- */
+
+#define ipconfigNETWORK_MTU BOARD_MTU /* the channel's */
 
 /* ---- what the kernel tells us -------------------------------------------------------------------------------------------- */
 

@@ -23,6 +23,8 @@
 #define CHANNEL 0
 #define STACK 2048u /* words */
 
+_Static_assert(!BOARD_DOORBELL_POLL, "the idle hook waits for an interrupt");
+
 static struct ist_endpoint endpoint;
 static struct ist_filter received, sent;
 static struct isthmus_freertos port;
@@ -191,7 +193,8 @@ long border_kick(void)
 /* ---- the core given away ------------------------------------------------------------------------------------------------------ */
 
 /* Nobody is ready: the core is Linux's, until there is something for this world. The first time, that starts Linux. An
- * interrupt of ours that comes between the mask and the call brings the core back at once. */
+ * interrupt of ours that comes between the mask and the call brings the core back at once. A core of this world's own
+ * has nobody to go to: it asks for events, and waits for an interrupt. */
 void vApplicationIdleHook(void)
 {
     static KEPT int started;
@@ -201,7 +204,11 @@ void vApplicationIdleHook(void)
     if (!started)
         console_line("first period done", ", Linux may start");
     tasks_give();
+    interrupts_give();
     back = yield(started ? IST_SMC_YIELD : IST_SMC_READY, IST_YIELD_IDLE);
+    if (!BOARD_CORE_SHARED && started && back.events == 0)
+        __asm__ volatile("wfi" ::: "memory");
+    interrupts_back();
     tasks_back();
     started = 1;
     interrupts_on();

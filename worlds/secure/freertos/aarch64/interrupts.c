@@ -11,6 +11,7 @@
 #include "gic.h"
 #include "restart.h"
 #include "schedule.h"
+#include "sysreg.h"
 
 #define PRIORITY_MASKED ((uint32_t)configMAX_API_CALL_INTERRUPT_PRIORITY << portPRIORITY_SHIFT)
 #define PRIORITY_TICK (portLOWEST_USABLE_INTERRUPT_PRIORITY << portPRIORITY_SHIFT)
@@ -24,6 +25,7 @@ _Static_assert(PRIORITY_KICK < PRIORITY_TICK, "the port wants its tick to be the
 _Static_assert(BOARD_GIC_VERSION == 3, "the port reaches its interrupts through system registers, as Group 1");
 
 static KEPT uint64_t next, limit;
+static KEPT uint64_t linux_mask; /* Linux's priority mask on this core, while it does not run */
 static KEPT struct {
     int is;
     uint32_t taken;
@@ -31,7 +33,21 @@ static KEPT struct {
 
 const char *interrupts_init(void)
 {
-    return gic_init(PRIORITY_TICK, PRIORITY_KICK);
+    const char *failure = gic_init(PRIORITY_TICK, PRIORITY_KICK);
+
+    linux_mask = read_sysreg(S3_0_C4_C6_0);
+    return failure;
+}
+
+/* Each world has its own mask in the one register: the port writes it at every turn, and Linux may live by it. */
+void interrupts_give(void)
+{
+    write_sysreg(S3_0_C4_C6_0, linux_mask); /* ICC_PMR_EL1 */
+}
+
+void interrupts_back(void)
+{
+    linux_mask = read_sysreg(S3_0_C4_C6_0); /* lets through whatever is ours; the port sets its own with its next turn */
 }
 
 static void arm(void)

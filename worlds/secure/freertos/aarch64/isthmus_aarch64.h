@@ -28,6 +28,9 @@ const char *interrupts_init(void);
 /* The timer's interrupt comes at `when`, or with the next tick if that is sooner. From tasks_switched() alone. */
 void interrupts_limit(uint64_t when);
 #define NO_LIMIT UINT64_MAX
+/* Around the time that is Linux's. Interrupts are masked. */
+void interrupts_give(void);
+void interrupts_back(void);
 
 /* ---- tasks.c ---------------------------------------------------------------------------------------------------------------- */
 

@@ -377,6 +377,7 @@ void tasks_report(struct critical_report *r)
 {
     const struct task *t = &tasks[TASK_ABOVE];
 
+    taskENTER_CRITICAL();
     *r = (struct critical_report){
         .tasks = tasks,
         .periods = t->periods,
@@ -390,6 +391,7 @@ void tasks_report(struct critical_report *r)
         .wait_us_max = (uint32_t)(t->wait_max / US),
         .late_kernel.max = (uint32_t)(t->late.max / US),
     };
+    taskEXIT_CRITICAL();
     r->late_kernel.p50 = (uint32_t)(histogram_quantile(&t->late, 500) / US);
     r->late_kernel.p99 = (uint32_t)(histogram_quantile(&t->late, 990) / US);
 }
