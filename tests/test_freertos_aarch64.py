@@ -40,7 +40,9 @@ def includes(glue: Path = GLUE) -> list[str]:
 
 def compiled(sources: list[Path], folder: Path, *more: str, glue: Path = GLUE) -> list[Path]:
     """Objects of `sources` as the product's payload is compiled. CalledProcessError with what gcc said."""
-    gcc = subprocess.run([f"{CROSS}gcc", "-print-file-name=include"], capture_output=True, text=True, check=True)
+    gcc = subprocess.run(
+        [f"{CROSS}gcc", "-print-file-name=include"], capture_output=True, text=True, check=True
+    )
     command = [f"{CROSS}gcc", *FLAGS, *WARNINGS, *more, *includes(glue), "-isystem", gcc.stdout.strip(), "-c"]
     subprocess.run([*command, *map(str, sources)], cwd=folder, check=True, capture_output=True, text=True)
     return [folder / f"{source.stem}.o" for source in sources]
@@ -85,7 +87,9 @@ def test_everything_that_it_calls_is_there(tmp_path: Path) -> None:
 def applications() -> set[str]:
     """What the port and the applications on FreeRTOS+TCP's sockets define, by their headers."""
     text = "".join((SECURE / "freertos" / name).read_text() for name in ("isthmus_freertos.h",))
-    text += (SECURE / "freertos" / "apps" / "freertosapps.h").read_text() + (SECURE / "apps" / "apps.h").read_text()
+    text += (SECURE / "freertos" / "apps" / "freertosapps.h").read_text() + (
+        SECURE / "apps" / "apps.h"
+    ).read_text()
     return set(re.findall(r"(\w+)\(", text))
 
 
