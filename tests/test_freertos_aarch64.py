@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The glue for FreeRTOS at Secure EL1 against a double of the kernel's headers: it compiles, everything that it
-calls exists, and the interrupt priorities lie where Linux cannot mask them. The kernel itself is not part of this
-project; that the glue works with it is seen on the machine."""
+"""The glue for FreeRTOS at Secure EL1 against a double of the kernel's headers: it compiles, everything that
+it calls exists, and the interrupt priorities lie where Linux cannot mask them. The kernel itself is not part
+of this project; that the glue works with it is seen on the machine."""
 
 from __future__ import annotations
 
@@ -86,10 +86,8 @@ def test_everything_that_it_calls_is_there(tmp_path: Path) -> None:
 
 def applications() -> set[str]:
     """What the port and the applications on FreeRTOS+TCP's sockets define, by their headers."""
-    text = "".join((SECURE / "freertos" / name).read_text() for name in ("isthmus_freertos.h",))
-    text += (SECURE / "freertos" / "apps" / "freertosapps.h").read_text() + (
-        SECURE / "apps" / "apps.h"
-    ).read_text()
+    headers = ("freertos/isthmus_freertos.h", "freertos/apps/freertosapps.h", "apps/apps.h")
+    text = "".join((SECURE / name).read_text() for name in headers)
     return set(re.findall(r"(\w+)\(", text))
 
 

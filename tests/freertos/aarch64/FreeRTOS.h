@@ -12,7 +12,7 @@
 #include "FreeRTOSConfig.h"
 #include "FreeRTOSIPConfig.h"
 
-/* ---- the port -------------------------------------------------------------------------------------------------------- */
+/* ---- the port ---------------------------------------------------------------------------------------------------- */
 
 typedef long BaseType_t;
 typedef uint64_t UBaseType_t, TickType_t;
@@ -38,7 +38,7 @@ extern uint64_t ullPortYieldRequired;
 void vApplicationIRQHandler(uint32_t taken);
 void FreeRTOS_Tick_Handler(void);
 
-/* ---- the kernel ------------------------------------------------------------------------------------------------------- */
+/* ---- the kernel -------------------------------------------------------------------------------------------------- */
 
 #define pdFALSE 0
 #define pdTRUE 1

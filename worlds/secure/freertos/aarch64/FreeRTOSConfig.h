@@ -8,7 +8,7 @@
 
 #include "board.h"
 
-/* ---- yours ---------------------------------------------------------------------------------------------------------- */
+/* ---- yours ------------------------------------------------------------------------------------------------------- */
 
 /* All that is allocated: buffers, sockets, the stacks of the network's tasks. The kernel's own objects and the critical
  * tasks are static. */
@@ -17,14 +17,14 @@
 #define configMAX_TASK_NAME_LEN 16
 #define configCHECK_FOR_STACK_OVERFLOW 2 /* the critical tasks' stacks have a page beneath that is not mapped, too */
 
-/* ---- time: one tick is one period of the task above ----------------------------------------------------------------------- */
+/* ---- time: one tick is one period of the task above -------------------------------------------------------------- */
 
 #define configTICK_RATE_HZ 1000u /* main.c refuses a board whose task above has another period */
 #define configTICK_TYPE_WIDTH_IN_BITS TICK_TYPE_WIDTH_64_BITS
 #define configSETUP_TICK_INTERRUPT() tick_setup()
 #define configCLEAR_TICK_INTERRUPT() tick_clear()
 
-/* ---- interrupt priorities ----------------------------------------------------------------------------------------------
+/* ---- interrupt priorities -------------------------------------------------------------------------------------------
  *
  *     0x00..0x3f   never masked by the kernel; must not call it
  *     0x40..0x7f   the kernel's: kick 0x60, tick 0x70, the lowest that it accepts
@@ -39,7 +39,7 @@ enum { configLINUX_LEVELS = 16 };
 #define configUNIQUE_INTERRUPT_PRIORITIES (32 - configLINUX_LEVELS)
 #define configMAX_API_CALL_INTERRUPT_PRIORITY (24 - configLINUX_LEVELS)
 
-/* ---- scheduling: isthmus_aarch64.h has who has which priority ------------------------------------------------------------- */
+/* ---- scheduling: isthmus_aarch64.h has who has which priority ---------------------------------------------------- */
 
 #define configMAX_PRIORITIES 10
 #define configUSE_PREEMPTION 1
@@ -71,11 +71,11 @@ enum { configLINUX_LEVELS = 16 };
 #define INCLUDE_xTaskGetSchedulerState 1
 #define INCLUDE_xTimerPendFunctionCall 1
 
-/* ---- FreeRTOS+TCP: the rest is in freertos/example/FreeRTOSIPConfig.h -------------------------------------------------------- */
+/* ---- FreeRTOS+TCP: the rest is in freertos/example/FreeRTOSIPConfig.h -------------------------------------------- */
 
 #define ipconfigNETWORK_MTU BOARD_MTU /* the channel's */
 
-/* ---- what the kernel tells us -------------------------------------------------------------------------------------------- */
+/* ---- what the kernel tells us ------------------------------------------------------------------------------------ */
 
 /* isthmus_aarch64.h has what these do. */
 void tick_setup(void);

@@ -34,7 +34,7 @@ static KEPT TaskHandle_t network;
 static KEPT StaticTask_t network_memory; /* of the task, which goes on when all the rest begins anew */
 static KEPT StackType_t network_stack[STACK];
 
-/* ---- the session, as the monitor holds it ------------------------------------------------------------------------------ */
+/* ---- the session, as the monitor holds it ------------------------------------------------------------------------ */
 
 static void follow(enum ist_state state)
 {
@@ -82,7 +82,7 @@ static void ring(void *of)
     call_monitor(&(struct call){{IST_SMC_RING, CHANNEL, IST_LANE_BULK}});
 }
 
-/* ---- the channel, from its beginning ------------------------------------------------------------------------------------- */
+/* ---- the channel, from its beginning ----------------------------------------------------------------------------- */
 
 /* The board's allow-lists: of what is received always, of what is sent where the board says so. */
 static enum ist_verdict load_filters(void)
@@ -134,7 +134,7 @@ static void restart(void)
     console_line("channel and stack", " begin anew");
 }
 
-/* ---- the network task --------------------------------------------------------------------------------------------------------- */
+/* ---- the network task -------------------------------------------------------------------------------------------- */
 
 /* Once per period, bell or not. */
 static void tick(void)
@@ -190,7 +190,7 @@ long border_kick(void)
     return isthmus_wake(&port);
 }
 
-/* ---- the core given away ------------------------------------------------------------------------------------------------------ */
+/* ---- the core given away ----------------------------------------------------------------------------------------- */
 
 /* Nobody is ready: the core is Linux's, until there is something for this world. The first time, that starts Linux. An
  * interrupt of ours that comes between the mask and the call brings the core back at once. A core of this world's own
@@ -219,7 +219,7 @@ void vApplicationIdleHook(void)
         (void)xTaskNotifyGive(network);
 }
 
-/* ---- start -------------------------------------------------------------------------------------------------------------------- */
+/* ---- start ------------------------------------------------------------------------------------------------------- */
 
 const char *border_init(const uint64_t seed[2])
 {

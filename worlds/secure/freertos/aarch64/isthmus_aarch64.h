@@ -21,7 +21,7 @@ struct isthmus_freertos;
  * task, which does what an interrupt leaves to a task; the task above. */
 enum { PRIORITY_BELOW_FIRST = PRIORITY_ABOVE, PRIORITY_DEFERRED, PRIORITY_CONTROL };
 
-/* ---- interrupts.c --------------------------------------------------------------------------------------------------------- */
+/* ---- interrupts.c ------------------------------------------------------------------------------------------------ */
 
 /* NULL, or what does not hold. */
 const char *interrupts_init(void);
@@ -32,7 +32,7 @@ void interrupts_limit(uint64_t when);
 void interrupts_give(void);
 void interrupts_back(void);
 
-/* ---- tasks.c ---------------------------------------------------------------------------------------------------------------- */
+/* ---- tasks.c ----------------------------------------------------------------------------------------------------- */
 
 /* Before the scheduler starts. NULL, or what does not hold. */
 const char *tasks_init(void);
@@ -47,7 +47,7 @@ void tasks_give(void);
 void tasks_back(void);
 void tasks_report(struct critical_report *report);
 
-/* ---- border.c --------------------------------------------------------------------------------------------------------------- */
+/* ---- border.c ---------------------------------------------------------------------------------------------------- */
 
 /* Before the scheduler starts; the seed is the monitor's. NULL, or what does not hold. */
 const char *border_init(const uint64_t seed[2]);
@@ -57,7 +57,7 @@ const struct ist_endpoint *border_endpoint(void);
 /* Random numbers are drawn from it. */
 extern uint64_t border_seed[2];
 
-/* ---- stack.c ---------------------------------------------------------------------------------------------------------------- */
+/* ---- stack.c ----------------------------------------------------------------------------------------------------- */
 
 /* Interface, end point, IP task, applications. `port` is ready but for the interface. NULL, or what does not hold. */
 const char *stack_start(struct isthmus_freertos *port);

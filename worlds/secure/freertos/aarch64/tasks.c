@@ -77,7 +77,7 @@ static struct task *task_of(enum thread_name t)
     return &tasks[t == CONTROL ? TASK_ABOVE : TASK_BELOW];
 }
 
-/* ---- each switch -------------------------------------------------------------------------------------------------------------- */
+/* ---- each switch ------------------------------------------------------------------------------------------------- */
 
 /* Linux's interrupts and whatever it may provoke stay masked in every task: the port would let them in. */
 void tasks_created(void *task, volatile uint64_t *saved)
@@ -149,7 +149,7 @@ long tasks_limit(void)
     return woken;
 }
 
-/* ---- releases and ends ---------------------------------------------------------------------------------------------------------- */
+/* ---- releases and ends ------------------------------------------------------------------------------------------- */
 
 /* Looks are counted, not time: a machine that stood still has not fed either, and nobody is to blame. */
 static void look_for_food(void)
@@ -290,7 +290,7 @@ const char *tasks_init(void)
     return NULL;
 }
 
-/* ---- what the network asks ---------------------------------------------------------------------------------------------------- */
+/* ---- what the network asks --------------------------------------------------------------------------------------- */
 
 int tasks_spent(void)
 {
@@ -311,7 +311,7 @@ void tasks_back(void)
     resting = 0;
 }
 
-/* ---- what the application's services ask ---------------------------------------------------------------------------------------- */
+/* ---- what the application's services ask ------------------------------------------------------------------------- */
 
 uint64_t platform_now(void)
 {
@@ -371,7 +371,7 @@ void platform_inside_end(void)
     }
 }
 
-/* ---- status --------------------------------------------------------------------------------------------------------------------- */
+/* ---- status ------------------------------------------------------------------------------------------------------ */
 
 void tasks_report(struct critical_report *r)
 {
