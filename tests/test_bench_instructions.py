@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.bench import instructions, record
+from isthmus.bench import blocking, instructions, record
 from isthmus.bench.instructions import CountResult, CountRow, goals_of, rows_of, spans
 from isthmus.errors import EnvironmentProblem, IsthmusError
 from isthmus.qemu.count import Counts, Lap, laps
@@ -21,7 +21,7 @@ CASES = {
     ("crossing.roundtrip", 0), ("doorbell.switch", 0), ("doorbell.noswitch", 0), ("crossing.polled", 0),
     ("channel.send", 64), ("channel.send", 1500),
     ("channel.receive", 64), ("channel.receive", 1500), ("ping.rtt", 64), ("loopback.ping", 64),
-    ("tcp.to_secure", 0), ("tcp.to_normal", 0), ("loopback.tcp", 0),
+    ("tcp.to_secure", 0), ("tcp.to_normal", 0), ("loopback.tcp", 0), *blocking.CASES,
 }  # fmt: skip
 
 
@@ -74,6 +74,17 @@ def test_instructions_are_charged_to_who_executes_them(result: CountResult) -> N
         assert r.secure is not None
         assert r.monitor is not None
         assert r.value == pytest.approx(r.normal + r.secure + r.monitor)
+
+
+@pytest.mark.qemu
+def test_secure_interrupts_wait_no_longer_than_the_board_says(result: CountResult) -> None:
+    """The machine's time counts an instruction as a nanosecond. A call that rings is among what was counted."""
+    call, whatever, limit = row(result, "blocked.call"), row(result, "blocked.any"), load().secure.blocking.us
+    crossing = row(result, "crossing.roundtrip")
+    assert call.value is not None
+    assert whatever.value is not None
+    assert crossing.monitor is not None
+    assert crossing.monitor / 2 < call.value <= whatever.value <= limit * 1000
 
 
 @pytest.mark.qemu
@@ -153,7 +164,7 @@ def test_a_case_that_was_not_reached_is_missing_and_its_goal_not_held() -> None:
     assert not any(goal.ok for goal in goals_of(rows))
 
 
-@pytest.mark.parametrize("text", ["1 0 5 5 5 5\n", "1 0\n"])
+@pytest.mark.parametrize("text", ["1 0 5 5 5 5 5\n", "1 0\n"])
 def test_what_the_counter_did_not_write_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "laps").write_text(text)
     with pytest.raises(IsthmusError, match="not a lap"):

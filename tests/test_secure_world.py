@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 import struct
 import threading
@@ -15,11 +16,13 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from host_tools import connection_flood, eventually, raw_frame
+from isthmus import VERDICTS, memory_link
 from isthmus.check.program import answer
 from isthmus.qemu.linked import LinkedMachine
 from machines import Machine
@@ -190,6 +193,28 @@ def test_status_as_data(machine: Machine) -> None:
     for name in ("reason", "agreed", "counters", "sent", "sent_bytes", "received_bytes", "lost"):
         assert type(report[name]) is type(told[name])
     assert told["age_us"] >= 0
+
+
+def test_every_refusal_has_one_name_and_one_counter_wherever_it_is_read(machine: Machine) -> None:
+    """The list in core/abi.h is what Python, the driver (by ethtool), the status page and the Secure world's
+    console say, in its order; SPEC is held to the same list by test_docs.py. Then one of them moves."""
+    header = (Path(__file__).parent.parent / "core" / "abi.h").read_text(encoding="utf-8")
+    names = re.findall(r"^ +X\((\w+), ", header, re.MULTILINE)
+    assert len(names) > 40
+    normal, secure = memory_link()
+    with normal, secure:
+        assert list(normal.statistics.verdicts) == names == list(VERDICTS)
+    before = status(machine)["counters"]
+    for shown in (before, machine.status("secure")["counters"], machine.status("normal")["counters"]):
+        assert list(shown) == names
+    with machine.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.sendto(b"to a port that no rule names", (IP, 9))
+
+    def counted() -> bool:
+        page, console = status(machine)["counters"], machine.status("secure")["counters"]
+        return bool(page["FILTER"] == console["FILTER"] == before["FILTER"] + 1)
+
+    assert eventually(counted, 10 * machine.slower)
 
 
 @plain_too

@@ -67,7 +67,11 @@ def _judge(
                 area, mutant = next(queue, ("", None))
             if mutant is None:
                 return
-            noticed_by = workshop.judge(mutant, area)
+            try:
+                noticed_by = workshop.judge(mutant, area)
+            except RuntimeError as error:  # it proves nothing, and is not kept
+                print(f"{error}: {mutant.file}:{mutant.line}: {mutant.id}", flush=True)
+                continue
             with lock:
                 verdicts.put(mutant, noticed_by)
                 said = noticed_by or ("EXPLAINED" if mutant.id in reasons else "SURVIVED")
@@ -125,9 +129,6 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except RuntimeError as error:
-        print(f"mutation: {error}", file=sys.stderr)
-        sys.exit(2)
     except KeyboardInterrupt:
         print("mutation: stopped; what was judged is kept", file=sys.stderr)
         sys.exit(130)

@@ -36,7 +36,7 @@ AREAS = {
     "monitor": ("worlds/monitor/tfa/*.c", "worlds/monitor/tfa/*.h", "worlds/monitor/tfa/*.S"),
 }
 LIMIT_S = 600  # of one step: a test that hangs has noticed
-PROGRAM_S = 100  # of one C program, which takes a few
+PROGRAM_S = 400  # of one C program, which takes a few
 
 FIRST = {"guard": "guard", "ring": "ring", "session": "session", "tag": "tag", "config": "config",
          "limit": "limit", "check": "guard", "shared": "copy", "inner": "wake"}  # fmt: skip
@@ -116,11 +116,10 @@ class Workshop:
         """
         original = (ROOT / mutant.file).read_text(encoding="utf-8")
         noticed_by = self._first(mutant, area, mutant.apply(original), quick)
-        test = noticed_by.partition("[")[0]
-        if noticed_by and (mutant.file, test) not in self.sound:
+        if noticed_by and (mutant.file, noticed_by) not in self.sound:
             if self._first(mutant, area, original, quick, noticed_by):
                 raise RuntimeError(f"without any change this does not hold: {noticed_by}")
-            self.sound.add((mutant.file, test))
+            self.sound.add((mutant.file, noticed_by))
         return noticed_by
 
     def _first(self, mutant: Mutant, area: str, text: str, quick: bool, only: str = "") -> str:
@@ -208,7 +207,7 @@ class Workshop:
                 child.wait(30)
                 raise
             said.seek(0)
-            failed = re.search(r"^(?:FAILED|ERROR) (\S+)", said.read(), re.MULTILINE)
+            failed = re.search(r"^(?:FAILED|ERROR) ([^\s[]+)", said.read(), re.MULTILINE)
         return failed[1] if failed else tests
 
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median_low
-from typing import Literal
 
 import msgspec
 
+from isthmus.bench import blocking
+from isthmus.bench.row import CountRow
 from isthmus.build.guest import driver, kernel_module
 from isthmus.build.packages import debian_kernel
 from isthmus.build.payload import CROSS
@@ -44,33 +45,6 @@ PUBLISHED, NOTICED = (21, 22), (23, 24)
 LIMITS = {"crossing.roundtrip": 500.0, "doorbell.noswitch": 260.0, "crossing.polled": 100.0,
           "tcp.to_secure": 8.0, "tcp.to_normal": 8.0}  # fmt: skip
 TRAFFIC = {"ping.rtt": 11, "loopback.ping": 13, "tcp.to_secure": 15, "tcp.to_normal": 17, "loopback.tcp": 19}
-
-
-class CountRow(msgspec.Struct, frozen=True):
-    """Instructions of one case: `value` is `normal` + `secure` + `monitor`, per frame, echo, crossing or,
-    where the unit says so, per byte. `critical` is the control task's, which runs at its period in any
-    case.
-    """
-
-    case: str
-    peer: str
-    frame_bytes: int
-    unit: str
-    value: float | None = None
-    normal: float | None = None
-    secure: float | None = None
-    monitor: float | None = None
-    critical: float | None = None
-    rounds: tuple[float, ...] = ()
-    status: Literal["ok", "missing", "invalid"] = "ok"
-    reason: str = ""
-    metric: str = "instructions"
-    api: str = "c"
-    mode: str = "sleep"
-    checks: bool = True
-    tag: str = "none"
-    batch: int = 1
-    slots: int | None = None
 
 
 class CountGoal(msgspec.Struct, frozen=True):
@@ -103,6 +77,8 @@ def run(board: TrustZone | None = None, began: Callable[[str], None] = lambda st
     kernel = debian_kernel()
     guest = tree() / "worlds" / "normal" / "guest"
     costs = kernel_module(kernel, "costs", {"": guest / "costs", "core": tree() / "core", "guest": guest})
+    folders = {"": guest / "calls", "core": tree() / "core", "guest": guest}
+    calls = kernel_module(kernel, "calls", folders)
     program = build_program(
         "traffic",
         [guest / "traffic.c"],
@@ -113,7 +89,7 @@ def run(board: TrustZone | None = None, began: Callable[[str], None] = lambda st
         f"{CROSS}gcc",
     )
     with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
-        files = {"traffic": program, "costs.ko": costs, "isthmus.ko": driver(kernel)}
+        files = {"traffic": program, "calls.ko": calls, "costs.ko": costs, "isthmus.ko": driver(kernel)}
         began("running")
         laps = _laps(board, script_for(board), files, Path(folder))
         if board.core.shared:
@@ -121,7 +97,7 @@ def run(board: TrustZone | None = None, began: Callable[[str], None] = lambda st
             other = polling(board)
             laps += _laps(other, up_script(other) + f"/traffic ping {other.secure.address} {POLLED} 25\n",
                           files, Path(folder))  # fmt: skip
-        rows = rows_of(laps)
+        rows = [*rows_of(laps), *blocking.rows_of(laps)]
     return CountResult(
         board=board.name,
         processor=board.emulator.cpu if board.emulator else "",
@@ -153,13 +129,13 @@ def _laps(board: TrustZone, script: str, files: dict[str, Path], folder: Path) -
     return list(count.laps(out))
 
 
-def up_script(board: TrustZone) -> str:
-    """Brings the link up; the first step that fails ends it."""
+def up_script(board: TrustZone, before: str = "") -> str:
+    """Brings the link up, after what is to be done without it; the first step that fails ends it."""
     name = board.normal.interface
     return f"""#!/bin/sh
 set -e
 /traffic seed
-insmod /isthmus.ko
+{before}insmod /isthmus.ko
 ip addr add {board.normal.ip} dev {name}
 ip link set {name} up
 until [ "$(cat /sys/class/net/{name}/carrier)" = 1 ]; do usleep 10000; done
@@ -170,9 +146,10 @@ echo 0 0 >/proc/sys/net/ipv4/ping_group_range
 def script_for(board: TrustZone) -> str:
     """What the guest does, from its start; the first step that fails ends it."""
     secure = board.secure.address
-    return f"""{up_script(board)}insmod /costs.ko
+    calls, frames = blocking.script_for(board)
+    return f"""{up_script(board, calls)}insmod /costs.ko
 rmmod costs
-/traffic ping {secure} {ECHOES} {TRAFFIC["ping.rtt"]}
+{frames}/traffic ping {secure} {ECHOES} {TRAFFIC["ping.rtt"]}
 /traffic ping 127.0.0.1 {ECHOES} {TRAFFIC["loopback.ping"]}
 /traffic send {secure} 5001 {TCP_BYTES} {TRAFFIC["tcp.to_secure"]}
 for i in $(seq {TRANSFERS}); do

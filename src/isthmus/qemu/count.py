@@ -21,7 +21,7 @@ __all__ = ["END", "Counts", "Lap", "arguments", "laps"]
 
 _NATIVE = Path(__file__).parent / "native" / "count.c"
 END = 32  # the mark of the first instruction within `until`
-_COLUMNS = 5  # of one core in a lap
+_COLUMNS = 6  # of one core in a lap; the last is of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Lap:
-    """The counters of all cores, as a mark (0..31, or END) was passed on one of them."""
+    """The counters of all cores, as a mark (0..31, or END) was passed on one of them; `masked`: the longest
+    stretch since the mark before that no interrupt of the Secure world's could cut short, of each core."""
 
     mark: int
     core: int
     cores: tuple[Counts, ...]
+    masked: tuple[int, ...] = ()
 
     @property
     def total(self) -> Counts:
@@ -85,6 +87,7 @@ def arguments(board: TrustZone, out: Path, until: Region | None = None) -> list[
         "secure": (board.memory.secure.base, board.memory.secure.end),
         "crossing": (giving, given_back),
         "critical": (_symbol(elf, "decide"), _symbol(elf, "network_goes_on")),
+        "vectors": (vectors := _symbol(elf, "vectors"), vectors + 0x800),
     }
     if until is not None:
         ranges["until"] = (until.base, until.end)
@@ -98,8 +101,8 @@ def laps(out: Path) -> Iterator[Lap]:
         mark, core, *numbers = (int(word) for word in line.split())
         if not numbers or len(numbers) % _COLUMNS:
             raise IsthmusError(f"{out}: not a lap: {line[:80]!r}")
-        groups = (numbers[i : i + _COLUMNS] for i in range(0, len(numbers), _COLUMNS))
-        yield Lap(mark, core, tuple(Counts(*group) for group in groups))
+        groups = [numbers[i : i + _COLUMNS] for i in range(0, len(numbers), _COLUMNS)]
+        yield Lap(mark, core, tuple(Counts(*g[:-1]) for g in groups), tuple(g[-1] for g in groups))
 
 
 def _symbol(elf: Path, name: str) -> int:

@@ -4,6 +4,7 @@
  *     traffic ping ADDRESS COUNT MARK            MARK before, MARK + 1 after COUNT echoes of 56 bytes, one at a time
  *     traffic send ADDRESS PORT BYTES MARK       to an iperf 2 server: WARM bytes, then BYTES between the marks
  *     traffic receive ADDRESS PORT BYTES MARK    from it: asks for a test in return
+ *     traffic frames ADDRESS MARK                MARK before and MARK + 1 after a few periods with one frame or none: see below
  *     traffic sink PORT                          an iperf 2 server as far as `send` needs one; one connection
  *
  *     traffic seed                               Linux's random numbers are ready; the emulated machine has no source
@@ -36,7 +37,7 @@ static void mark(int number)
 #define CASE(n) case n: MARK(n); break;
     switch (number) {
         CASE(11) CASE(12) CASE(13) CASE(14) CASE(15) CASE(16) CASE(17) CASE(18) CASE(19) CASE(20)
-        CASE(25) CASE(26)
+        CASE(25) CASE(26) CASE(29) CASE(30)
     default:
         errx(1, "no mark %d", number);
     }
@@ -132,6 +133,46 @@ static void ping(const char *address, int count, int number)
     mark(number + 1);
 }
 
+/* FRAMES of each kind in turn: none; the shortest and the longest that are echoed; one that the policy refuses; one that
+ * asks for the status page. The Secure world has some periods to do what it does because of it. */
+static void frames(const char *address, int number)
+{
+    enum { FRAMES = 20, PERIODS_US = 4000, ECHO = 7, NOBODY = 9, STATUS = 80 };
+    static const char get[] = "GET / HTTP/1.0\r\n\r\n";
+    static const struct {
+        int port;
+        size_t bytes;
+    } kinds[] = {{0, 0}, {ECHO, 18}, {ECHO, 1472}, {NOBODY, 18}, {STATUS, sizeof get - 1}};
+
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        struct sockaddr_in a = at(address, kinds[k].port ? kinds[k].port : ECHO);
+        const int status = kinds[k].port == STATUS;
+
+        memcpy(chunk, get, sizeof get);
+        for (int i = 0; i < FRAMES; i++) {
+            int s = status ? connected(address, STATUS) : socket(AF_INET, SOCK_DGRAM, 0);
+
+            if (s < 0 || (!status && connect(s, (struct sockaddr *)&a, sizeof a) != 0))
+                err(1, "%s", address);
+            usleep(PERIODS_US);
+            mark(number);
+            if (kinds[k].bytes != 0 && send(s, chunk, kinds[k].bytes, 0) < 0)
+                err(1, "send");
+            usleep(PERIODS_US);
+            mark(number + 1);
+            if (kinds[k].port == ECHO && recv(s, chunk, CHUNK, MSG_DONTWAIT) != (ssize_t)kinds[k].bytes)
+                err(1, "no echo");
+            if (status) {
+                if (recv(s, chunk + sizeof get, CHUNK - sizeof get, MSG_DONTWAIT) < 100)
+                    err(1, "no status page");
+                until_end(s);
+                memcpy(chunk, get, sizeof get);
+            }
+            close(s);
+        }
+    }
+}
+
 static void send_to(const char *address, int port, long bytes, int number)
 {
     struct settings plain = {0};
@@ -198,6 +239,8 @@ int main(int argc, char **argv)
         send_to(argv[2], atoi(argv[3]), atol(argv[4]), atoi(argv[5]));
     else if (argc == 6 && strcmp(argv[1], "receive") == 0)
         receive_from(argv[2], atoi(argv[3]), atol(argv[4]), atoi(argv[5]));
+    else if (argc == 4 && strcmp(argv[1], "frames") == 0)
+        frames(argv[2], atoi(argv[3]));
     else if (argc == 2 && strcmp(argv[1], "seed") == 0)
         seed();
     else if (argc == 3 && strcmp(argv[1], "sink") == 0)

@@ -2,11 +2,15 @@
 /* count.c - a TCG plugin: instructions executed, per core and per world, written out whenever the guest passes a mark.
  *
  *     mark          HINT #96..#127: no operation to the processor, number 0..31 to us, at any exception level
- *     written       "MARK CORE" and then NORMAL SECURE CRITICAL MONITOR CROSSING of each core, one line per mark
+ *     written       "MARK CORE" and then NORMAL SECURE CRITICAL MONITOR CROSSING MASKED of each core, one line per mark
  *     arguments     monitor=BASE-END secure=BASE-END (memory of the firmware and of the Secure world, mapped one to one),
  *                   critical=ENTRY-RETURN (from where the network work is interrupted to where it goes on),
  *                   crossing=BASE-END (of what the Secure world gives the core away with: counted again as CROSSING),
+ *                   vectors=BASE-END (where the Secure world's exceptions are taken, masked),
  *                   until=BASE-END (optional: the first instruction there ends the counting, and is mark 32), out=FILE
+ *
+ * MASKED is the longest stretch since the last mark that no interrupt of the Secure world's could cut short: at EL3, and
+ * at Secure EL1 from an exception or DAIFSet until DAIFClr or ERET. Blocks are counted whole, so it is an upper bound.
  *
  * What runs at a PC in those regions and lies in the machine's secure RAM belongs to EL3 or to the Secure world; a
  * program of Linux's may use the same virtual addresses, but not the same memory. Everything else is the Normal world.
@@ -48,12 +52,14 @@ struct range {
     uint64_t base, end;
 };
 
-static struct range monitor, secure, critical, crossing, until;
+static struct range monitor, secure, critical, crossing, until, vectors;
 static bool ended; /* until was reached: what is translated from now on runs as if we were not here */
 static uint64_t live[WORLDS]; /* of the core that runs, since it began to; in CRITICAL nothing, see settle() */
 static uint64_t counted[CORES][WORLDS];
 static unsigned int running, cores = 1;
 static bool in_critical;
+static bool masked[CORES];                      /* where the Secure world stands, or will go on */
+static uint64_t stretch[CORES], longest[CORES]; /* MASKED: of now, and since the last mark */
 static bool known;      /* where secure RAM lies in this process: */
 static uint64_t offset; /* host address - address, learnt from the firmware's first instruction */
 static FILE *out;
@@ -75,10 +81,72 @@ static void settle(void)
     }
 }
 
+/* What a translated block does to MASKED, in 64 bits: blocks come and go, and nobody tells when. */
+enum {
+    ENTERS = 1u << 31, /* a vector */
+    OF_MONITOR = 1u << 30,
+    OF_SECURE = 1u << 29,
+    MASKS = 1u << 28,
+    UNMASKS = 1u << 27,
+    CALLS = 1u << 26, /* ends with SVC */
+    RETURNS = 1u << 25,
+    LENGTH = 0xffff
+};
+
+/* Where an SVC made with interrupts masked goes on: so they are again after its ERET. */
+static uint32_t resumed[16];
+static bool returning[CORES];
+
+static bool resumes_masked(uint32_t at)
+{
+    for (size_t i = 0; i < sizeof resumed / sizeof *resumed; i++)
+        if (resumed[i] == at)
+            return true;
+    return false;
+}
+
+static void on_masking(unsigned int core, uint64_t what)
+{
+    const uint32_t block = (uint32_t)what, at = (uint32_t)(what >> 32);
+
+    if (returning[core] && (block & OF_SECURE) != 0) {
+        returning[core] = false;
+        masked[core] = resumes_masked(at);
+        if (!masked[core])
+            stretch[core] = 0; /* what was pending has been taken */
+    }
+    if ((block & ENTERS) != 0)
+        masked[core] = true;
+    if ((block & OF_MONITOR) != 0 || ((block & OF_SECURE) != 0 && masked[core])) {
+        stretch[core] += block & LENGTH;
+        if (stretch[core] > longest[core])
+            longest[core] = stretch[core];
+    } else {
+        stretch[core] = 0;
+    }
+    if ((block & MASKS) != 0)
+        masked[core] = true;
+    if ((block & UNMASKS) != 0) {
+        masked[core] = false;
+        stretch[core] = 0;
+    }
+    if ((block & RETURNS) != 0)
+        returning[core] = true;
+    if ((block & CALLS) != 0 && masked[core]) {
+        const uint32_t next = at + 4 * (block & LENGTH);
+
+        for (size_t i = 0; i < sizeof resumed / sizeof *resumed && !resumes_masked(next); i++)
+            if (resumed[i] == 0)
+                resumed[i] = next;
+    }
+}
+
 static void on_block(unsigned int core, void *data)
 {
-    (void)data;
-    if (core == running || core >= CORES)
+    if (core >= CORES)
+        return;
+    on_masking(core, (uintptr_t)data);
+    if (core == running)
         return;
     settle();
     running = core;
@@ -97,9 +165,12 @@ static void on_mark(unsigned int core, void *data)
 {
     settle();
     fprintf(out, "%u %u", (unsigned int)(uintptr_t)data, core);
-    for (unsigned int c = 0; c < cores; c++)
+    for (unsigned int c = 0; c < cores; c++) {
         for (int w = 0; w < WORLDS; w++)
             fprintf(out, " %llu", (unsigned long long)counted[c][w]);
+        fprintf(out, " %llu", (unsigned long long)longest[c]);
+        longest[c] = 0;
+    }
     fputc('\n', out);
     fflush(out);
 }
@@ -126,12 +197,45 @@ static enum world world_of(const struct qemu_plugin_insn *insn)
     return within(&monitor, at) ? MONITOR : SECURE;
 }
 
+/* MSR DAIFSet or DAIFClr of the bits that the Secure world's interrupts come by, IRQ or FIQ. */
+static bool sets_daif(uint32_t opcode, uint32_t which)
+{
+    return (opcode & 0xfffff0ff) == which && (opcode >> 8 & 3) != 0;
+}
+
+static uint64_t masking_of(const struct qemu_plugin_tb *tb)
+{
+    const size_t n = qemu_plugin_tb_n_insns(tb);
+    const struct qemu_plugin_insn *first = qemu_plugin_tb_get_insn(tb, 0);
+    const enum world world = world_of(first);
+    uint32_t block = (uint32_t)n | (world == MONITOR ? OF_MONITOR : world == SECURE ? OF_SECURE : 0);
+
+    if (world != SECURE)
+        return block; /* the Secure world's addresses alone are asked for: they lie below 4 GB */
+    if (within(&vectors, qemu_plugin_insn_vaddr(first)))
+        block |= ENTERS;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t opcode;
+
+        memcpy(&opcode, qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i)), sizeof opcode);
+        if (sets_daif(opcode, 0xd50340df))
+            block = (block & ~UNMASKS) | MASKS;
+        if (sets_daif(opcode, 0xd50340ff))
+            block = (block & ~MASKS) | UNMASKS;
+        if (opcode == 0xd69f03e0) /* ERET */
+            block |= RETURNS;
+        if (opcode == 0xd4000001) /* SVC #0 */
+            block |= CALLS;
+    }
+    return qemu_plugin_insn_vaddr(first) << 32 | block;
+}
+
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     (void)id;
     if (ended)
         return;
-    qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGISTERS, NULL);
+    qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGISTERS, (void *)(uintptr_t)masking_of(tb));
     for (size_t i = 0, n = qemu_plugin_tb_n_insns(tb); i < n; i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         enum world world = world_of(insn);
@@ -184,6 +288,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, 
             good = range_of(&crossing, value);
         else if (good && strcmp(argv[i], "until") == 0)
             good = range_of(&until, value);
+        else if (good && strcmp(argv[i], "vectors") == 0)
+            good = range_of(&vectors, value);
         else if (good && strcmp(argv[i], "out") == 0)
             good = (out = fopen(value, "w")) != NULL;
         else
