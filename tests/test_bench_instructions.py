@@ -78,7 +78,7 @@ def test_instructions_are_charged_to_who_executes_them(result: CountResult) -> N
 
 @pytest.mark.qemu
 def test_secure_interrupts_wait_no_longer_than_the_board_says(result: CountResult) -> None:
-    """The machine's time counts an instruction as a nanosecond. A call that rings is among what was counted."""
+    """The machine's time counts an instruction as a nanosecond. Among the calls is one that rings."""
     call, whatever, limit = row(result, "blocked.call"), row(result, "blocked.any"), load().secure.blocking.us
     crossing = row(result, "crossing.roundtrip")
     assert call.value is not None

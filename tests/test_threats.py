@@ -42,9 +42,10 @@ def problems(text: str) -> Iterator[str]:
             yield f"{ident}: the campaign does not run it on {said - machines.get(ident, set())}"
     for file, name in PLACE.findall(text):
         path = ROOT / file
+        defined = rf"(?:def|TEST\(|\bvoid|\bint) ?{name}\b"
         if not path.is_file():
             yield f"there is no {file}"
-        elif name and not re.search(rf"(?:def|TEST\(|\bvoid|\bint) ?{name}\b", path.read_text(encoding="utf-8")):
+        elif name and not re.search(defined, path.read_text(encoding="utf-8")):
             yield f"{file} has no {name}"
 
 
