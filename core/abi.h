@@ -28,6 +28,8 @@
 #define IST_RING_MAX (1u << 30) /* cursors run freely in 32 bits: in flight must stay below half of that */
 #define IST_MTU_MIN 46u
 #define IST_ETHER_ROOM 18u     /* destination, source, one VLAN tag, EtherType */
+#define IST_LANES_MAX 4u       /* rings side by side in the same two buffers, see lane.h */
+#define IST_LANE_SHIFT 62u     /* a lane's sequence begins at first_sequence + (lane << this) */
 #define IST_TRAILER 16u        /* room behind the payload for the tag, where the channel carries one */
 
 /* ---- the control block, at offset 0 of each buffer ------------------------------------------------------ */
@@ -113,6 +115,7 @@ enum ist_state {
     X(GAP, "sequence further ahead than the ring can hold")                                        \
     X(TAG, "integrity tag does not match")                                                         \
     X(FILTER, "not on the allow-list")                                                             \
+    X(LANE, "its rule names another lane")                                                         \
     X(HEADER, "malformed ARP, IPv4, TCP, UDP or ICMP header")                                      \
     X(FRAGMENT, "fragment of an IPv4 packet")                                                      \
     X(IP_OPTIONS, "IPv4 options, source routing among them")                                       \

@@ -195,9 +195,12 @@ enum ist_verdict ist_filter_judge(struct ist_filter *f, const ist_u8 *frame, ist
         if (rules == 0)
             return IST_V_FILTER;
     }
+    const int rule = __builtin_ctzll(rules);
+    if ((f->lane >> rule & 1) == 0)
+        return IST_V_LANE;
     if (meta->flags != 0)
         v = judge_offload(&p, meta, length);
-    return v == IST_V_OK ? take_rate(&f->rate[__builtin_ctzll(rules)], now, IST_V_RATE) : v;
+    return v == IST_V_OK ? take_rate(&f->rate[rule], now, IST_V_RATE) : v;
 }
 
 static void load_limit(struct ist_limit *l, const ist_u64 words[2])
@@ -227,6 +230,7 @@ enum ist_verdict ist_filter_load(struct ist_filter *f, const ist_u64 *table, ist
         f->half[i] = (ist_u32)n / 2;
     }
     f->peer = table[IST_FILTER_PEER];
+    f->lane = table[IST_FILTER_LANE];
     load_limit(&f->broadcast, table + IST_FILTER_BROADCAST);
     for (ist_u32 i = 0; i < count; i++)
         load_limit(&f->rate[i], table + IST_FILTER_RATES + 2 * i);

@@ -34,6 +34,7 @@ enum ist_filter_field {
 enum ist_filter_word {
     IST_FILTER_COUNT,     /* rules */
     IST_FILTER_PEER,      /* address that frames come from */
+    IST_FILTER_LANE,      /* mask of the rules whose frames come by this lane */
     IST_FILTER_BROADCAST, /* GCRA interval and tolerance of frames to any group */
     IST_FILTER_SPAN = IST_FILTER_BROADCAST + 2, /* for each field: where its spans begin << 32 | how many */
     IST_FILTER_RATES = IST_FILTER_SPAN + IST_FILTER_FIELDS,
@@ -47,7 +48,7 @@ struct ist_filter_span {
 struct ist_filter {
     const struct ist_filter_span *span[IST_FILTER_FIELDS];
     ist_u32 half[IST_FILTER_FIELDS]; /* of how many there are, a power of two */
-    ist_u64 peer;
+    ist_u64 peer, lane;
     struct ist_limit broadcast;
     struct ist_limit rate[IST_FILTER_RULES];
 };
@@ -56,7 +57,7 @@ struct ist_filter {
  * makes a filter, so the walk stays in bounds whatever made the table. */
 enum ist_verdict ist_filter_load(struct ist_filter *f, const ist_u64 *table, ist_u32 words);
 /* Judges a frame of `length` bytes, of which the first IST_FILTER_HEAD (all, if there are fewer) lie at `frame`.
- * OK, or FILTER, HEADER, FRAGMENT, IP_OPTIONS, VLAN, SOURCE, OFFLOAD, BROADCAST or RATE. */
+ * OK, or FILTER, LANE, HEADER, FRAGMENT, IP_OPTIONS, VLAN, SOURCE, OFFLOAD, BROADCAST or RATE. */
 enum ist_verdict ist_filter_judge(struct ist_filter *f, const ist_u8 *frame, ist_u32 length, const struct ist_meta *meta,
                                   ist_u64 now);
 

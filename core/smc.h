@@ -97,8 +97,8 @@
 #define IST_YIELD_MORE 1 /* budget spent: more waits for the next period */
 #define IST_YIELD_STOP 2 /* after a fault: never enter it again. Ends the session. */
 
-#define IST_LANE_BULK 0x1
-#define IST_LANES_ALL 0x1
+#define IST_LANE_BULK 0x1 /* lanes: a bit for each, by its number */
+#define IST_LANES_ALL 0xf
 
 #define IST_LOG_MAX 40 /* bytes in one LOG call */
 

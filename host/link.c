@@ -21,10 +21,15 @@
 
 _Static_assert(IST_SEALS == (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | 0x0010), "seals as the kernel numbers them");
 
-size_t ist_memfd_size(const struct ist_config *c, uint32_t role)
+size_t ist_memfd_pages(size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return (ist_buffer_size(c, role) + page - 1) & ~(page - 1);
+    return (bytes + page - 1) & ~(page - 1);
+}
+
+size_t ist_memfd_size(const struct ist_config *c, uint32_t role)
+{
+    return ist_memfd_pages(ist_buffer_size(c, role));
 }
 
 int ist_memfd_make(const char *name, size_t size, void **map)
@@ -99,7 +104,7 @@ int ist_bell_clear(int fd)
             continue;
         if (n < 0)
             return errno == EAGAIN ? rang : -EPIPE;
-        rang = 1;
+        rang += (int)n;
         if ((size_t)n < sizeof sink)
             break;
     }

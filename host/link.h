@@ -27,14 +27,15 @@ int ist_memfd_map(int fd, size_t size, const void **map, const char **why);
 /* The seals that both sides insist on. */
 #define IST_SEALS (0x0001 /* SEAL */ | 0x0002 /* SHRINK */ | 0x0004 /* GROW */ | 0x0010 /* FUTURE_WRITE */)
 
-/* Page-rounded size of the memfd for `role`'s buffer. */
+/* Bytes in whole pages; and so many for `role`'s buffer of one lane. */
+size_t ist_memfd_pages(size_t bytes);
 size_t ist_memfd_size(const struct ist_config *c, uint32_t role);
 
 /* Bell: a non-blocking, close-on-exec SOCK_STREAM pair. 0 or -errno. */
 int ist_bell_pair(int fd[2]);
 /* One byte; a full socket already wakes the peer, so EAGAIN is success. 0, or -EPIPE when the peer is gone. */
 int ist_bell_ring(int fd);
-/* Empties the bell with at most 4 reads (a peer may keep it full). 1: rings were read, 0: none, -EPIPE: peer gone. */
+/* Empties the bell with at most 4 reads (a peer may keep it full). How many rings were read, -EPIPE: peer gone. */
 int ist_bell_clear(int fd);
 
 /* Asymmetric fence. Register once per process; where that fails do not offer IST_FEATURE_SLEEPER_FENCE.

@@ -59,23 +59,46 @@ static int set_key(struct ist_config *c, const char *key, size_t n, uint64_t val
     return -1;
 }
 
-static int parse_config(struct ist_config *c, const char *text)
+/* One lane's configuration, up to the end or a semicolon; *rest: behind it. */
+static int parse_config(struct ist_config *c, const char *text, const char **rest)
 {
+    const char *p = text + strspn(text, " ");
     memset(c, 0, sizeof *c);
-    for (const char *p = text + strspn(text, " "); *p; p += strspn(p, " ")) {
-        size_t n = strcspn(p, "= ");
+    for (; *p && *p != ';'; p += strspn(p, " ")) {
+        size_t n = strcspn(p, "= ;");
         char *end;
         if (p[n] != '=')
             return complain("ISTHMUS_CONFIG wants key=value", p);
         errno = 0;
         uint64_t value = strtoull(p + n + 1, &end, 0);
-        if (errno != 0 || end == p + n + 1 || (*end != ' ' && *end != 0))
+        if (errno != 0 || end == p + n + 1 || (*end != ' ' && *end != ';' && *end != 0))
             return complain("ISTHMUS_CONFIG holds a value that is no number", p);
         if (set_key(c, p, n, value) != 0)
             return complain("ISTHMUS_CONFIG holds an unknown key", p);
         p = end;
     }
+    *rest = *p ? p + 1 : p;
     return 0;
+}
+
+/* All lanes' configurations. How many, or -1. */
+static int parse_lanes(struct ist_config c[IST_LANES_MAX], const char *bulk)
+{
+    const char *more = getenv("ISTHMUS_LANES");
+    uint32_t lanes = 1;
+    if (parse_config(&c[0], bulk, &bulk) != 0)
+        return -1;
+    for (; more && *more; lanes++)
+        if (lanes == IST_LANES_MAX)
+            return complain("ISTHMUS_LANES names too many lanes", NULL);
+        else if (parse_config(&c[lanes], more, &more) != 0)
+            return -1;
+    for (uint32_t k = 0; k < lanes; k++) {
+        const enum ist_verdict v = ist_config_check(&c[k]);
+        if (v != IST_V_OK || c[k].role != c[0].role)
+            return complain("channel configuration refused", ist_verdict_name(v == IST_V_OK ? IST_V_BAD_ROLE : v));
+    }
+    return (int)lanes;
 }
 
 /* ---- the control socket ---------------------------------------------------------------------------------------- */
@@ -128,9 +151,10 @@ static ssize_t hear(struct ist_world *w, struct ist_message *m, int fd[2])
 
 static void detach(struct ist_world *w, enum ist_verdict why)
 {
-    ist_end(&w->ep, why);
+    ist_lanes_end(w->lane, w->lanes, why);
     if (w->peer) {
-        ist_attach(&w->ep, w->blank);
+        for (uint32_t k = 0; k < w->lanes; k++)
+            ist_attach(&w->lane[k], w->blank);
         munmap((void *)(uintptr_t)w->peer, w->peer_size);
         w->peer = NULL;
     }
@@ -154,17 +178,18 @@ static void attach(struct ist_world *w, const struct ist_message *m, int fd[2])
     w->bell_fd = fd[1];
     fd[1] = -1;
     w->attaches++;
-    ist_attach(&w->ep, peer);
-    ist_begin(&w->ep, m->epoch, m->key, ist_now());
+    for (uint32_t k = 0; k < w->lanes; k++)
+        ist_attach(&w->lane[k], (const uint8_t *)peer + w->peer_at[k]);
+    ist_lanes_begin(w->lane, w->lanes, m->epoch, m->key, ist_now());
     say(w, (struct ist_message){.type = IST_MSG_ATTACHED, .epoch = m->epoch}, NULL, 0, -1);
 }
 
 /* ---- status -------------------------------------------------------------------------------------------------------- */
 
-size_t ist_world_status(const struct ist_world *w, char *text, size_t room)
+size_t ist_world_status(const struct ist_world *w, uint32_t lane, char *text, size_t room)
 {
     static const char *const state[IST_STATES] = {"RESET", "INIT", "READY", "RUN", "DEAD"};
-    const struct ist_endpoint *e = &w->ep;
+    const struct ist_endpoint *e = &w->lane[lane];
     size_t n = (size_t)snprintf(
         text, room,
         "\"state\":\"%s\",\"reason\":\"%s\",\"epoch\":%llu,\"agreed\":%u,\"attaches\":%llu,\"sent\":%llu,"
@@ -185,7 +210,12 @@ static void reply_status(struct ist_world *w, int64_t value)
     static char text[IST_CONTROL_MAX - sizeof(struct ist_message)];
     size_t room = sizeof text, n = 0;
     text[n++] = '{';
-    n += ist_world_status(w, text + n, room - n);
+    n += ist_world_status(w, 0, text + n, room - n);
+    for (uint32_t k = 1; k < w->lanes && n < room / 2; k++) { /* a list of its own, beside what has always been there */
+        n += (size_t)snprintf(text + n, room - n, k == 1 ? ",\"lanes\":[{" : ",{");
+        n += ist_world_status(w, k, text + n, room - n);
+        n += (size_t)snprintf(text + n, room - n, k + 1 == w->lanes ? "}]" : "}");
+    }
     if (w->status)
         n += w->status(w->ctx, text + n, room - n - 1);
     text[n++] = '}';
@@ -197,35 +227,39 @@ static void reply_status(struct ist_world *w, int64_t value)
 int ist_world_open(struct ist_world *w)
 {
     const char *control = getenv("ISTHMUS_CONTROL"), *config = getenv("ISTHMUS_CONFIG");
-    struct ist_config c;
+    struct ist_config c[IST_LANES_MAX];
     w->control_fd = w->own_fd = w->bell_fd = -1;
     w->peer = NULL;
     w->stopping = 0;
-    w->stall_ns = w->inject = w->attaches = 0;
+    w->stall_ns = w->inject = w->attaches = w->rings = 0;
+    w->lanes = 0;
     w->told_state = IST_RESET;
     if (!control || !config)
         return complain("this program is started by `isthmus run`: ISTHMUS_CONTROL or ISTHMUS_CONFIG is not set", NULL);
     w->control_fd = atoi(control);
     if (fcntl(w->control_fd, F_SETFD, FD_CLOEXEC) != 0)
         return complain("ISTHMUS_CONTROL names no open descriptor", control);
-    if (parse_config(&c, config) != 0)
+    const int lanes = parse_lanes(c, config);
+    if (lanes < 0)
         return -1;
+    w->lanes = (uint32_t)lanes;
     if (ist_fence_register() != 0)
-        c.features &= ~IST_FEATURE_SLEEPER_FENCE;
-    enum ist_verdict v = ist_config_check(&c);
-    if (v != IST_V_OK)
-        return complain("channel configuration refused", ist_verdict_name(v));
-
-    w->own_size = ist_memfd_size(&c, c.role);
-    w->peer_size = ist_memfd_size(&c, c.role ^ 1u);
-    w->own_fd = ist_memfd_make(c.role == IST_SECURE ? "isthmus-secure" : "isthmus-normal", w->own_size, &w->own);
+        for (uint32_t k = 0; k < w->lanes; k++)
+            c[k].features &= ~IST_FEATURE_SLEEPER_FENCE;
+    const uint32_t role = c[0].role;
+    w->own_size = ist_memfd_pages(ist_lanes_size(c, w->lanes, role));
+    w->peer_size = ist_memfd_pages(ist_lanes_size(c, w->lanes, role ^ 1u));
+    w->own_fd = ist_memfd_make(role == IST_SECURE ? "isthmus-secure" : "isthmus-normal", w->own_size, &w->own);
     if (w->own_fd < 0)
         return complain("cannot make the shared buffer", strerror(-w->own_fd));
     w->blank = mmap(NULL, IST_CONTROL_SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (w->blank == MAP_FAILED)
         return complain("cannot map memory", strerror(errno));
-    ist_init(&w->ep, &c, w->own, w->blank);
-    w->ep.copy_crc = ist_hw_copy_crc();
+    for (uint32_t k = 0; k < w->lanes; k++) {
+        w->peer_at[k] = ist_lane_offset(c, k, role ^ 1u);
+        ist_init(&w->lane[k], &c[k], (uint8_t *)w->own + ist_lane_offset(c, k, role), w->blank);
+        w->lane[k].copy_crc = ist_hw_copy_crc();
+    }
     int error = say(w, (struct ist_message){.type = IST_MSG_HELLO, .value = (int64_t)w->own_size}, NULL, 0, w->own_fd);
     return error == 0 ? 0 : complain("cannot reach the supervisor", strerror(-error));
 }
@@ -259,7 +293,10 @@ void ist_world_control(struct ist_world *w)
 
 void ist_world_bell(struct ist_world *w)
 {
-    if (w->bell_fd >= 0 && ist_bell_clear(w->bell_fd) == -EPIPE) {
+    const int rings = w->bell_fd >= 0 ? ist_bell_clear(w->bell_fd) : 0;
+    if (rings > 0)
+        w->rings += (uint32_t)rings;
+    if (rings == -EPIPE) {
         close(w->bell_fd); /* or every poll would wake at once; the supervisor knows more */
         w->bell_fd = -1;
     }
@@ -273,12 +310,13 @@ void ist_world_ring(struct ist_world *w)
 
 enum ist_state ist_world_tick(struct ist_world *w, uint64_t now)
 {
-    const enum ist_state before = ist_link_state(&w->ep);
-    const enum ist_state state = ist_poll(&w->ep, now);
+    const enum ist_state before = ist_link_state(ist_lanes_worst(w->lane, w->lanes));
+    const enum ist_state state = ist_lanes_poll(w->lane, w->lanes, now);
     if (state != before)
         ist_world_ring(w); /* the peer need not wait for its own period to see it */
     if ((uint32_t)state != w->told_state) {
-        struct ist_message m = {.type = IST_MSG_STATE, .value = state, .extra = w->ep.reason, .epoch = w->ep.epoch};
+        const struct ist_endpoint *e = ist_lanes_worst(w->lane, w->lanes);
+        struct ist_message m = {.type = IST_MSG_STATE, .value = state, .extra = e->reason, .epoch = e->epoch};
         if (say(w, m, NULL, 0, -1) == 0)
             w->told_state = state;
     }

@@ -30,6 +30,7 @@ import msgspec
 from isthmus import resources
 from isthmus.errors import ConfigError
 from isthmus.filter import DEFAULT, Ends, Problem, Rule, check, compile_table
+from isthmus.lanes import BULK, LANES_MAX, SHIFT, Lane, mirrored
 from isthmus.quarantine import Quarantine
 from isthmus.tables import tables
 
@@ -39,6 +40,7 @@ FRAME_MIN, FRAME_LIMIT = 60, 65552
 RING_MIN, RING_MAX = 4096, 1 << 30
 MTU_MIN, ETHER_ROOM = 46, 18
 HEADER, TRAILER, CONTROL = 16, 16, 512
+LINE = 128  # what a lane begins at a multiple of
 TAGS = ("none", "crc32c", "siphash")
 FEATURE_SLEEPER_FENCE = 1  # offered by both worlds; one whose kernel lacks it withdraws its offer
 
@@ -180,43 +182,69 @@ class Board(_Table, frozen=True):
     filter: tuple[Rule, ...] = DEFAULT
     recovery: Recovery = Recovery()
     flow: tuple[Flow, ...] = _FLOWS
+    lane: tuple[Lane, ...] = ()  # beside the bulk lane; the last one comes first
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """All of them, the bulk lane first, with what each may spend in a period."""
+        b = self.secure.budget
+        bulk = Lane(
+            BULK,
+            0,  # its rings are the two worlds' own
+            b.frames - sum(lane.frames for lane in self.lane),
+            b.bytes - sum(lane.bytes for lane in self.lane),
+            b.broadcasts_per_second,
+            b.broadcast_burst,
+        )
+        return (bulk, *self.lane)
 
     def side(self, role: Literal["normal", "secure"]) -> _Side:
         """The table of one world."""
         return self.normal if role == "normal" else self.secure
 
     def buffer_bytes(self, role: Literal["normal", "secure"]) -> int:
-        """Bytes of the buffer that `role` owns: control block, ring, one largest record."""
-        return CONTROL + self.side(role).ring_bytes + record_bytes(self.channel)
+        """Bytes of the buffer that `role` owns: for each lane control block, ring, one largest record."""
+        size = 0
+        for lane in self.lanes:
+            ring = lane.ring_bytes or self.side(role).ring_bytes
+            size = (size + LINE - 1) & -LINE
+            size += CONTROL + ring + record_bytes(self.channel)
+        return size
 
     @property
     def ends(self) -> Ends:
         """Who the filter speaks of: frames to the Secure world."""
         return Ends(self.secure.mac, self.secure.ip, self.normal.mac, self.normal.ip)
 
-    def filter_table(self, direction: Literal["in", "out"]) -> list[int]:
-        """The allow-list as core/filter.h wants it: 64-bit words. Empty for "out" where no rule speaks of it:
-        nothing is judged then."""
-        if direction == "out" and not any(r.direction == "out" for r in self.filter):
+    def filter_table(self, direction: Literal["in", "out"], lane: int = 0) -> list[int]:
+        """A lane's allow-list as core/filter.h wants it: 64-bit words. Empty for "out" in the bulk lane where
+        no rule speaks of it: nothing is judged then. In another lane, what answers its flows goes out."""
+        of = self.lanes[lane]
+        if direction == "in":
+            groups = (of.broadcasts_per_second, of.broadcast_burst)
+            return compile_table(self.filter, self.ends, "in", *groups, of.name)
+        rules: tuple[Rule, ...] = tuple(r for r in self.filter if r.direction == "out")
+        if not rules and lane == 0:
             return []
-        budget = self.secure.budget
-        groups = (budget.broadcasts_per_second, budget.broadcast_burst) if direction == "in" else (0, 1)
-        return compile_table(self.filter, self.ends, direction, *groups)
+        return compile_table(rules or mirrored(self.filter), self.ends, "out", lane=of.name)
 
-    def config(self, role: Literal["normal", "secure"]) -> dict[str, int]:
-        """The members of struct ist_config for one world; times in nanoseconds."""
-        c = self.channel
-        budget = self.secure.budget
-        period = budget.period_us * 1000 if role == "secure" else 0
-        interval = -(-period // budget.frames)  # rounded so that nothing is given away
+    def choice_table(self, lane: int) -> list[int]:
+        """What the Normal world's sender chooses the lane by: what it admits, however often."""
+        return compile_table(self.filter, self.ends, "in", lane=self.lanes[lane].name, rates=False)
+
+    def config(self, role: Literal["normal", "secure"], lane: int = 0) -> dict[str, int]:
+        """The members of struct ist_config for one world and lane; times in nanoseconds."""
+        c, of = self.channel, self.lanes[lane]
+        period = self.secure.budget.period_us * 1000 if role == "secure" else 0
+        interval = -(-period // of.frames)  # rounded so that nothing is given away
         return {
             "role": 0 if role == "normal" else 1,
-            "ring_normal": self.normal.ring_bytes,
-            "ring_secure": self.secure.ring_bytes,
+            "ring_normal": of.ring_bytes or self.normal.ring_bytes,
+            "ring_secure": of.ring_bytes or self.secure.ring_bytes,
             "frame_max": c.frame_max,
             "tag": TAGS.index(c.tag),
             "first_cursor": c.first_cursor,
-            "first_sequence": c.first_sequence,
+            "first_sequence": (c.first_sequence + (lane << SHIFT)) % (1 << 64),
             "mtu": c.mtu,
             "features": FEATURE_SLEEPER_FENCE,
             "required": 0,
@@ -284,6 +312,7 @@ class _Check:
         self.channel(b)
         self.addresses(b)
         self.budget(b.secure.budget, b.channel.frame_max)
+        self.lanes(b)
         self.filter(b)
         self.recovery(b.recovery)
         self.flows(b.flow)
@@ -299,6 +328,7 @@ class _Check:
         for key, ring in (
             ("normal.ring_bytes", b.normal.ring_bytes),
             ("secure.ring_bytes", b.secure.ring_bytes),
+            *((f"lane[{i}].ring_bytes", lane.ring_bytes) for i, lane in enumerate(b.lane)),
         ):
             self.within(key, ring, RING_MIN, RING_MAX)
             if ring & (ring - 1):
@@ -310,6 +340,7 @@ class _Check:
         for key, ring in (
             ("normal.ring_bytes", b.normal.ring_bytes),
             ("secure.ring_bytes", b.secure.ring_bytes),
+            *((f"lane[{i}].ring_bytes", lane.ring_bytes) for i, lane in enumerate(b.lane)),
         ):
             if record_bytes(c) > ring:
                 self.fail(
@@ -378,6 +409,36 @@ class _Check:
             what = f"is above secure.budget.frames, {budget.frames_per_second} a second"
             self.fail("secure.budget.broadcasts_per_second", f"{budget.broadcasts_per_second} {what}")
 
+    def lanes(self, b: Board) -> None:
+        """What the lanes get is taken out of the budget, and the bulk lane must keep enough to live on."""
+        budget = b.secure.budget
+        if len(b.lane) >= LANES_MAX:
+            self.fail("lane", f"{len(b.lane)} lanes beside {BULK!r}, at most {LANES_MAX - 1}")
+        for i, lane in enumerate(b.lane):
+            key = f"lane[{i}]"
+            if not lane.named_well:
+                self.fail(f"{key}.name", f"{lane.name!r} is not a name of at most 16 of a-z, 0-9, - and _")
+            if lane.name in (other.name for other in b.lane[:i]):
+                self.fail(f"{key}.name", f"two lanes are called {lane.name!r}")
+            self.within(f"{key}.frames", lane.frames, 1, RING_MAX)
+            self.within(f"{key}.bytes", lane.bytes, b.channel.frame_max, RING_MAX)
+            self.within(f"{key}.broadcasts_per_second", lane.broadcasts_per_second, 0, _NS)
+            self.within(f"{key}.broadcast_burst", lane.broadcast_burst, 1, 1 << 20)
+            if lane.broadcasts_per_second > lane.frames * 1_000_000 // budget.period_us:
+                what = f"{lane.broadcasts_per_second} is above {key}.frames, {lane.frames} per period"
+                self.fail(f"{key}.broadcasts_per_second", what)
+        bulk = b.lanes[0]
+        for unit, left, least, whole in (
+            ("frames", bulk.frames, 1, budget.frames),
+            ("bytes", bulk.bytes, b.channel.frame_max, budget.bytes),
+        ):
+            if left < least:
+                what = f"the lanes' {unit} leave {left} of secure.budget.{unit} = {whole} to {BULK!r}"
+                self.fail(f"lane[{len(b.lane) - 1}].{unit}", f"{what}, which needs {least}")
+        if bulk.frames * 1_000_000 // budget.period_us < budget.broadcasts_per_second:
+            what = f"the lanes leave {bulk.frames} frames per period to {BULK!r}"
+            self.fail("secure.budget.broadcasts_per_second", f"{budget.broadcasts_per_second}: {what}")
+
     def recovery(self, r: Recovery) -> None:
         self.within("recovery.quarantine_ms", r.quarantine_ms, 0, 60_000)
         self.within("recovery.quarantine_max_ms", r.quarantine_max_ms, r.quarantine_ms, 3_600_000)
@@ -385,7 +446,10 @@ class _Check:
 
     def filter(self, b: Board) -> None:
         try:
-            check(b.filter, b.ends, b.secure.budget.frames_per_second)
+            bulk, *rest = (
+                (lane.name, lane.frames * 1_000_000 // b.secure.budget.period_us) for lane in b.lanes
+            )
+            check(b.filter, b.ends, bulk[1], dict(rest))
         except Problem as problem:
             self.fail(problem.key, problem.what)
 

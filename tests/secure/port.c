@@ -136,11 +136,12 @@ static void start(void)
     c.role = IST_SECURE;
     CHECK(ist_init(&secure, &c, own[1], own[0]) == IST_V_OK);
 
-    port.ep = &secure;
+    port.lanes = 1;
+    port.lane[0].ep = &secure;
     port.mtu = 1500;
     memcpy(port.mac, "\x02IS\0\0\2", 6);
-    rxpool_init(&port.pool, malloc(rx), rx, FRAME_MAX);
-    CHECK(port.pool.count >= BUFFERS);
+    rxpool_init(&port.buffers[0].pool, malloc(rx), rx, FRAME_MAX);
+    CHECK(port.buffers[0].pool.count >= BUFFERS);
     IP4_ADDR(&ip, 10, 77, 0, 2);
     IP4_ADDR(&mask, 255, 255, 255, 0);
     IP4_ADDR(&gateway, 10, 77, 0, 1);
@@ -297,7 +298,7 @@ static void budget_over_time_bounds_every_window(void)
     uint32_t got = 0, sent = 0, n;
     enum ist_verdict why;
 
-    budget_init(&port.budget, PERIOD, 1000, BYTES, FRAME_MAX);
+    budget_init(&port.lane[0].budget, PERIOD, 1000, BYTES, FRAME_MAX);
     for (int turn = 0; got < FRAMES && turn < 100000; turn++, now += 7) {
         while (sent < FRAMES && sent - got < 8 && send_frame(udp_echo(100)) == IST_V_OK)
             sent++;
@@ -313,9 +314,9 @@ static void budget_over_time_bounds_every_window(void)
             k++;
         bytes = (k - i) * 142u > bytes ? (k - i) * 142u : bytes;
     }
-    CHECK(bytes <= port.budget.bytes_bound && bytes > BYTES);
-    CHECK(port.budget.exhausted > 0 && port.budget.over == 0 && port.budget.bytes_most <= bytes);
-    memset(&port.budget, 0, sizeof port.budget);
+    CHECK(bytes <= port.lane[0].budget.bytes_bound && bytes > BYTES);
+    CHECK(port.lane[0].budget.exhausted > 0 && port.lane[0].budget.over == 0 && port.lane[0].budget.bytes_most <= bytes);
+    memset(&port.lane[0].budget, 0, sizeof port.lane[0].budget);
 }
 
 static void no_buffer_is_counted_and_holds_up_nothing(void)
@@ -324,15 +325,15 @@ static void no_buffer_is_counted_and_holds_up_nothing(void)
     uint32_t count = 0, n;
     const uint64_t before = secure.count[IST_V_NO_BUFFER];
 
-    while ((held[count] = rxpool_get(&port.pool, FRAME_MAX)) != NULL)
+    while ((held[count] = rxpool_get(&port.buffers[0].pool, FRAME_MAX)) != NULL)
         count++;
-    CHECK(count == port.pool.count && port.pool.lowest == 0);
+    CHECK(count == port.buffers[0].pool.count && port.buffers[0].pool.lowest == 0);
     CHECK(send_frame(udp_echo(10)) == IST_V_OK && send_frame(udp_echo(10)) == IST_V_OK);
     CHECK(receive_step(64, 65536, NULL) == 2 && secure.count[IST_V_NO_BUFFER] == before + 2);
     while (count > 0)
         pbuf_free(held[--count]);
-    CHECK(port.pool.available == port.pool.count);
-    CHECK(rxpool_get(&port.pool, FRAME_MAX + 1u) == NULL);
+    CHECK(port.buffers[0].pool.available == port.buffers[0].pool.count);
+    CHECK(rxpool_get(&port.buffers[0].pool, FRAME_MAX + 1u) == NULL);
     CHECK(send_frame(udp_echo(10)) == IST_V_OK && receive_step(64, 65536, NULL) == 1);
     drain(&n);
     CHECK(n == 1);
@@ -345,24 +346,24 @@ static void short_frames_have_buffers_of_their_own(void)
     void *memory = malloc(4096);
     const uint64_t before = secure.count[IST_V_NO_BUFFER];
 
-    CHECK(rxpool_init(&port.small, memory, 4096, 256) >= 4);
-    while ((held[count] = rxpool_get(&port.pool, FRAME_MAX)) != NULL)
+    CHECK(rxpool_init(&port.buffers[0].small, memory, 4096, 256) >= 4);
+    while ((held[count] = rxpool_get(&port.buffers[0].pool, FRAME_MAX)) != NULL)
         count++;
     CHECK(send_frame(udp_echo(10)) == IST_V_OK && send_frame(udp_echo(1000)) == IST_V_OK);
     CHECK(receive_step(64, 65536, NULL) == 2 && secure.count[IST_V_NO_BUFFER] == before + 1);
     drain(&n);
     CHECK(n == 1);
-    CHECK(port.small.available == port.small.count);
+    CHECK(port.buffers[0].small.available == port.buffers[0].small.count);
     while (count > 0)
         pbuf_free(held[--count]);
-    while (count < 64 && (held[count] = rxpool_get(&port.small, 256)) != NULL)
+    while (count < 64 && (held[count] = rxpool_get(&port.buffers[0].small, 256)) != NULL)
         count++;
     CHECK(send_frame(udp_echo(10)) == IST_V_OK && receive_step(64, 65536, NULL) == 1);
     drain(&n);
     CHECK(n == 1); /* the others' stand in */
     while (count > 0)
         pbuf_free(held[--count]);
-    port.small = (struct rxpool){0};
+    port.buffers[0].small = (struct rxpool){0};
     free(memory);
 }
 
@@ -381,7 +382,7 @@ static void full_ring_pushes_back_and_lets_go(void)
     ist_release(&normal);
     receive_step(64, 65536, NULL);
     CHECK(!port.blocked);
-    CHECK(port.pool.available == port.pool.count);
+    CHECK(port.buffers[0].pool.available == port.buffers[0].pool.count);
 }
 
 static void link_follows_the_channel(void)
@@ -480,7 +481,7 @@ static void hostile_frames(void)
         drain(&n);
         ist_release(&normal);
     }
-    CHECK(port.pool.available == port.pool.count);
+    CHECK(port.buffers[0].pool.available == port.buffers[0].pool.count);
 }
 
 int main(int argc, char **argv)

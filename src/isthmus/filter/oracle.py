@@ -46,15 +46,15 @@ class _Packet:
     payload: int = 0  # where the transport's payload begins
 
 
-def judge(rules: Sequence[Rule], ends: Ends, frame: bytes, meta: Meta = Meta()) -> str:
+def judge(rules: Sequence[Rule], ends: Ends, frame: bytes, meta: Meta = Meta(), lane: str = "bulk") -> str:
     """The verdict's name. `rules` are those of the frame's direction, `ends` are seen from its receiver."""
     try:
-        return _judge(rules, ends, frame, meta)
+        return _judge(rules, ends, frame, meta, lane)
     except _Refused as verdict:
         return str(verdict)
 
 
-def _judge(rules: Iterable[Rule], ends: Ends, frame: bytes, meta: Meta) -> str:
+def _judge(rules: Iterable[Rule], ends: Ends, frame: bytes, meta: Meta, lane: str) -> str:
     if len(frame) < 18:
         return "HEADER"
     target, sender, (kind,) = frame[:6], frame[6:12], struct.unpack_from("!H", frame, 12)
@@ -79,6 +79,8 @@ def _judge(rules: Iterable[Rule], ends: Ends, frame: bytes, meta: Meta) -> str:
         rules = [r for r in rules if _rest_fits(r, ends, packet)]
         if not rules:
             return "FILTER"
+    if next(iter(rules)).lane != lane:
+        return "LANE"
     return "OFFLOAD" if meta.flags and not _offload_fits(packet, meta, len(frame)) else "OK"
 
 

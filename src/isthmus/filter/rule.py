@@ -13,9 +13,11 @@ leaves out is bound to the two worlds: frames come from the peer's address and g
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import combinations
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -39,6 +41,7 @@ _NOT_JUDGED = {
     0x88A8: "a service VLAN tag",
     0x86DD: "IPv6, which is not judged",
 }
+NO_LANES: Mapping[str, int] = MappingProxyType({})
 #: Addresses that no host sends from.
 _NO_SENDER = [IPv4Network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")]
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
@@ -86,6 +89,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     icmp: int | None = None  # ICMP type
     port: int | str | None = None  # destination port, "5000-5010"
     source_port: int | str | None = None
+    lane: str = "bulk"  # by which its frames come; in any other they are refused
     frames_per_second: int = 0  # 0: no rate of its own
     burst_frames: int = 1
 
@@ -191,17 +195,25 @@ def _senders(text: str, own: IPv4Interface) -> list[Interval]:
 # ---- rules about rules -------------------------------------------------------------------------------------
 
 
-def check(rules: tuple[Rule, ...], ends: Ends, frames_per_second: int = 0) -> None:
+def check(
+    rules: tuple[Rule, ...], ends: Ends, frames_per_second: int = 0, lanes: Mapping[str, int] = NO_LANES
+) -> None:
     """Raises Problem for the first rule that cannot be, contradicts itself, or can never match.
 
-    `ends` is of the direction "in"; `frames_per_second` the budget of all frames received, 0 for none.
+    `ends` is of the direction "in"; `frames_per_second` the budget of the bulk lane's frames, 0 for none,
+    `lanes` those of the others.
     """
+    budgets = {"bulk": (frames_per_second, "secure.budget.frames")}
+    budgets |= {name: (most, f"lane[{i}].frames") for i, (name, most) in enumerate(lanes.items())}
     if len(rules) > RULES_MAX:
         raise Problem("", f"{len(rules)} rules, at most {RULES_MAX}")
     for i, rule in enumerate(rules):
         _check_one(f"[{i}]", rule)
-        if rule.direction == "in" and frames_per_second and rule.frames_per_second > frames_per_second:
-            what = f"{rule.frames_per_second} is above secure.budget.frames, {frames_per_second} a second"
+        if rule.lane not in budgets:
+            raise Problem(f"[{i}].lane", f"{rule.lane!r} is none of the lanes {list(budgets)}")
+        most, key = budgets[rule.lane]
+        if rule.direction == "in" and most and rule.frames_per_second > most:
+            what = f"{rule.frames_per_second} is above {key}, {most} a second"
             raise Problem(f"[{i}].frames_per_second", what)
     for (i, first), (k, second) in combinations(enumerate(rules), 2):
         if first.name == second.name:

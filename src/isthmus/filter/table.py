@@ -20,20 +20,25 @@ def compile_table(
     direction: Direction = "in",
     broadcast_per_second: int = 0,
     broadcast_burst: int = 1,
+    lane: str = "bulk",
+    rates: bool = True,
 ) -> list[int]:
-    """The words for one direction. `ends` is of the direction "in". The rules have passed check()."""
+    """The words for one direction and lane. `ends` is of the direction "in". The rules have passed check().
+    Without `rates` the table says what may go by the lane, however often: what a sender chooses by."""
     side = ends if direction == "in" else ends.turned()
     chosen = [r for r in rules if r.direction == direction]
     admitted = [r.intervals(side) for r in chosen]
-    words = [len(chosen), mac_number(side.peer_mac), *_limit(broadcast_per_second, broadcast_burst)]
-    rates = [word for r in chosen for word in _limit(r.frames_per_second, r.burst_frames)]
-    at = len(words) + len(FIELDS) + len(rates)
+    by_lane = sum(1 << i for i, r in enumerate(chosen) if r.lane == lane)
+    groups = _limit(broadcast_per_second if rates else 0, broadcast_burst)
+    words = [len(chosen), mac_number(side.peer_mac), by_lane, *groups]
+    limits = [word for r in chosen for word in _limit(r.frames_per_second if rates else 0, r.burst_frames)]
+    at = len(words) + len(FIELDS) + len(limits)
     spans: list[int] = []
     for name, bits in FIELDS.items():
         pairs = _spans([a[name] for a in admitted], 1 << bits)
         words.append((at + len(spans)) << 32 | len(pairs))
         spans += [word for pair in pairs for word in pair]
-    return [*words, *rates, *spans]
+    return [*words, *limits, *spans]
 
 
 def _limit(per_second: int, burst: int) -> tuple[int, int]:

@@ -337,19 +337,24 @@ class Supervisor:
     def _environment(self, role: World, packet: bool) -> dict[str, str]:
         b = self.board
         env = {"ISTHMUS_CONTROL": str(CONTROL_FD)}
-        env["ISTHMUS_CONFIG"] = " ".join(f"{key}={value}" for key, value in b.config(role).items())
+        lanes = range(len(b.lanes))
+        configs = [" ".join(f"{key}={value}" for key, value in b.config(role, k).items()) for k in lanes]
+        env["ISTHMUS_CONFIG"], env["ISTHMUS_LANES"] = configs[0], ";".join(configs[1:])
         if packet:
             env["ISTHMUS_PACKET"] = str(CONTROL_FD + 1)
             env["ISTHMUS_PACKET_KIND"] = self.packet_kind
+        if role == "normal":
+            env["ISTHMUS_CHOICE"] = ";".join(words(b.choice_table(k)) for k in lanes[1:])
         if role == "secure":
             env["ISTHMUS_IP"] = b.secure.address
             env["ISTHMUS_NETMASK"] = b.secure.netmask
             env["ISTHMUS_PEER_IP"] = b.normal.address
             env["ISTHMUS_MAC"] = b.secure.mac
-            env["ISTHMUS_FILTER"] = words(b.filter_table("in"))
-            env["ISTHMUS_FILTER_OUT"] = words(b.filter_table("out"))
+            env["ISTHMUS_FILTER"] = ";".join(words(b.filter_table("in", k)) for k in lanes)
+            env["ISTHMUS_FILTER_OUT"] = ";".join(words(b.filter_table("out", k)) for k in lanes)
             rx = b.secure.budget
-            numbers = (rx.step_frames, rx.step_bytes, rx.period_us, rx.frames, rx.bytes)
+            numbers = [rx.step_frames, rx.step_bytes, rx.period_us]
+            numbers += [n for lane in b.lanes for n in (lane.frames, lane.bytes)]
             env["ISTHMUS_RX_BUDGET"] = " ".join(map(str, numbers))
             env["ISTHMUS_TASKS"] = ";".join(
                 f"{t.runs} {t.name} {t.flow or '-'} {t.cost_us} {t.deadline_us} {t.period_us}"

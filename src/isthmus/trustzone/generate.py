@@ -85,6 +85,7 @@ def header(board: TrustZone) -> str:
     for name, table in (("FILTER", b.filter_table("in")), ("FILTER_OUT", b.filter_table("out"))):
         lines.append(f"#define BOARD_{name}_WORDS {len(table)}")
         lines.append(f"#define BOARD_{name} {{{', '.join(f'{word:#x}' for word in table or [0])}}}")
+    lines += _lanes(b)
     lines.append(f"#define BOARD_TASKS {_tasks(s)}")
     lines.append(f"#define BOARD_FLOWS {_flows(b)}")
     return (
@@ -195,9 +196,31 @@ def _private_reset(frame: int) -> list[Write]:
     ]
 
 
-def _config(board: TrustZone, role: Literal["normal", "secure"]) -> str:
+def _lanes(board: TrustZone) -> list[str]:
+    """What each lane has of its own, the bulk lane first. All allow-lists are one array of words."""
+    words: list[int] = []
+    places, lanes = [], range(len(board.lanes))
+    for k in lanes:
+        place = []
+        for table in (board.filter_table("in", k), board.filter_table("out", k)):
+            place += [len(words), len(table)]
+            words += table
+        places.append(f"{{{', '.join(map(str, place))}}}")
+    values = {
+        "CONFIGS": ", ".join(_config(board, "secure", k) for k in lanes),
+        "BUDGETS": ", ".join(f"{{{lane.frames}u, {lane.bytes}u}}" for lane in board.lanes),
+        "FILTERS": ", ".join(places),
+        "TABLES": ", ".join(f"{word:#x}" for word in words),
+    }
+    return [
+        f"#define BOARD_LANES {len(board.lanes)}",
+        *(f"#define BOARD_LANE_{name} {{{text}}}" for name, text in values.items()),
+    ]
+
+
+def _config(board: TrustZone, role: Literal["normal", "secure"], lane: int = 0) -> str:
     """An initialiser of struct ist_config."""
-    values = dict(board.config(role), features=FEATURES)
+    values = dict(board.config(role, lane), features=FEATURES)
     rings = f"{{{values.pop('ring_normal')}u, {values.pop('ring_secure')}u}}"
     members = [f".ring_bytes = {rings}", *(f".{name} = {value}u" for name, value in values.items())]
     return f"{{{', '.join(members)}}}"

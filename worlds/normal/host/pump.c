@@ -7,7 +7,8 @@
  * supervisor, which holds it open: frames, routes and TCP connections outlive this process.
  *
  * One step moves at most BATCH frames each way and publishes once. A full ring is not a reason to drop: the pump stops
- * reading, so that the kernel queues, and asks for a doorbell when there is room. Before it sleeps it spins for as long
+ * reading, so that the kernel queues, and asks for a doorbell when there is room. Where the channel has lanes beside the bulk
+ * lane it reads on and drops what finds its lane's ring full: what stands behind may be another lane's. Before it sleeps it spins for as long
  * as spinning has paid off lately, at most SPIN_MAX_NS; it never sleeps longer than PERIOD_NS. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -22,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "choice.h"
 #include "sandbox.h"
 #include "world.h"
 
@@ -34,6 +36,7 @@ struct pump {
     struct ist_world world;
     int fd;            /* packet descriptor, non-blocking */
     uint32_t limit;    /* frame_max */
+    struct choice choice;
     uint8_t *frame;    /* private: one frame between the channel and the kernel, and back where a tag is carried */
     uint64_t ticked;   /* when the session was last looked after */
     uint64_t spin_ns;  /* what to spin before sleeping, as learnt */
@@ -67,6 +70,25 @@ static int acceptable(const struct pump *p, const struct virtio_net_hdr *h, size
            length <= p->limit;
 }
 
+/* Reads one frame and sends it by its lane: 1, or 0 when the kernel has none. A full ring has been counted by the core. */
+static int sort_from_kernel(struct pump *p, uint64_t now)
+{
+    struct virtio_net_hdr header;
+    uint8_t beyond; /* catches what is too long, instead of cutting it */
+    struct iovec iov[3] = {{&header, sizeof header}, {p->frame, p->limit}, {&beyond, 1}};
+    ssize_t n = readv(p->fd, iov, 3);
+    if (n < 0)
+        return 0;
+    p->read++;
+    const size_t length = (size_t)n - sizeof header;
+    if ((size_t)n <= sizeof header || !acceptable(p, &header, length))
+        p->malformed++;
+    else
+        (void)ist_send(&p->world.lane[choice_of(&p->choice, p->frame, (uint32_t)length, now)], p->frame, (uint32_t)length,
+                       NULL);
+    return 1;
+}
+
 /* Reads one frame, in place where nothing is computed over it: 1, or 0 when the kernel has none. The reservation
  * stands until a frame comes; it is ours alone and costs nothing. */
 static int take_from_kernel(struct pump *p)
@@ -94,35 +116,54 @@ static int take_from_kernel(struct pump *p)
     return 1;
 }
 
-static unsigned to_channel(struct pump *p, int *full)
+static unsigned to_channel(struct pump *p, uint64_t now, int *full)
 {
-    struct ist_endpoint *e = &p->world.ep;
+    struct ist_world *w = &p->world;
+    struct ist_endpoint *e = &w->ep;
     unsigned moved = 0;
+    int ring = 0;
     *full = 0;
     while (moved < BATCH) {
-        if (e->tx.open == 0 && !has_room(e)) {
+        if (w->lanes == 1 && e->tx.open == 0 && !has_room(e)) {
             *full = 1;
             break;
         }
-        if (!take_from_kernel(p))
+        if (!(w->lanes == 1 ? take_from_kernel(p) : sort_from_kernel(p, now)))
             break;
         moved++;
     }
-    if (moved > 0 && ist_publish(e))
-        ist_world_ring(&p->world);
+    for (uint32_t k = 0; moved > 0 && k < w->lanes; k++)
+        ring |= ist_publish(&w->lane[k]);
+    if (ring)
+        ist_world_ring(w);
     return moved;
 }
 
 /* ---- channel -> kernel ------------------------------------------------------------------------------------ */
 
+/* The next frame of the highest lane that has one. *from: the lane that it is in, or the last one looked at. */
+static enum ist_verdict look(struct pump *p, uint64_t now, struct ist_frame *f, struct ist_endpoint **from)
+{
+    enum ist_verdict v = IST_V_EMPTY;
+    for (uint32_t k = p->world.lanes; k-- > 0;) {
+        *from = &p->world.lane[k];
+        v = ist_peek(*from, now, f);
+        if (v != IST_V_EMPTY && v != IST_V_DOWN && v != IST_V_BUDGET)
+            break;
+    }
+    return v;
+}
+
 static unsigned from_channel(struct pump *p, uint64_t now)
 {
-    struct ist_endpoint *e = &p->world.ep;
+    struct ist_world *w = &p->world;
     struct virtio_net_hdr header = {.gso_type = VIRTIO_NET_HDR_GSO_NONE};
+    struct ist_endpoint *e;
     struct ist_frame f;
     unsigned looked = 0;
+    int ring = 0;
     for (; looked < BATCH; looked++) {
-        enum ist_verdict v = ist_peek(e, now, &f);
+        enum ist_verdict v = look(p, now, &f, &e);
         if (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET)
             break;
         if (v != IST_V_OK || ist_take(e, p->frame) != IST_V_OK)
@@ -133,12 +174,30 @@ static unsigned from_channel(struct pump *p, uint64_t now)
         else
             p->written++;
     }
-    if (ist_rx_bell(e))
-        ist_world_ring(&p->world);
+    for (uint32_t k = 0; k < w->lanes; k++)
+        ring |= ist_rx_bell(&w->lane[k]);
+    if (ring)
+        ist_world_ring(w);
     return looked;
 }
 
 /* ---- sleep -------------------------------------------------------------------------------------------------- */
+
+/* Asks for a doorbell in every lane. True: there is work already. */
+static int arm(struct pump *p, int full)
+{
+    struct ist_world *w = &p->world;
+    for (uint32_t k = 0; k < w->lanes; k++)
+        if (ist_arm_for_sleep(&w->lane[k]))
+            return 1;
+    return full && ist_arm_tx_for_sleep(&w->ep, p->limit);
+}
+
+static void disarm(struct ist_world *w)
+{
+    for (uint32_t k = 0; k < w->lanes; k++)
+        ist_disarm(&w->lane[k]);
+}
 
 /* Waits for a doorbell, the kernel, the supervisor, or the end of the period. */
 static void sleep_until_due(struct pump *p, int running, int full)
@@ -149,17 +208,18 @@ static void sleep_until_due(struct pump *p, int running, int full)
         {.fd = w->bell_fd, .events = POLLIN},
         {.fd = running && !full ? p->fd : -1, .events = POLLIN},
     };
-    if (running && (ist_arm_for_sleep(&w->ep) || (full && ist_arm_tx_for_sleep(&w->ep, p->limit)))) {
-        ist_disarm(&w->ep);
+    if (running && arm(p, full)) {
+        disarm(w);
         return;
     }
-    if (ist_rx_bell(&w->ep))
-        ist_world_ring(w);
+    for (uint32_t k = 0; k < w->lanes; k++)
+        if (ist_rx_bell(&w->lane[k]))
+            ist_world_ring(w);
     const uint64_t before = ist_now(), due = p->ticked + PERIOD_NS;
     const struct timespec wait = {.tv_nsec = due > before ? (long)(due - before) : 0};
     (void)ppoll(fds, 3, &wait, NULL);
     if (running)
-        ist_disarm(&w->ep);
+        disarm(w);
 
     /* Had a longer spin met what woke us? Then spin longer, else not at all. */
     const uint64_t slept = ist_now() - before;
@@ -188,8 +248,8 @@ static void run(struct pump *p)
             ist_world_tick(w, now);
             p->ticked = now;
         }
-        const int running = ist_link_state(&w->ep) == IST_RUN;
-        if (running && to_channel(p, &full) + from_channel(p, now) > 0)
+        const int running = ist_link_state(ist_lanes_worst(w->lane, w->lanes)) == IST_RUN;
+        if (running && to_channel(p, now, &full) + from_channel(p, now) > 0)
             busy = now;
         else if (!running || now - busy >= p->spin_ns)
             sleep_until_due(p, running, full);
@@ -219,6 +279,8 @@ int main(void)
     p.frame = malloc(p.limit);
     if (!p.frame)
         return complain("out of memory");
+    if (choice_open(&p.choice, p.world.lanes) != 0)
+        return complain("ISTHMUS_CHOICE does not hold a table for each lane");
     p.world.status = status;
     p.world.ctx = &p;
     if (ist_sandbox() != 0)

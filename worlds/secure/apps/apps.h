@@ -36,7 +36,7 @@ struct critical_report {
     const struct task *tasks;   /* the accounts of all TASKS; NULL: none */
 };
 
-struct budget;
+struct netport_lane;
 
 /* What the IP stack says of itself. */
 struct stack_status {
@@ -51,6 +51,8 @@ struct stack_status {
 struct status_source {
     const struct ist_endpoint *ep; /* NULL: no channel beneath (plain Ethernet device) */
     const struct budget *budget;   /* what receiving may cost; NULL: no channel beneath */
+    const struct netport_lane *lane; /* likewise of each lane, the bulk lane first, where there are more */
+    uint32_t lanes;
     void (*stack)(struct stack_status *s);
     void (*critical)(struct critical_report *report);
     uint64_t (*now)(void);              /* in the unit that the endpoint's clock has */

@@ -3,12 +3,13 @@
 #include <string.h>
 
 #include "apps.h"
-#include "budget.h"
+#include "netport.h"
 #include "platform.h"
 
 static const struct status_source *source;
 static uint64_t requests;
 
+static const char *const lane_names[IST_LANES_MAX] = {"0", "1", "2", "3"};
 static const char *const state_names[IST_STATES] = {"RESET", "INIT", "READY", "RUN", "DEAD"};
 
 /* ---- JSON --------------------------------------------------------------------------------------------------- */
@@ -42,9 +43,9 @@ static void report_json(struct text *t, const struct critical_report *r)
 }
 
 /* The ledger of receive work: the most in a window of one period, beside what no window may hold. */
-static void budget_json(struct text *t, const struct budget *b)
+static void budget_json(struct text *t, const char *name, const struct budget *b)
 {
-    text_open(t, "work");
+    text_open(t, name);
     text_member(t, "period_us", b->period / 1000u);
     text_member(t, "frames_max", b->frames_most);
     text_member(t, "frames_bound", b->frames_bound);
@@ -70,7 +71,13 @@ void apps_json(struct text *t, const struct status_source *s)
     text_member(t, "lowest", stack.lowest);
     text_close(t);
     if (s->budget != NULL)
-        budget_json(t, s->budget);
+        budget_json(t, "work", s->budget);
+    if (s->lanes > 1) { /* by the lane's number */
+        text_open(t, "lane_work");
+        for (uint32_t k = 1; k < s->lanes; k++)
+            budget_json(t, lane_names[k], &s->lane[k].budget);
+        text_close(t);
+    }
     text_open(t, "apps");
     echo_json(t);
     status_json(t);
@@ -106,24 +113,38 @@ static void age_value(struct text *t, const char *unknown)
         text_u64(t, (source->now() - last) / source->units_per_us);
 }
 
+static void endpoint_json(struct text *t, const struct ist_endpoint *ep)
+{
+    text_member_str(t, "reason", ist_verdict_name(ep->reason));
+    text_member(t, "epoch", ep->epoch);
+    text_member(t, "agreed", ep->agreed);
+    text_open(t, "counters");
+    for (uint32_t v = 0; v < IST_VERDICT_COUNT; v++)
+        text_member(t, ist_verdict_name(v), ep->count[v]);
+    text_close(t);
+    text_member(t, "sent", ep->sent);
+    text_member(t, "sent_bytes", ep->tx.bytes);
+    text_member(t, "received_bytes", ep->rx.bytes);
+    text_member(t, "lost", ep->rx.lost);
+}
+
 void status_write(struct text *t)
 {
     const struct ist_endpoint *ep = source->ep;
 
     text_char(t, '{');
     text_member_str(t, "state", link_state());
-    if (ep != NULL) {
-        text_member_str(t, "reason", ist_verdict_name(ep->reason));
-        text_member(t, "epoch", ep->epoch);
-        text_member(t, "agreed", ep->agreed);
-        text_open(t, "counters");
-        for (uint32_t v = 0; v < IST_VERDICT_COUNT; v++)
-            text_member(t, ist_verdict_name(v), ep->count[v]);
+    if (ep != NULL)
+        endpoint_json(t, ep);
+    if (source->lanes > 1) { /* by the lane's number: what the members above say of the bulk lane */
+        text_open(t, "lanes");
+        for (uint32_t k = 1; k < source->lanes; k++) {
+            text_open(t, lane_names[k]);
+            text_member_str(t, "state", state_names[ist_link_state(source->lane[k].ep)]);
+            endpoint_json(t, source->lane[k].ep);
+            text_close(t);
+        }
         text_close(t);
-        text_member(t, "sent", ep->sent);
-        text_member(t, "sent_bytes", ep->tx.bytes);
-        text_member(t, "received_bytes", ep->rx.bytes);
-        text_member(t, "lost", ep->rx.lost);
     }
     text_key(t, "age_us");
     age_value(t, "null");

@@ -14,21 +14,30 @@
 /* What a step found. */
 enum found {
     FOUND_WORK,    /* frames came: there may be more */
-    FOUND_NOTHING, /* the ring is empty: sleep until the bell */
-    FOUND_NO_TURN, /* no link, or the budget is spent: the bell would not help */
+    FOUND_NOTHING, /* the rings are empty: sleep until the bell */
+    FOUND_NO_TURN, /* no link, or a lane's budget is spent: the bell would not help that lane */
 };
 
 /* ---- the network ---------------------------------------------------------------------------------------------- */
 
+static uint64_t received(const struct loop *l)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t k = 0; k < l->world.lanes; k++)
+        bytes += l->world.lane[k].rx.bytes;
+    return bytes;
+}
+
 /* One budget of frames and bytes, frame by frame, or until a release is due. *work counts them. Returns why it stopped. */
 static enum ist_verdict receive(struct loop *l, uint64_t now, uint32_t *work)
 {
-    const uint64_t *bytes = &l->world.ep.rx.bytes, end = *bytes + l->step_bytes;
+    const uint64_t end = received(l) + l->step_bytes;
     enum ist_verdict v = IST_V_OK;
     uint32_t one;
 
-    for (*work = 0; v == IST_V_OK && *work < l->step_frames && *bytes < end; *work += one) {
-        v = isthmusif_receive(&l->netif, now, 1, (uint32_t)(end - *bytes), &one);
+    for (*work = 0; v == IST_V_OK && *work < l->step_frames && received(l) < end; *work += one) {
+        v = isthmusif_receive(&l->netif, now, 1, (uint32_t)(end - received(l)), &one);
         if (critical_piece(&l->critical)) {
             *work += one;
             break; /* the task above comes first */
@@ -50,6 +59,7 @@ static void heard(struct loop *l, uint64_t now)
 
 static enum found channel_step(struct loop *l, uint64_t now)
 {
+    const uint32_t blocked = l->lower.channel.blocked;
     uint32_t work;
     enum ist_verdict v;
 
@@ -59,6 +69,7 @@ static enum found channel_step(struct loop *l, uint64_t now)
     }
     v = receive(l, now, &work);
     isthmusif_unblock(&l->netif);
+    bell_judge(&l->bell, work > 0 || l->lower.channel.blocked != blocked);
     if (isthmusif_flush(&l->netif))
         ist_world_ring(&l->world);
     if (work > 0) {
@@ -113,6 +124,9 @@ static void tick(struct loop *l)
 {
     struct pollfd control = {.fd = l->world.control_fd, .events = POLLIN};
 
+    if (l->bell.deaf)
+        ist_world_bell(&l->world);
+    bell_period(&l->bell);
     if (l->on_channel)
         follow(l, ist_world_tick(&l->world, ist_now()));
     critical_piece(&l->critical);
@@ -125,6 +139,14 @@ static void tick(struct loop *l)
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
+static int pending(const struct loop *l)
+{
+    for (uint32_t k = 0; k < l->world.lanes; k++)
+        if (ist_pending(&l->world.lane[k]))
+            return 1;
+    return 0;
+}
+
 /* Looks for more work for as long as the link was busy just now, never beyond the next release. True: look again. */
 static int spin(const struct loop *l, uint64_t now)
 {
@@ -134,26 +156,45 @@ static int spin(const struct loop *l, uint64_t now)
         end = l->critical.next;
     if (l->last_frame == 0 || now >= end)
         return 0;
-    if (l->on_channel)
+    if (l->on_channel && l->world.lanes == 1)
         return ist_spin(&l->world.ep, end - now);
-    for (const uint64_t piece = now + SPIN_PIECE; ist_now() < piece;)
+    for (const uint64_t piece = l->on_channel ? end : now + SPIN_PIECE; ist_now() < piece;) {
+        if (l->on_channel && pending(l))
+            return 1;
         ist_relax();
-    return 1;
+    }
+    return !l->on_channel;
 }
 
-/* Asks for a doorbell. True: there is work already. */
+/* Asks for a doorbell in each lane that can take more. True: there is work already. */
 static int arm(struct loop *l)
 {
-    if (l->lower.channel.blocked && ist_arm_tx_for_sleep(&l->world.ep, isthmusif_frame_max(&l->netif)))
-        return 1;
-    return ist_arm_for_sleep(&l->world.ep);
+    const struct isthmusif *i = &l->lower.channel;
+
+    for (uint32_t k = 0; k < l->world.lanes; k++) {
+        struct ist_endpoint *e = &l->world.lane[k];
+
+        if (i->lane[k].last != IST_V_EMPTY)
+            continue;
+        if ((i->blocked >> k & 1u) != 0 && ist_arm_tx_for_sleep(e, isthmusif_frame_max(&l->netif)))
+            return 1;
+        if (ist_arm_for_sleep(e))
+            return 1;
+    }
+    return 0;
+}
+
+static void disarm(struct loop *l)
+{
+    for (uint32_t k = 0; k < l->world.lanes; k++)
+        ist_disarm(&l->world.lane[k]);
 }
 
 static void sleep_until_release(struct loop *l)
 {
     struct pollfd fd[2] = {
         {.fd = l->world.control_fd, .events = POLLIN},
-        {.fd = l->on_channel ? l->world.bell_fd : l->lower.packet.fd, .events = POLLIN},
+        {.fd = !l->on_channel ? l->lower.packet.fd : l->bell.deaf ? -1 : l->world.bell_fd, .events = POLLIN},
     };
     uint64_t now = ist_now(), left = l->critical.next > now ? l->critical.next - now : 0;
     const struct timespec t = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
@@ -167,25 +208,29 @@ static void sleep_until_release(struct loop *l)
     if (fd[0].revents != 0)
         hear_control(l);
     if (l->on_channel) {
-        if (fd[1].revents != 0)
+        const uint32_t told = l->world.told_state;
+
+        if (fd[1].revents != 0) {
             ist_world_bell(&l->world);
+            bell_woke(&l->bell);
+        }
         follow(l, ist_world_tick(&l->world, ist_now()));
+        if (l->world.told_state != told)
+            bell_judge(&l->bell, 1); /* it rang for that */
     }
 }
 
 static void rest(struct loop *l, enum found found, uint64_t now)
 {
-    if (found == FOUND_NOTHING) {
-        if (spin(l, now))
-            return;
-        if (l->on_channel && arm(l)) {
-            ist_disarm(&l->world.ep);
-            return;
-        }
+    if (found == FOUND_NOTHING && spin(l, now))
+        return;
+    if (l->on_channel && arm(l)) {
+        disarm(l);
+        return;
     }
     sleep_until_release(l);
     if (l->on_channel)
-        ist_disarm(&l->world.ep);
+        disarm(l);
 }
 
 void loop_run(struct loop *l)

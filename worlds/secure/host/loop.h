@@ -11,6 +11,7 @@
 #define ISTHMUS_LOOP_H
 
 #include "apps.h"
+#include "bell.h"
 #include "critical.h"
 #include "isthmusif.h"
 #include "packetif.h"
@@ -25,6 +26,7 @@ struct loop {
     } lower;
     struct netif netif;
     struct critical critical;
+    struct bell bell;
     uint32_t step_frames, step_bytes; /* budget of one receive step */
     uint64_t spin_max;                /* longest spin before sleeping, ns; 0 = never */
     uint64_t spin;                    /* what seems worth it now */

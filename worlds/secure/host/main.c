@@ -22,12 +22,13 @@
 #include "setup.h"
 
 #define RX_MEMORY (8u << 20) /* of receive buffers: five thousand frames of a 1500-byte MTU, or a hundred of 64 KiB */
+#define LANE_MEMORY (1u << 20) /* of those of each other lane */
 
 static struct setup setup;
 static struct loop loop;
 static struct status_source source;
 static const struct rxpool *pool; /* of received frames */
-static uint8_t rx_memory[RX_MEMORY];
+static uint8_t rx_memory[RX_MEMORY], lane_memory[IST_LANES_MAX - 1][LANE_MEMORY];
 
 /* ---- what lwIP asks of the platform ----------------------------------------------------------------------------- */
 
@@ -77,6 +78,11 @@ static size_t world_status(void *ctx, char *text, size_t room)
     else
         text_u64(&t, (ist_now() - loop.last_frame) / 1000u);
     apps_json(&t, &source);
+    text_open(&t, "doorbells");
+    text_member(&t, "rings", loop.world.rings);
+    text_member(&t, "wakes", loop.bell.wakes);
+    text_member(&t, "spurious", loop.bell.spurious);
+    text_close(&t);
     return t.cut ? 0 : (size_t)(t.at - text);
 }
 
@@ -87,20 +93,22 @@ static netif_init_fn open_channel(struct loop *l)
     struct isthmusif *i = &l->lower.channel;
 
     l->world.status = world_status;
-    i->out = setup_channel(&setup, &l->world, &i->budget);
+    i->lanes = setup_lanes(&setup, &l->world, i->lane);
     if (l->world.ep.config.mtu > ISTHMUSIF_MTU_MAX)
         setup_refuse("MTU above what lwIP can carry (65500)", NULL);
     l->on_channel = 1;
-    i->ep = &l->world.ep;
     i->now = ist_now;
     i->mtu = (u16_t)l->world.ep.config.mtu;
     i->valid = critical_frame;
     memcpy(i->mac, setup.mac, sizeof i->mac);
-    rxpool_init(&i->pool, rx_memory, sizeof rx_memory,
-                l->world.ep.config.frame_max < 0xffffu ? l->world.ep.config.frame_max : 0xffffu);
+    for (uint32_t k = 0; k < i->lanes; k++)
+        rxpool_init(&i->buffers[k].pool, k == 0 ? rx_memory : lane_memory[k - 1], k == 0 ? RX_MEMORY : LANE_MEMORY,
+                    l->world.ep.config.frame_max < 0xffffu ? l->world.ep.config.frame_max : 0xffffu);
     source.ep = &l->world.ep;
-    source.budget = &i->budget;
-    pool = &i->pool;
+    source.budget = &i->lane[0].budget;
+    source.lane = i->lane;
+    source.lanes = i->lanes;
+    pool = &i->buffers[0].pool;
     return isthmusif_init;
 }
 

@@ -21,7 +21,8 @@
 static struct allowed {
     struct ist_filter filter;
     uint64_t table[TABLE_MAX];
-} received, sent;
+    uint32_t words; /* of the table; 0: there is none */
+} received[IST_LANES_MAX], sent[IST_LANES_MAX];
 
 _Noreturn void setup_refuse(const char *what, const char *detail)
 {
@@ -107,29 +108,36 @@ static void read_budget(struct setup *s)
     s->step_frames = number(wanted("ISTHMUS_RX_BUDGET"), "ISTHMUS_RX_BUDGET", &end);
     s->step_bytes = number(end, "ISTHMUS_RX_BUDGET", &end);
     s->budget_period = number(end, "ISTHMUS_RX_BUDGET", &end) * 1000ull;
-    s->budget_frames = number(end, "ISTHMUS_RX_BUDGET", &end);
-    s->budget_bytes = number(end, "ISTHMUS_RX_BUDGET", &end);
+    for (uint32_t k = 0; k < IST_LANES_MAX && (k == 0 || *end != '\0'); k++) {
+        s->budget_frames[k] = number(end, "ISTHMUS_RX_BUDGET", &end);
+        s->budget_bytes[k] = number(end, "ISTHMUS_RX_BUDGET", &end);
+    }
     if (*end != '\0' || s->step_frames == 0 || s->step_bytes == 0)
         setup_refuse("not \"frames bytes period frames bytes\", the first two above 0", "ISTHMUS_RX_BUDGET");
 }
 
-/* The allow-list in the variable; NULL if that is empty. */
-static struct ist_filter *read_filter(struct allowed *a, const char *name)
+/* The lanes' allow-lists in the variable. */
+static void read_filters(struct allowed *a, uint32_t lanes, const char *name)
 {
-    uint32_t n = 0;
+    const char *at = wanted(name);
 
-    for (const char *at = wanted(name); *at != '\0'; at += strspn(at, " ")) {
-        char *end;
-        errno = 0;
-        const uint64_t word = strtoull(at, &end, 16);
-        if (end == at || errno != 0 || n == TABLE_MAX)
+    for (uint32_t k = 0; k < lanes; k++, at += *at == ';') {
+        uint32_t *n = &a[k].words;
+
+        for (at += strspn(at, " "); *at != '\0' && *at != ';'; at += strspn(at, " ")) {
+            char *end;
+            errno = 0;
+            const uint64_t word = strtoull(at, &end, 16);
+            if (end == at || errno != 0 || *n == TABLE_MAX)
+                setup_refuse("not a filter's table", name);
+            a[k].table[(*n)++] = word;
+            at = end;
+        }
+        if (*n > 0 && ist_filter_load(&a[k].filter, a[k].table, *n) != IST_V_OK)
             setup_refuse("not a filter's table", name);
-        a->table[n++] = word;
-        at = end;
     }
-    if (n > 0 && ist_filter_load(&a->filter, a->table, n) != IST_V_OK)
-        setup_refuse("not a filter's table", name);
-    return n > 0 ? &a->filter : NULL;
+    if (*at != '\0')
+        setup_refuse("more tables than lanes", name);
 }
 
 /* The MTU of ISTHMUS_CONFIG, where there is no channel that reads it. */
@@ -177,15 +185,30 @@ void setup_read(struct setup *s, struct task tasks[TASKS])
     s->mtu = plain_mtu();
 }
 
-struct ist_filter *setup_channel(const struct setup *s, struct ist_world *w, struct budget *budget)
+uint32_t setup_lanes(const struct setup *s, struct ist_world *w, struct netport_lane lane[IST_LANES_MAX])
 {
     if (ist_world_open(w) != 0)
         exit(2);
-    w->ep.filter = read_filter(&received, "ISTHMUS_FILTER");
-    if (w->ep.filter == NULL)
-        setup_refuse("without a table nothing is judged", "ISTHMUS_FILTER");
-    budget_init(budget, s->budget_period, s->budget_frames, s->budget_bytes, w->ep.config.frame_max);
-    return read_filter(&sent, "ISTHMUS_FILTER_OUT");
+    read_filters(received, w->lanes, "ISTHMUS_FILTER");
+    read_filters(sent, w->lanes, "ISTHMUS_FILTER_OUT");
+    for (uint32_t k = 0; k < w->lanes; k++) {
+        if (received[k].words == 0)
+            setup_refuse("without a table nothing is judged", "ISTHMUS_FILTER");
+        w->lane[k].filter = &received[k].filter;
+        lane[k] = (struct netport_lane){.ep = &w->lane[k], .out = sent[k].words > 0 ? &sent[k].filter : NULL};
+        budget_init(&lane[k].budget, s->budget_period, s->budget_frames[k], s->budget_bytes[k], w->ep.config.frame_max);
+    }
+    return w->lanes;
+}
+
+struct ist_filter *setup_channel(const struct setup *s, struct ist_world *w, struct budget *budget)
+{
+    struct netport_lane lane[IST_LANES_MAX];
+
+    if (setup_lanes(s, w, lane) > 1)
+        setup_refuse("this IP stack serves the bulk lane alone", "ISTHMUS_LANES");
+    *budget = lane[0].budget;
+    return lane[0].out;
 }
 
 void setup_plain(struct ist_world *w)

@@ -7,9 +7,11 @@
  *   ISTHMUS_MAC                       aa:bb:cc:dd:ee:ff
  *   ISTHMUS_TASKS, ISTHMUS_FLOWS      the board file's tables, see tables.h
  *   ISTHMUS_WATCHDOG_US               longest time without food from the task above; 0 = none
- *   ISTHMUS_RX_BUDGET                 "frames bytes" of one receive step, then "period frames bytes" over time, in us
- *   ISTHMUS_FILTER                    the allow-list of received frames: 64-bit words in hexadecimal (core/filter.h)
- *   ISTHMUS_FILTER_OUT                likewise of sent frames; empty: all may leave
+ *   ISTHMUS_RX_BUDGET                 "frames bytes" of one receive step, then the period in us, then "frames bytes" of
+ *                                     each lane in it
+ *   ISTHMUS_FILTER                    each lane's allow-list of received frames, separated by semicolons: 64-bit words in
+ *                                     hexadecimal (core/filter.h)
+ *   ISTHMUS_FILTER_OUT                likewise of sent frames; the bulk lane's empty: all may leave
  *   ISTHMUS_SPIN_US                   longest spin before sleeping; default 50
  *   ISTHMUS_BARE_TIMER=1              measure a bare timer beside the task
  *   ISTHMUS_PACKET                    descriptor of a TAP or an AF_PACKET socket, instead of a channel
@@ -22,14 +24,15 @@
 #include "critical.h"
 #include "filter.h"
 #include "flow.h"
+#include "netport.h"
 #include "world.h"
 
 struct setup {
     uint8_t ip[4], netmask[4], peer[4], mac[6];
     struct flow flows[FLOWS_MAX + 1];
     uint32_t step_frames, step_bytes; /* budget of one receive step */
-    uint64_t budget_period;           /* and of each so long, ns: */
-    uint32_t budget_frames, budget_bytes;
+    uint64_t budget_period;           /* and of each so long, ns, by lane: */
+    uint32_t budget_frames[IST_LANES_MAX], budget_bytes[IST_LANES_MAX];
     uint64_t spin;     /* longest, ns */
     uint64_t watchdog; /* ns; 0: none */
     int bare_timer;
@@ -42,8 +45,12 @@ _Noreturn void setup_refuse(const char *what, const char *detail);
 /* Closes this process to others and reads everything; `tasks` are the board's. */
 void setup_read(struct setup *s, struct task tasks[TASKS]);
 
-/* Opens the channel in `w`, which has its callbacks already, and sets the filter of what is received. Returns that of
- * what is sent, NULL if all may leave. */
+/* Opens the channel in `w`, which has its callbacks already, sets the filters of what is received, and what `lane` needs
+ * but for its stack. Returns how many lanes there are. */
+uint32_t setup_lanes(const struct setup *s, struct ist_world *w, struct netport_lane lane[IST_LANES_MAX]);
+
+/* The same for a stack that serves the bulk lane alone: a board with more is refused. Returns the filter of what is sent,
+ * NULL if all may leave. */
 struct ist_filter *setup_channel(const struct setup *s, struct ist_world *w, struct budget *budget);
 
 /* Instead: where the supervisor's end of file comes from. */

@@ -7,7 +7,6 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/snmp.h"
 #include "netif/ethernet.h"
-#include "netport.h"
 
 /* What lwIP's sanity checks would say, less the one about PBUF_POOL. */
 _Static_assert(MEMP_NUM_TCP_SEG >= TCP_SND_QUEUELEN, "segments for one full queue");
@@ -25,54 +24,61 @@ ist_u32 isthmusif_frame_max(const struct netif *netif)
     return netif->mtu + SIZEOF_ETH_HDR;
 }
 
-static int admitted(const struct isthmusif *i, struct pbuf *p)
+/* The lane by which the frame leaves; negative: it may not. */
+static int lane_of(const struct isthmusif *i, struct pbuf *p)
 {
     ist_u8 head[IST_FILTER_HEAD];
+    ist_u32 k;
 
-    if (i->out == NULL)
-        return 1;
+    if (i->lanes == 1 && i->lane[0].out == NULL)
+        return 0;
     pbuf_copy_partial(p, head, sizeof head, 0);
-    return netport_admits(i->ep, i->out, head, p->tot_len, i->now());
+    k = netport_lane_of(i->lane, i->lanes, head, p->tot_len, i->now());
+    if (k == 0 && !netport_admits(i->lane[0].ep, i->lane[0].out, head, p->tot_len, i->now()))
+        return -1;
+    return (int)k;
 }
 
 /* Gathers the chain into the ring: one copy, no buffer between. A full ring pushes back: TCP keeps the segment. */
 static err_t output(struct netif *netif, struct pbuf *p)
 {
     struct isthmusif *i = of(netif);
+    const int lane = lane_of(i, p);
+    struct ist_endpoint *ep;
     enum ist_verdict v;
 
-    if (!admitted(i, p))
+    if (lane < 0)
         return ERR_RTE;
-    v = ist_reserve(i->ep, p->tot_len, NULL);
-
+    ep = i->lane[lane].ep;
+    v = ist_reserve(ep, p->tot_len, NULL);
     for (const struct pbuf *q = p; v == IST_V_OK && q != NULL; q = q->next) {
-        v = ist_append(i->ep, q->payload, q->len);
+        v = ist_append(ep, q->payload, q->len);
         if (q->len == q->tot_len)
             break;
     }
     if (v == IST_V_OK)
-        v = ist_commit(i->ep, p->tot_len);
+        v = ist_commit(ep, p->tot_len);
     switch (v) {
     case IST_V_OK:
         return ERR_OK;
     case IST_V_FULL:
-        i->blocked = 1;
+        i->blocked |= 1u << lane;
         return ERR_BUF;
     case IST_V_DOWN:
         return ERR_CONN;
     default:
-        ist_cancel(i->ep);
+        ist_cancel(ep);
         return ERR_IF;
     }
 }
 
 static void *allocate(void *stack, ist_u32 length, void **room)
 {
-    struct isthmusif *i = of(stack);
-    struct pbuf *p = rxpool_get(&i->small, length);
+    struct isthmusif_buffers *b = stack;
+    struct pbuf *p = rxpool_get(&b->small, length);
 
     if (p == NULL)
-        p = rxpool_get(&i->pool, length);
+        p = rxpool_get(&b->pool, length);
     if (p != NULL)
         *room = p->payload;
     return p;
@@ -86,7 +92,8 @@ static void discard(void *stack, void *buffer)
 
 static void deliver(void *stack, void *buffer)
 {
-    struct netif *netif = stack;
+    const struct isthmusif_buffers *b = stack;
+    struct netif *netif = b->netif;
     const struct pbuf *p = buffer;
 
     if (of(netif)->valid != NULL)
@@ -98,23 +105,35 @@ static void deliver(void *stack, void *buffer)
 enum ist_verdict isthmusif_receive(struct netif *netif, ist_u64 now, ist_u32 frames, ist_u32 bytes, ist_u32 *work)
 {
     static const struct netport_hooks hooks = {allocate, discard, deliver};
+    struct isthmusif *i = of(netif);
+    struct netport_lane *bulk = &i->lane[0];
 
-    return netport_receive(of(netif)->ep, &hooks, netif, &of(netif)->budget, now, frames, bytes, work);
+    if (i->lanes > 1)
+        return netport_receive_lanes(i->lane, i->lanes, &hooks, now, frames, bytes, work);
+    return bulk->last = netport_receive(bulk->ep, &hooks, bulk->stack, &bulk->budget, now, frames, bytes, work);
 }
 
-int isthmusif_flush(struct netif *netif)
+ist_u32 isthmusif_flush(struct netif *netif)
 {
-    return netport_flush(of(netif)->ep);
+    const struct isthmusif *i = of(netif);
+    ist_u32 ring = 0;
+
+    for (ist_u32 k = 0; k < i->lanes; k++)
+        ring |= (ist_u32)(netport_flush(i->lane[k].ep) != 0) << k;
+    return ring;
 }
 
 void isthmusif_unblock(struct netif *netif)
 {
     struct isthmusif *i = of(netif);
+    ist_u32 freed = 0;
 
-    if (!i->blocked || ist_room(i->ep) < isthmusif_frame_max(netif))
-        return;
-    i->blocked = 0;
-    for (struct tcp_pcb *pcb = tcp_active_pcbs, *next; pcb != NULL && !i->blocked; pcb = next) {
+    for (ist_u32 k = 0; i->blocked >> k != 0; k++)
+        if ((i->blocked >> k & 1u) != 0 && ist_room(i->lane[k].ep) >= isthmusif_frame_max(netif))
+            freed |= 1u << k;
+    i->blocked &= ~freed;
+    for (struct tcp_pcb *pcb = tcp_active_pcbs, *next; pcb != NULL && freed != 0; pcb = next) {
+        freed &= ~i->blocked; /* full again */
         next = pcb->next;
         if (pcb->unsent != NULL)
             tcp_output(pcb);
@@ -134,10 +153,14 @@ void isthmusif_link(struct netif *netif, enum ist_state state)
 
 err_t isthmusif_init(struct netif *netif)
 {
-    const struct isthmusif *i = of(netif);
+    struct isthmusif *i = of(netif);
 
-    if (!netport_fits(&i->ep->config, i->mtu))
+    if (!netport_fits(&i->lane[0].ep->config, i->mtu))
         return ERR_ARG;
+    for (ist_u32 k = 0; k < i->lanes; k++) {
+        i->buffers[k].netif = netif;
+        i->lane[k].stack = &i->buffers[k];
+    }
     netif->name[0] = 'i';
     netif->name[1] = 's';
     netif->output = etharp_output;

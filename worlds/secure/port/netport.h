@@ -66,6 +66,56 @@ static inline enum ist_verdict netport_receive(struct ist_endpoint *ep, const st
     return IST_V_OK;
 }
 
+/* A lane as a port serves it. */
+struct netport_lane {
+    struct ist_endpoint *ep;
+    struct budget budget;   /* over time; zeros: none */
+    struct ist_filter *out; /* what may leave by it; NULL: anything by the bulk lane, nothing by another */
+    void *stack;            /* what its hooks are passed: its receive buffers are its own */
+    enum ist_verdict last;  /* why nothing more was taken of it; EMPTY alone asks for a doorbell before sleeping */
+};
+
+/* netport_receive() over all lanes of a channel, lane[0] the bulk lane: before each frame every higher lane is looked at
+ * first. EMPTY: all are empty. BUDGET: some lane has to wait for its next period; those whose `last` is EMPTY need not. */
+static inline enum ist_verdict netport_receive_lanes(struct netport_lane *lane, ist_u32 lanes,
+                                                     const struct netport_hooks *hooks, ist_u64 now, ist_u32 frames,
+                                                     ist_u32 bytes, ist_u32 *work)
+{
+    for (*work = 0; *work < frames; ++*work) {
+        enum ist_verdict all = IST_V_EMPTY;
+        ist_u32 k = lanes, one = 0;
+
+        while (one == 0 && k-- > 0) {
+            struct netport_lane *l = &lane[k];
+            const ist_u64 before = l->ep->rx.bytes;
+
+            l->last = netport_receive(l->ep, hooks, l->stack, &l->budget, now, 1, bytes, &one);
+            if (one == 0 && l->last != IST_V_EMPTY && all != IST_V_DOWN)
+                all = l->last;
+            if (l->ep->rx.bytes - before >= bytes) {
+                ++*work;
+                return IST_V_OK;
+            }
+            bytes -= (ist_u32)(l->ep->rx.bytes - before);
+        }
+        if (one == 0)
+            return all;
+    }
+    return IST_V_OK;
+}
+
+/* The lane by which a frame goes that begins with `head`: the highest whose table admits it, else the bulk lane. */
+static inline ist_u32 netport_lane_of(const struct netport_lane *lane, ist_u32 lanes, const void *head, ist_u32 length,
+                                      ist_u64 now)
+{
+    static const struct ist_meta none;
+    ist_u32 k = lanes - 1u;
+
+    while (k > 0 && (!lane[k].out || ist_filter_judge(lane[k].out, head, length, &none, now) != IST_V_OK))
+        k--;
+    return k;
+}
+
 /* May a frame leave that begins with `head` (IST_FILTER_HEAD bytes, or all of it)? Judged before it is copied: what lies
  * in the ring is never read back. `out` NULL: whatever it is. */
 static inline int netport_admits(struct ist_endpoint *ep, struct ist_filter *out, const void *head, ist_u32 length,

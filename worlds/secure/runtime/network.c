@@ -7,6 +7,7 @@
 #include "fault.h"
 #include "filter.h"
 #include "isthmusif.h"
+#include "lane.h"
 #include "lwip/init.h"
 #include "lwip/timeouts.h"
 #include "lwipapps.h"
@@ -24,13 +25,17 @@
 #define CHANNEL 0
 #define RX_MEMORY (6u << 20)    /* of receive buffers for any frame */
 #define SMALL_MEMORY (2u << 20) /* of those for short ones: more than all connections can keep out of order */
+#define LANE_MEMORY (1u << 20)  /* of those for the frames of each other lane */
 #define SMALL_FRAME 1536u
 
 static uint8_t rx_memory[RX_MEMORY], small_memory[SMALL_MEMORY];
-static struct ist_endpoint endpoint;
-static struct isthmusif lower = {.valid = critical_frame, .ep = &endpoint, .mtu = BOARD_MTU, .mac = BOARD_SECURE_MAC};
+#if BOARD_LANES > 1
+static uint8_t lane_memory[BOARD_LANES - 1][LANE_MEMORY];
+#endif
+static struct ist_endpoint endpoint[BOARD_LANES]; /* the bulk lane's first */
+static struct isthmusif lower = {.valid = critical_frame, .lanes = BOARD_LANES, .mtu = BOARD_MTU, .mac = BOARD_SECURE_MAC};
 static struct netif netif;
-static struct ist_filter received, sent;
+static struct ist_filter received[BOARD_LANES], sent[BOARD_LANES];
 static uint64_t random_key[2];
 static uint64_t last_frame;     /* when the last one came; 0 = never */
 static uint64_t ended;          /* epoch whose end is still to be confirmed; 0 = none */
@@ -72,12 +77,14 @@ static uint64_t when_last_frame(void)
 
 static void stack_status(struct stack_status *s)
 {
-    lwip_status(&netif, &lower.pool, s);
+    lwip_status(&netif, &lower.buffers[0].pool, s);
 }
 
 static const struct status_source source = {
-    .ep = &endpoint,
-    .budget = &lower.budget,
+    .ep = &endpoint[0],
+    .budget = &lower.lane[0].budget,
+    .lane = lower.lane,
+    .lanes = BOARD_LANES,
     .stack = stack_status,
     .critical = schedule_report,
     .now = clock_now,
@@ -87,23 +94,42 @@ static const struct status_source source = {
 };
 
 /* The board's allow-lists: of what is received always, of what is sent where the board says so. */
-static enum ist_verdict load_filters(void)
+static enum ist_verdict load_filters(uint32_t k)
 {
-    static const ist_u64 in[] = BOARD_FILTER, out[] = BOARD_FILTER_OUT;
-    enum ist_verdict v = ist_filter_load(&received, in, BOARD_FILTER_WORDS);
+    static const ist_u64 table[] = BOARD_LANE_TABLES;
+    static const struct {
+        uint32_t in, in_words, out, out_words;
+    } at[BOARD_LANES] = BOARD_LANE_FILTERS;
+    enum ist_verdict v = ist_filter_load(&received[k], table + at[k].in, at[k].in_words);
 
-    endpoint.filter = &received;
-    lower.now = clock_now;
-    lower.out = NULL;
-    if (v != IST_V_OK || BOARD_FILTER_OUT_WORDS == 0)
-        return v;
-    lower.out = &sent;
-    return ist_filter_load(&sent, out, BOARD_FILTER_OUT_WORDS);
+    endpoint[k].filter = &received[k];
+    lower.lane[k].out = at[k].out_words != 0 ? &sent[k] : NULL;
+    if (v == IST_V_OK && at[k].out_words != 0)
+        v = ist_filter_load(&sent[k], table + at[k].out, at[k].out_words);
+    return v;
+}
+
+static enum ist_verdict init_lane(uint32_t k)
+{
+    static const struct {
+        uint32_t frames, bytes;
+    } budget[BOARD_LANES] = BOARD_LANE_BUDGETS;
+    const uint32_t frame_max = endpoint[k].config.frame_max, longest = frame_max < 0xffffu ? frame_max : 0xffffu;
+
+    lower.lane[k].ep = &endpoint[k];
+    budget_init(&lower.lane[k].budget, BOARD_BUDGET_PERIOD_NS, budget[k].frames, budget[k].bytes, frame_max);
+    if (k == 0)
+        rxpool_init(&lower.buffers[0].pool, rx_memory, sizeof rx_memory, longest);
+#if BOARD_LANES > 1
+    else
+        rxpool_init(&lower.buffers[k].pool, lane_memory[k - 1], LANE_MEMORY, longest);
+#endif
+    return load_filters(k);
 }
 
 const char *network_init(const uint64_t seed[2])
 {
-    static const struct ist_config config = BOARD_CONFIG;
+    static const struct ist_config config[BOARD_LANES] = BOARD_LANE_CONFIGS;
     const ip4_addr_t ip = {PP_HTONL(BOARD_SECURE_IP)}, netmask = {PP_HTONL(BOARD_NETMASK)};
     static const struct task_spec tasks[TASKS] = BOARD_TASKS;
     static const struct flow flows[] = BOARD_FLOWS;
@@ -112,16 +138,15 @@ const char *network_init(const uint64_t seed[2])
 
     random_key[0] = seed[0];
     random_key[1] = seed[1];
-    v = ist_init(&endpoint, &config, (void *)BOARD_SECURE_BUFFER_BASE, (const void *)BOARD_NORMAL_BUFFER_BASE);
+    v = ist_lanes_init(endpoint, config, BOARD_LANES, (void *)BOARD_SECURE_BUFFER_BASE,
+                       (const void *)BOARD_NORMAL_BUFFER_BASE);
+    lower.now = clock_now;
+    for (uint32_t k = 0; k < BOARD_LANES && v == IST_V_OK; k++)
+        v = init_lane(k);
     if (v != IST_V_OK)
         return ist_verdict_name(v);
-    budget_init(&lower.budget, BOARD_BUDGET_PERIOD_NS, BOARD_BUDGET_FRAMES, BOARD_BUDGET_BYTES, config.frame_max);
-    v = load_filters();
-    if (v != IST_V_OK)
-        return ist_verdict_name(v);
-    rxpool_init(&lower.pool, rx_memory, sizeof rx_memory, config.frame_max < 0xffffu ? config.frame_max : 0xffffu);
-    if (config.frame_max > SMALL_FRAME)
-        rxpool_init(&lower.small, small_memory, sizeof small_memory, SMALL_FRAME);
+    if (config[0].frame_max > SMALL_FRAME)
+        rxpool_init(&lower.buffers[0].small, small_memory, sizeof small_memory, SMALL_FRAME);
     lwip_init();
     if (netif_add(&netif, &ip, &netmask, &peer, &lower, isthmusif_init, ethernet_input) == NULL)
         return "lwIP refused the interface";
@@ -132,13 +157,21 @@ const char *network_init(const uint64_t seed[2])
 
 const struct ist_endpoint *network_endpoint(void)
 {
-    return &endpoint;
+    return &endpoint[0];
+}
+
+static enum ist_state channel_state(void)
+{
+    return ist_link_state(ist_lanes_worst(endpoint, BOARD_LANES));
 }
 
 void network_frames(uint64_t *in, uint64_t *out)
 {
-    *in = endpoint.count[IST_V_OK];
-    *out = endpoint.sent;
+    *in = *out = 0;
+    for (uint32_t k = 0; k < BOARD_LANES; k++) {
+        *in += endpoint[k].count[IST_V_OK];
+        *out += endpoint[k].sent;
+    }
 }
 
 static void follow(enum ist_state state)
@@ -160,29 +193,26 @@ static void ask_session(void)
     call_monitor(&c);
     if (c.x[0] != IST_SMC_OK)
         fault("the monitor does not know our channel");
-    if (c.x[1] == IST_SESSION_SEALED && c.x[2] != endpoint.epoch) {
+    if (c.x[1] == IST_SESSION_SEALED && c.x[2] != endpoint[0].epoch) {
         const ist_u64 key[2] = {c.x[3], c.x[4]};
-        ist_begin(&endpoint, c.x[2], key, clock_now());
+        ist_lanes_begin(endpoint, BOARD_LANES, c.x[2], key, clock_now());
     } else if (c.x[1] == IST_SESSION_ENDING) {
         /* Nothing of the peer's buffer is in our hands between two steps: once ended, we are quiescent. */
         ended = c.x[2];
-        ist_end(&endpoint, IST_V_PEER_LEFT);
-        follow(ist_link_state(&endpoint));
+        ist_lanes_end(endpoint, BOARD_LANES, IST_V_PEER_LEFT);
+        follow(channel_state());
         normal_took_leave();
         c = (struct call){{IST_SMC_QUIESCED, CHANNEL, ended}};
         call_monitor(&c);
     }
 }
 
-static void ring(void)
-{
-    call_monitor(&(struct call){{IST_SMC_RING, CHANNEL, IST_LANE_BULK}});
-}
-
 void network_flush(void)
 {
-    if (isthmusif_flush(&netif))
-        ring();
+    const ist_u32 lanes = isthmusif_flush(&netif);
+
+    if (lanes != 0)
+        call_monitor(&(struct call){{IST_SMC_RING, CHANNEL, lanes}});
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------------ */
@@ -195,7 +225,7 @@ static void restart(void)
 
     for (unsigned i = 0; i < 2; i++)
         seed[i] = (uint64_t)isthmus_lwip_random() << 32 | isthmus_lwip_random();
-    ist_end(&endpoint, IST_V_PEER_LEFT);
+    ist_lanes_end(endpoint, BOARD_LANES, IST_V_PEER_LEFT);
     record_event(&control_record, clock_now(), "stack restarts");
     restart_memory();
     failure = network_init(seed);
@@ -212,8 +242,8 @@ static void tick(void)
     if (now == ticks)
         return;
     ticks = now;
-    follow(ist_poll(&endpoint, clock_now()));
-    normal_watch(clock_now(), ist_link_state(&endpoint));
+    follow(ist_lanes_poll(endpoint, BOARD_LANES, clock_now()));
+    normal_watch(clock_now(), channel_state());
     sys_check_timeouts();
     orders_obey(restart);
 }
@@ -232,17 +262,29 @@ static enum ist_verdict step(void)
     return v;
 }
 
-/* Asks for a doorbell before the core is given away. True: there is work already. */
+/* Asks for a doorbell in each lane that can take more, before the core is given away. True: there is work already. */
 static int arm(void)
 {
     if (BOARD_DOORBELL_POLL)
         return 0;
     rest_begin();
-    if (ist_link_state(&endpoint) != IST_RUN)
+    if (channel_state() != IST_RUN)
         return 0;
-    if (lower.blocked && ist_arm_tx(&endpoint, isthmusif_frame_max(&netif)))
-        return 1;
-    return ist_arm(&endpoint, 1);
+    for (uint32_t k = 0; k < BOARD_LANES; k++) {
+        if (lower.lane[k].last != IST_V_EMPTY)
+            continue;
+        if ((lower.blocked >> k & 1u) != 0 && ist_arm_tx(&endpoint[k], isthmusif_frame_max(&netif)))
+            return 1;
+        if (ist_arm(&endpoint[k], 1))
+            return 1;
+    }
+    return 0;
+}
+
+static void disarm(void)
+{
+    for (uint32_t k = 0; k < BOARD_LANES; k++)
+        ist_disarm(&endpoint[k]);
 }
 
 /* Works until there is nothing left or the period's cost is spent. What to say to YIELD. */
@@ -255,9 +297,10 @@ static uint64_t work(void)
         if (schedule_spent())
             return IST_YIELD_MORE;
         v = step();
-        if (v == IST_V_BUDGET)
-            return IST_YIELD_MORE; /* no doorbell is asked for: the next period looks by itself */
-        if (v != IST_V_OK && !arm())
+        /* A lane whose budget is spent asks for no doorbell: the next period looks by itself. */
+        if (v == IST_V_BUDGET && (BOARD_LANES == 1 || !arm()))
+            return IST_YIELD_MORE;
+        if (v != IST_V_OK && v != IST_V_BUDGET && !arm())
             return IST_YIELD_IDLE;
         schedule_charge();
     }
@@ -271,7 +314,7 @@ static void give(uint64_t function, uint64_t why)
     schedule_back();
     if (back.result != IST_SMC_OK)
         fault("the monitor refused READY or YIELD");
-    ist_disarm(&endpoint);
+    disarm();
     if (back.events & IST_EVENT_SESSION)
         ask_session();
     if (back.events & IST_EVENT_NORMAL)
@@ -289,13 +332,13 @@ _Noreturn void network_run(void)
         if (!schedule_rest(ticks))
             continue;
         if (function == IST_SMC_YIELD)
-            rest(why, ticks, &endpoint);
+            rest(why, ticks, endpoint);
         if (BOARD_CORE_SHARED || function == IST_SMC_READY || schedule_ticks() != ticks) {
             give(function, why);
             function = IST_SMC_YIELD;
         } else { /* the core is ours: the monitor need not be asked more often */
             schedule_back();
-            ist_disarm(&endpoint);
+            disarm();
         }
     }
 }

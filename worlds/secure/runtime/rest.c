@@ -43,6 +43,15 @@ static void wait_for(uint64_t period, int or_kick)
 
 #if BOARD_DOORBELL_POLL
 
+static int pending(const struct ist_endpoint *from)
+{
+    int any = 0;
+
+    for (uint32_t k = 0; k < BOARD_LANES; k++)
+        any |= ist_pending(&from[k]);
+    return any;
+}
+
 /* From the last of the first marks to the second is what a frame costs here to be noticed. The instruction counter knows
  * the marks (worlds/normal/guest/mark.h); to the processor they are no operation. */
 static void look(uint64_t period, const struct ist_endpoint *from)
@@ -50,7 +59,7 @@ static void look(uint64_t period, const struct ist_endpoint *from)
     interrupts_on();
     do
         __asm__ volatile("yield\n\thint #(96 + 23)" ::: "memory");
-    while (!ist_pending(from) && schedule_ticks() == period);
+    while (!pending(from) && schedule_ticks() == period);
     __asm__ volatile("hint #(96 + 24)" ::: "memory");
 }
 

@@ -15,7 +15,7 @@ struct ist_endpoint;
 void rest_kick(void);
 /* What is rung from now on ends the next rest. Before the last look for work. */
 void rest_begin(void);
-/* `why` is what YIELD will be told; `period` the one that was last worked for. Nobody else is ready. Interrupts are masked on the way in; on an own core they are
+/* `from`: the lanes' endpoints. `why` is what YIELD will be told; `period` the one that was last worked for. Nobody else is ready. Interrupts are masked on the way in; on an own core they are
  * on behind it. */
 void rest(uint64_t why, uint64_t period, const struct ist_endpoint *from);
 
