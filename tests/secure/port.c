@@ -114,7 +114,7 @@ static void link_up(uint64_t epoch)
 
 static void stack(struct stack_status *s)
 {
-    lwip_status(&netif, &port.pool, s);
+    lwip_status(&netif, &port.buffers[0].pool, s);
 }
 
 static void start(void)

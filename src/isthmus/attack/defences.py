@@ -21,11 +21,12 @@ __all__ = ["DEFENCES", "Defence", "stage_library", "without_defence"]
 
 
 class Defence(NamedTuple):
-    """One statement of a file of the core, and what it becomes without the defence."""
+    """One statement of a file, and what it becomes without the defence."""
 
     file: str
     was: str
     becomes: str
+    folder: str = "core"
 
 
 _PAYLOAD = "rx->peer + r->at + IST_REC_PAYLOAD"
@@ -84,6 +85,7 @@ DEFENCES = {
     ),
     "zeroed padding": Defence("ring.c", "if ((length & (IST_ALIGN - 1u)) != 0 || full != length)", "if (0)"),
     "filter": Defence("guard.c", "if (e->filter) {", "if (0) {"),
+    "one-shot doorbell": Defence("bell.h", "b->deaf = 1;", "b->deaf = 0;", "worlds/secure/host"),
 }
 
 _C = ("-std=c11", "-O1", "-fPIC", "-DIST_TEST_HOOKS", "-w")
@@ -100,23 +102,27 @@ def stage_library(without: str | None = None) -> Path:
 
 def without_defence(unit: Unit, name: str) -> list[Unit]:
     """The unit with one of DEFENCES taken out of the core's file that has it. Raises EnvironmentProblem."""
-    changed = _changed(tree() / "core", DEFENCES[name])
+    folder = tree() / DEFENCES[name].folder
+    changed = _changed(folder, DEFENCES[name])
     if changed.suffix == ".c":
-        touched = [p for p in unit.sources if p == tree() / "core" / changed.name]
+        touched = [p for p in unit.sources if p == folder / changed.name]
         instead = replace(unit, sources=[changed])
     else:
         include = f'#include "{changed.name}"'
-        touched = [p for p in unit.sources if include in p.read_text(encoding="utf-8")]
+        headers = [p.name for p in folder.glob("*.h") if include in p.read_text(encoding="utf-8")]
+        includes = [include, *(f'#include "{name}"' for name in headers)]
+        touched = [p for p in unit.sources if any(i in p.read_text(encoding="utf-8") for i in includes)]
         flags = [*unit.cflags, "-include", str(changed)]  # its guard keeps the original out
         instead = replace(unit, sources=touched, cflags=flags)
     return [replace(unit, sources=[p for p in unit.sources if p not in touched]), instead]
 
 
-def _changed(core: Path, defence: Defence) -> Path:
+def _changed(folder: Path, defence: Defence) -> Path:
     """The defence's file with its statement changed, in the cache."""
-    text = (core / defence.file).read_text(encoding="utf-8")
+    text = (folder / defence.file).read_text(encoding="utf-8")
     if text.count(defence.was) != 1:
-        raise EnvironmentProblem(f"core/{defence.file} does not say {defence.was!r} once: no control")
+        where = f"{defence.folder}/{defence.file}"
+        raise EnvironmentProblem(f"{where} does not say {defence.was!r} once: no control")
     text = text.replace(defence.was, defence.becomes)
     place = cache.folder("attack") / hashlib.sha256(text.encode()).hexdigest()[:32]
     if not (place / defence.file).is_file():

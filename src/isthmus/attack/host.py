@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,13 @@ FLOOD_S, LOOK_S = 0.5, 0.5
 STORM_S, STORM_SESSIONS = 1.2, 8  # 10 + 20 + ... + 640 ms
 BUDGET: dict[str, Any] = {"frames": 32, "step_frames": 32}  # per period of 1 ms
 GROUPS: dict[str, Any] = {"broadcasts_per_second": 100, "broadcast_burst": 10}
+FLOW_S = 1.0
+#: Frames that are taken, copied and handed to the stack, sixteen of them in a period.
+FLOODED: dict[str, Any] = {
+    "frames": 32,
+    "step_frames": 16,
+    "pump": ("-DFLOOD=1", f"-DFRAME={{{','.join(map(str, frames.raw(bytes(400))))}}}"),
+}
 HOST: Any = ("host",)
 
 
@@ -98,6 +106,83 @@ def broadcast_storm(s: Rig, dice: random.Random) -> Outcome:
     good = reached <= bound and not missed and recovered is not None and not set(refused) - {"BROADCAST"}
     detail = f"{reached} of {sent} broadcasts reached the stack, at most {bound}"
     return Outcome(good, detail, refused, missed, reached, bound, recovered)
+
+
+# ---- lanes and doorbells: the pump taken over, which attacks beside its work -------------------------------
+
+
+def setpoints(s: Rig) -> tuple[int, int]:
+    """100 datagrams a second for FLOW_S: how many were sent, how many the critical application got."""
+
+    def arrived() -> int:
+        flows = s.status()["app"]["flows"]
+        return int(next(f["frames"] for f in flows if f["name"] == "setpoints"))
+
+    before, sent = arrived(), 0
+    with s.machine.socket(socket.AF_INET, socket.SOCK_DGRAM) as flow:
+        flow.connect((s.board.secure.address, 7700))
+        end = time.monotonic() + FLOW_S
+        while time.monotonic() < end:
+            sent += flow.send(b"1.0") > 0
+            time.sleep(0.01)
+    time.sleep(0.05)
+    return sent, arrived() - before
+
+
+@attack(
+    "dos-18",
+    "bulk lane kept full beside a critical flow",
+    machines=HOST,
+    off={"lane": False},
+    lane=True,
+    **FLOODED,
+)
+def bulk_flood(s: Rig, dice: random.Random) -> Outcome:
+    """The pump keeps the bulk ring full. A flow of 100 datagrams a second, in its own lane, loses nothing."""
+    before = s.status()
+    sent, arrived = setpoints(s)
+    after = s.status()
+    work = after["work"]
+    missed = after["critical"]["missed"] - before["critical"]["missed"]
+    good = arrived == sent > 0 and not missed and not work["over"] and work["exhausted"] > 0
+    detail = f"{arrived} of {sent} setpoints arrived; the bulk lane waited {work['exhausted']} times"
+    return Outcome(
+        good, detail, difference(before, after), missed, work["frames_max"], work["frames_bound"], 0.0
+    )
+
+
+def bells(s: Rig) -> Outcome:
+    """A wake-up is worth a frame, or it is the last one of its period."""
+    s.recovers()
+    before = s.status()
+    time.sleep(FLOW_S)
+    after = s.status()
+    moved = {name: after["doorbells"][name] - count for name, count in before["doorbells"].items()}
+    periods = after["critical"]["periods"] - before["critical"]["periods"]
+    frames = after["counters"]["OK"] - before["counters"]["OK"]
+    missed = after["critical"]["missed"] - before["critical"]["missed"]
+    most = periods + frames + 2
+    recovered = s.recovers()
+    vain = after["doorbells"]["spurious_max"]
+    good = vain == 1 and moved["wakes"] <= most and not missed and recovered is not None
+    detail = f"{moved['rings']} rings, {moved['wakes']} wake-ups, {vain} for nothing in a period at most"
+    return Outcome(good, detail, difference(before, after), missed, moved["wakes"], most, recovered)
+
+
+@attack("dos-01", "doorbell flood", machines=HOST, off="one-shot doorbell", pump=("-DRINGS=2000",))
+def bell_flood(s: Rig, dice: random.Random) -> Outcome:
+    return bells(s)
+
+
+@attack(
+    "dos-02",
+    "doorbell with an empty ring",
+    machines=HOST,
+    off="one-shot doorbell",
+    pump=("-DRINGS=400", "-DAPART_NS=20000"),
+)
+def empty_bells(s: Rig, dice: random.Random) -> Outcome:
+    return bells(s)
 
 
 # ---- the pump taken over -----------------------------------------------------------------------------------

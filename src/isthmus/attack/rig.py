@@ -21,17 +21,21 @@ from isthmus.attack.defences import without_defence
 from isthmus.board import Board
 from isthmus.build import secure_world
 from isthmus.host import HostMachine
+from isthmus.host.pump import frame_pump
+from isthmus.lanes import Lane
 
 __all__ = ["Rig"]
 
 ANSWERS = ("OK", "EMPTY", "DOWN", "FULL")  # not refusals
 SETTLE_S, RECOVER_S = 1.0, 5.0
 ECHO_PORT = 7
+NATIVE = Path(__file__).parent / "native"
 
 
 class Rig:
     """A host machine; `without` one of DEFENCES in its Secure world. `settings`: of the board's budget and
-    recovery, and "exposed": whether attacks on the border meet a stand-in that has no defences. `world`: its
+    recovery, "exposed": whether attacks on the border meet a stand-in that has no defences, "lane": whether
+    the setpoints have their own lane, "pump": flags of a hostile one (native/hostile_pump.c). `world`: its
     Secure world, built elsewhere; only our own can be without a defence."""
 
     def __init__(
@@ -39,6 +43,9 @@ class Rig:
     ) -> None:
         wanted = dict(settings)
         self.exposed = bool(wanted.pop("exposed", False))
+        pump = tuple(wanted.pop("pump", ()))
+        if wanted.pop("lane", False):
+            board = with_lane(board)
         recovery = board.recovery
         if "quarantine_ms" in wanted:
             recovery = msgspec.structs.replace(recovery, quarantine_ms=wanted.pop("quarantine_ms"))
@@ -47,6 +54,8 @@ class Rig:
         programs: dict[Any, Path] = {} if world is None else {"secure": world}
         if without is not None:
             programs["secure"] = secure_world(lambda unit: without_defence(unit, without))
+        if pump:
+            programs["normal"] = frame_pump(NATIVE / "hostile_pump.c", pump)
         # On a busy machine a world may be silent for long; that is no part of any attack here.
         channel = msgspec.structs.replace(board.channel, silence_ms=0)
         self.board = msgspec.structs.replace(board, channel=channel, secure=secure, recovery=recovery)
@@ -145,9 +154,16 @@ class Rig:
         wrong += ["no echo came again"] if recovered is None else []
         work = after["work"]
         detail = "; ".join(wrong) or verdict
-        return Outcome(
-            not wrong, detail, moved, missed, work["frames_max"], work["frames_bound"], recovered
-        )
+        return Outcome(not wrong, detail, moved, missed, work["frames_max"], work["frames_bound"], recovered)
+
+
+def with_lane(board: Board) -> Board:
+    """The board with a lane for the setpoints, and for ARP, without which no datagram finds its way."""
+    critical = ("setpoints", "arp", "arp-request")
+    rules = tuple(
+        msgspec.structs.replace(r, lane="critical") if r.name in critical else r for r in board.filter
+    )
+    return msgspec.structs.replace(board, lane=(Lane("critical", frames=16, bytes=65536),), filter=rules)
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
@@ -156,4 +172,3 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
     names = [name for name, _ in _native.VERDICTS if name not in (*ANSWERS, "BUDGET")]
     ended = {"PEER_LEFT", "PEER_EPOCH", "PEER_DEAD"}  # what follows an end of the session
     return {n: now[n] - then[n] for n in names if now[n] != then[n] and n not in ended}
-

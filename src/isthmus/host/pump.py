@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.build import build_program
@@ -15,8 +16,10 @@ _CFLAGS = ("-std=c11", "-O2", "-fstack-protector-strong", "-fPIE", *_WARNINGS)
 _LDFLAGS = ("-pie", "-Wl,-z,relro,-z,now")
 
 
-def frame_pump() -> Path:
-    """The program `isthmus-normal`. Raises EnvironmentProblem, one line."""
+def frame_pump(instead: Path | None = None, flags: Sequence[str] = ()) -> Path:
+    """The program `isthmus-normal`. `instead`: a source that stands for pump.c and includes it, with flags of
+    its own. Raises EnvironmentProblem, one line."""
     core, host, own = tree() / "core", tree() / "host", tree() / "worlds" / "normal" / "host"
-    sources = [*sorted(core.glob("*.c")), host / "link.c", host / "world.c", *sorted(own.glob("*.c"))]
-    return build_program("isthmus-normal", sources, [core, host, own], _CFLAGS, _LDFLAGS)
+    pump = sorted(p if p.name != "pump.c" or instead is None else instead for p in own.glob("*.c"))
+    sources = [*sorted(core.glob("*.c")), host / "link.c", host / "world.c", *pump]
+    return build_program("isthmus-normal", sources, [core, host, own], (*_CFLAGS, *flags), _LDFLAGS)

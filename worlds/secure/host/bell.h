@@ -14,6 +14,8 @@ struct bell {
     int woken; /* the last sleep ended by it */
     int owed;  /* work was found before its ring was heard */
     int deaf;  /* until the next period */
+    uint32_t vain; /* wake-ups of this period that brought nothing, */
+    uint32_t most; /* and of any period: 1 at most */
     uint64_t wakes, spurious;
 };
 
@@ -32,6 +34,8 @@ static inline void bell_judge(struct bell *b, int found)
         b->owed = 0;
     } else if (!found) {
         b->spurious++;
+        b->vain++;
+        b->most = b->vain > b->most ? b->vain : b->most;
         b->deaf = 1;
     }
     b->woken = 0;
@@ -40,6 +44,7 @@ static inline void bell_judge(struct bell *b, int found)
 static inline void bell_period(struct bell *b)
 {
     b->deaf = 0;
+    b->vain = 0;
 }
 
 #endif

@@ -82,6 +82,7 @@ static size_t world_status(void *ctx, char *text, size_t room)
     text_member(&t, "rings", loop.world.rings);
     text_member(&t, "wakes", loop.bell.wakes);
     text_member(&t, "spurious", loop.bell.spurious);
+    text_member(&t, "spurious_max", loop.bell.most);
     text_close(&t);
     return t.cut ? 0 : (size_t)(t.at - text);
 }
