@@ -23,7 +23,7 @@ enum ist_verdict ist_config_check(const struct ist_config *c)
         if (ist_record_size(c->frame_max, c->tag) > ring)
             return IST_V_FRAME_RING;
     }
-    if (c->mtu < IST_MTU_MIN || c->mtu > c->frame_max || c->mtu + IST_ETHER_ROOM > c->frame_max)
+    if (c->mtu < IST_MTU_MIN || c->mtu > c->frame_max - IST_ETHER_ROOM) /* the frame limit is above IST_FRAME_MIN */
         return IST_V_BAD_MTU;
     if ((c->features & ~IST_FEATURES_ALL) != 0 || (c->required & ~c->features) != 0)
         return IST_V_BAD_FEATURES;
