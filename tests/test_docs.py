@@ -238,7 +238,7 @@ def commands() -> list[str]:
 def test_console_table_is_what_the_runtime_obeys() -> None:
     spec = (ROOT / "docs/SPEC.md").read_text().partition("## The Secure world's console\n")[2]
     table = spec.partition("\n## ")[0]
-    obeyed = (ROOT / "worlds/secure/runtime/network.c").read_text().partition("void obey_console(void)")[2]
+    obeyed = (ROOT / "worlds/secure/runtime/orders.c").read_text().partition("void orders_obey(")[2]
     assert Counter(re.findall(r"^\| `(.)` \|", table, re.MULTILINE)) == Counter(
         re.findall(r"case '(.)':", obeyed.partition("\n}")[0])
     )
