@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from isthmus.errors import ConfigError
@@ -307,3 +308,13 @@ def test_the_device_tree_names_each_node_once() -> None:
     ]
     assert "interrupts = <0 200 1>" in text
     assert "local-mac-address = [02 49 53 00 00 01]" in text
+
+
+def test_how_long_an_interrupt_of_linuxs_waits() -> None:
+    """By hand: 20 + 6 * (200 + 700) + 500 = 5920, the fixed point, and 700 before it."""
+    assert board.longest_without_linux(board.load()) == 6620
+    assert board.longest_without_linux(board.load(changes=["core.normal=[1]"])) == 0
+    usual = board.load()
+    network = msgspec.structs.replace(usual.secure.network, cost_us=800)
+    full = msgspec.structs.replace(usual, secure=msgspec.structs.replace(usual.secure, network=network))
+    assert board.longest_without_linux(full) is None, "the set has the core for ever"

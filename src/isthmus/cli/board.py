@@ -10,7 +10,7 @@ import click
 from isthmus.cli.common import HELD, changes_option, say
 from isthmus.errors import EnvironmentProblem
 from isthmus.trustzone import generate
-from isthmus.trustzone.board import TrustZone, load, responses, slack
+from isthmus.trustzone.board import TrustZone, load, longest_without_linux, responses, slack
 
 __all__ = ["command"]
 
@@ -63,4 +63,5 @@ def _summary(board: TrustZone) -> list[str]:
     lines += [f"  {name:16} {region}  {region.size >> 10:8} KiB" for name, region in places.items()]
     lines += [f"  {r.name:16} responds within {r.us} of {r.limit_us} us" for r in responses(board.secure)]
     lines.append(f"  every cost could grow by {slack(board.secure):.1%} before a deadline is missed")
+    lines.append(f"  an interrupt of Linux's waits {longest_without_linux(board)} us at most")
     return lines

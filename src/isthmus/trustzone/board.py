@@ -335,6 +335,29 @@ def responses(secure: Secure) -> list[Response]:
     return found
 
 
+def longest_without_linux(board: TrustZone) -> int | None:
+    """The longest time, in microseconds, for which the Secure world has a core that it shares: so long an
+    interrupt of Linux's may wait. 0 where it shares none; None: it may have the core for ever.
+
+        W = C_network + L      L = B + sum over tasks and network work of ceil(L / T_j) * C_j
+
+    L is the busy time that begins with a period, all released together. Before it there may be the network
+    work of the period that ends, called by a doorbell: it has kept its C for that.
+    """
+    if not board.core.shared:
+        return 0
+    secure = board.secure
+    network, tasks = secure.network, [t for t in secure.task if t.runs != "inside"]
+    taken = [(t.cost_us, t.period_us) for t in tasks] + [(network.cost_us, network.period_us)]
+    if sum(cost / period for cost, period in taken) >= 1:
+        return None
+    longest, following = 0, secure.blocking.us + sum(cost for cost, _ in taken)
+    while following != longest:
+        longest = following
+        following = secure.blocking.us + sum(-(-longest // period) * cost for cost, period in taken)
+    return network.cost_us + longest
+
+
 def slack(secure: Secure) -> float:
     """By how much every cost could grow before a deadline is missed, as a share: 0.05 is 5 %. Found by
     bisection to a thousandth; 1 where everything could double."""
