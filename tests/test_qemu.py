@@ -104,7 +104,7 @@ def test_doorbells_need_a_session_and_name_a_lane(normal: Normal) -> None:
     assert normal.result("DOORBELL", 0, 1) == "DENIED"
     normal.call("REGISTER", *normal.claim)
     assert normal.result("DOORBELL", 0, 1) == "OK"
-    for channel, lanes in ((1, 1), (0, 0), (0, 2), (0, 1 << 32), (1 << 63, 1)):
+    for channel, lanes in ((1, 1), (0, 0), (0, 16), (0, 1 << 32), (1 << 63, 1)):
         assert normal.result("DOORBELL", channel, lanes) == "INVALID"
 
 
