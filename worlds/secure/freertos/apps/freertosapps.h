@@ -44,6 +44,8 @@ struct service {
     QueueHandle_t waiting;                         /* accepted, and no worker yet */
 };
 
+#define SEGMENTS(bytes) ((bytes) / ipconfigTCP_MSS) /* a window, as the stack counts it */
+
 /* 0, or -1 where there is no memory for its tasks. */
 int service_start(struct service *s);
 

@@ -7,7 +7,6 @@
 
 #define WORDS (configMINIMAL_STACK_SIZE * 2)
 #define BACKLOG 4
-#define SEGMENTS 32 /* of a window, as the stack counts it */
 #define SEND_LIMIT pdMS_TO_TICKS(2000)
 #define LOOK pdMS_TO_TICKS(20)
 #define CLOSE_LIMIT pdMS_TO_TICKS(2000)
@@ -52,7 +51,8 @@ static Socket_t listener(const struct service *me)
 {
     const struct freertos_sockaddr any = {.sin_len = sizeof any, .sin_family = FREERTOS_AF_INET,
                                           .sin_port = FreeRTOS_htons(me->port)};
-    const WinProperties_t window = {(int32_t)me->window, SEGMENTS, (int32_t)me->window, SEGMENTS};
+    const int32_t bytes = (int32_t)me->window, segments = SEGMENTS(bytes);
+    const WinProperties_t window = {bytes, segments, bytes, segments};
     const TickType_t for_ever = portMAX_DELAY, limit = SEND_LIMIT;
     const Socket_t s = FreeRTOS_socket(FREERTOS_AF_INET, FREERTOS_SOCK_STREAM, FREERTOS_IPPROTO_TCP);
 

@@ -91,6 +91,9 @@
 #define ipconfigTCP_KEEP_ALIVE 1
 #define ipconfigTCP_KEEP_ALIVE_INTERVAL 20
 
+/* Connections that we open come from here up, as the board's filter expects them; the default begins at 1024. */
+#define socketAUTO_PORT_ALLOCATION_START_NUMBER ((uint16_t)49152)
+
 /* ---- what is not used ------------------------------------------------------------------------------------------------------ */
 
 #define ipconfigSUPPORT_SELECT_FUNCTION 0
