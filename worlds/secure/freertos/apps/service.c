@@ -8,6 +8,9 @@
 #define WORDS (configMINIMAL_STACK_SIZE * 2)
 #define BACKLOG 4
 #define SEND_LIMIT pdMS_TO_TICKS(2000)
+/* The stack keeps an acknowledgement back for 20 ms as long as the peer may send two more segments. So the window is one
+ * that a peer fills at once: Linux begins with ten segments. */
+#define RECEIVE_SEGMENTS 12
 #define LOOK pdMS_TO_TICKS(20)
 #define CLOSE_LIMIT pdMS_TO_TICKS(2000)
 
@@ -51,8 +54,8 @@ static Socket_t listener(const struct service *me)
 {
     const struct freertos_sockaddr any = {.sin_len = sizeof any, .sin_family = FREERTOS_AF_INET,
                                           .sin_port = FreeRTOS_htons(me->port)};
-    const int32_t bytes = (int32_t)me->window, segments = SEGMENTS(bytes);
-    const WinProperties_t window = {bytes, segments, bytes, segments};
+    const int32_t bytes = (int32_t)me->window;
+    const WinProperties_t window = {bytes, SEGMENTS(bytes), bytes, RECEIVE_SEGMENTS};
     const TickType_t for_ever = portMAX_DELAY, limit = SEND_LIMIT;
     const Socket_t s = FreeRTOS_socket(FREERTOS_AF_INET, FREERTOS_SOCK_STREAM, FREERTOS_IPPROTO_TCP);
 
