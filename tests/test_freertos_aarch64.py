@@ -84,6 +84,12 @@ def test_everything_that_it_calls_is_there(tmp_path: Path) -> None:
     assert not linked - ours
 
 
+def test_the_list_for_users_is_complete() -> None:
+    text = (ROOT / "docs" / "PORTING.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| `worlds/secure/runtime/` |"))
+    assert set(re.findall(r"`([\w/]+)\.[cS]`", row)) == {*RUNTIME, "start", "libc/string"}
+
+
 def applications() -> set[str]:
     """What the port and the applications on FreeRTOS+TCP's sockets define, by their headers."""
     headers = ("freertos/isthmus_freertos.h", "freertos/apps/freertosapps.h", "apps/apps.h")

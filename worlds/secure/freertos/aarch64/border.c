@@ -200,6 +200,8 @@ void vApplicationIdleHook(void)
     static KEPT int started;
     struct yielded back;
 
+    if (!tasks_began())
+        return;
     interrupts_off();
     if (!started)
         console_line("first period done", ", Linux may start");

@@ -40,6 +40,8 @@ const char *tasks_init(void);
 void tasks_tick(uint64_t released);
 /* A limit has passed. From the interrupt; true: a task may be ready that was not. */
 long tasks_limit(void);
+/* The first periods of the critical tasks are done. */
+int tasks_began(void);
 /* The network's tasks have used up their cost in this period. */
 int tasks_spent(void);
 /* Around the time that is Linux's. Interrupts are masked. */

@@ -7,6 +7,7 @@
 #include "task.h"
 
 #include "begin.h"
+#include "console.h"
 #include "fault.h"
 
 _Noreturn void main(uint64_t seed_low, uint64_t seed_high);
@@ -14,7 +15,8 @@ _Noreturn void main(uint64_t seed_low, uint64_t seed_high);
 void vApplicationStackOverflowHook(TaskHandle_t task, char *name)
 {
     (void)task;
-    fault(name);
+    console_line("the stack is full of task ", name);
+    fault("a task's stack");
 }
 
 _Noreturn void main(uint64_t seed_low, uint64_t seed_high)

@@ -290,6 +290,11 @@ const char *tasks_init(void)
     return NULL;
 }
 
+int tasks_began(void)
+{
+    return first_done != 0 && (threads[BELOW].handle == NULL || tasks[TASK_BELOW].periods > 0);
+}
+
 /* ---- what the network asks --------------------------------------------------------------------------------------- */
 
 int tasks_spent(void)
