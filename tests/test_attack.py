@@ -47,7 +47,7 @@ def test_every_attack_on_the_host_is_contained_and_every_control_succeeds(seed: 
 
 
 def test_every_defence_is_what_some_attack_comes_up_against() -> None:
-    used = {a.control.without for a in attack.ATTACKS if a.control}
+    used = {n for a in attack.ATTACKS if a.control for n in (a.control.without or "").split(" + ")}
     assert set(DEFENCES) - used == set()
 
 
@@ -89,7 +89,6 @@ def test_a_list_runs_nothing() -> None:
     ("argv", "says"),
     [
         (("--machine", "memory", "--only", "mem-99"), "no attack is called mem-99 on memory"),
-        (("--machine", "qemu"), "--machine qemu"),
         (("--seed", "-1"), "--seed"),
         (("--only", "irq-68"), "no attack is called irq-68 on host"),
         (("--machine", "memory", "--board", "/nowhere.toml"), "/nowhere.toml"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Nothing that Linux does to the interrupt controller silences the Secure world or keeps it waiting.
 
-A kernel module is the attacker (tests/worlds/storm). While it attacks, the control task's periods and
+A kernel module is the attacker (worlds/normal/attack/storm). While it attacks, the control task's periods and
 lateness are judged in counted time: the task is late by no more than the board's longest masked stretch. That
 an attack is one shows on Linux itself, whose own timer interrupts stay away.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ import pytest
 from isthmus.build.guest import kernel_module
 from isthmus.build.packages import debian_kernel
 from isthmus.qemu.linked import LinkedMachine
+from isthmus.resources import tree
 from isthmus.trustzone.board import TrustZone, load
 
 pytestmark = pytest.mark.qemu
@@ -57,7 +57,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[LinkedMachine]:
 
 @contextmanager
 def attacked(board: TrustZone) -> Iterator[LinkedMachine]:
-    module = kernel_module(debian_kernel(), "storm", {"": Path(__file__).parent / "worlds" / "storm"})
+    module = kernel_module(debian_kernel(), "storm", {"": tree() / "worlds" / "normal" / "attack" / "storm"})
     private = board.gic_private.base + (0x10000 + board.core.secure * 0x20000) * (board.gic.version == 3)
     with LinkedMachine(board, counted=True, files={"storm.ko": module}) as machine:
         arguments = (

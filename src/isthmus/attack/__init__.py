@@ -12,15 +12,19 @@ from pathlib import Path
 
 import msgspec
 
-from isthmus.attack import denial, host, life, memory, packet
-from isthmus.attack.campaign import on_host
+from isthmus.attack import denial, host, life, memory, packet, trustzone
+from isthmus.attack.campaign import Make, on_a_machine
 from isthmus.attack.catalogue import ATTACKS, Attack, Row, select
+from isthmus.attack.rig import Rig
 from isthmus.attack.runner import on_memory, row
+from isthmus.attack.trustzone.rig import Rig as TrustZoneRig
 from isthmus.board import Board, load
+from isthmus.trustzone.board import TrustZone
+from isthmus.trustzone.board import load as load_trustzone
 
 __all__ = ["ATTACKS", "Attack", "Report", "Row", "run", "select"]
 
-MODULES = (denial, memory, packet, life, host)  # importing one registers its attacks
+MODULES = (denial, memory, packet, life, host, trustzone)  # importing one registers its attacks
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -49,13 +53,13 @@ def run(
 ) -> Report:
     """Runs the attacks one after the other; `began` is told of each.
 
-    `board`: the host machine's, None for boards/host.toml. `world`: its Secure world with FreeRTOS+TCP, built
-    elsewhere; None: our own, with lwIP. Raises EnvironmentProblem.
+    `board`: the machine's, None for its file in boards/. `world`: the host machine's Secure world with
+    FreeRTOS+TCP, built elsewhere; None: our own, with lwIP. Raises EnvironmentProblem.
     """
     started = time.monotonic()
     rows: list[Row] = []
-    if machine == "host":
-        rows = on_host(attacks, board or load(), seed, controls, began, world)
+    if machine != "memory":
+        rows = on_a_machine(attacks, _stage(machine, board, world), seed, controls, began)
         return Report(machine, seed, round(time.monotonic() - started, 1), rows)
     for attack in attacks:
         began(attack)
@@ -66,3 +70,12 @@ def run(
         if controls:
             rows.append(on_memory(attack, "off", seed))
     return Report(machine, seed, round(time.monotonic() - started, 1), rows)
+
+
+def _stage(machine: str, board: Board | None, world: Path | None) -> Make:
+    """Brings the machine up for attacks."""
+    if machine == "host":
+        on = board or load()
+        return lambda without, settings: Rig(on, without, settings, world)
+    zone = board if isinstance(board, TrustZone) else load_trustzone()
+    return lambda without, settings: TrustZoneRig(zone, without, settings)

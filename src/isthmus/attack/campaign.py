@@ -1,38 +1,43 @@
 # SPDX-License-Identifier: MIT
-"""Runs attacks on the host machine: those that want the same machine share one, which is brought up once."""
+"""Runs attacks on a whole machine: those that want it alike share one, which is brought up once."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from isthmus.attack.catalogue import Attack, Outcome, Row
-from isthmus.attack.rig import Rig
 from isthmus.attack.runner import row
-from isthmus.board import Board
 
-__all__ = ["on_host"]
+__all__ = ["Stage", "on_a_machine"]
 
 Defence = Literal["on", "off"]
 Key = tuple[str | None, tuple[tuple[str, Any], ...]]  # what is taken out, settings
 
 
-def on_host(
+class Stage(Protocol):
+    """A machine under attack."""
+
+    remark: str  # for every outcome on it; "" for none
+
+    def close(self) -> None:
+        """Idempotent."""
+
+
+Make = Callable[[str | None, Mapping[str, Any]], Stage]
+"""Brings one up: without which defence, by which settings."""
+
+
+def on_a_machine(
     attacks: Sequence[Attack],
-    board: Board,
+    make: Make,
     seed: int,
     controls: bool,
     began: Callable[[Attack], None],
-    world: Path | None = None,
 ) -> list[Row]:
-    """The rows in the catalogue's order, whatever order they were run in.
-
-    `world`: a Secure world that was built elsewhere. A control that takes a defence out of the core's source
-    runs against our own.
-    """
+    """The rows in the catalogue's order, whatever order they were run in."""
     jobs: dict[Key, list[tuple[Attack, Defence]]] = {}
     rows: dict[tuple[str, Defence], Row] = {}
     for attack in attacks:
@@ -44,22 +49,21 @@ def on_host(
             key = _key(off.without, {**attack.settings, **off.settings})
             jobs.setdefault(key, []).append((attack, "off"))
     for (without, settings), wanted in jobs.items():
-        rows |= _on_one(board, without, dict(settings), wanted, seed, began, world)
+        rows |= _on_one(make, without, dict(settings), wanted, seed, began)
     defences: tuple[Defence, Defence] = ("on", "off")
     return [rows[a.id, d] for a in attacks for d in defences if (a.id, d) in rows]
 
 
 def _on_one(
-    board: Board,
+    make: Make,
     without: str | None,
     settings: Mapping[str, Any],
     wanted: Sequence[tuple[Attack, Defence]],
     seed: int,
     began: Callable[[Attack], None],
-    world: Path | None,
 ) -> dict[tuple[str, Defence], Row]:
     done: dict[tuple[str, Defence], Row] = {}
-    rig = Rig(board, without, settings, world)
+    stage = make(without, settings)
     try:
         for attack, defence in wanted:
             if defence == "on":
@@ -68,14 +72,14 @@ def _on_one(
             outcome: Outcome | None = None
             tried = attack
             try:
-                outcome = attack.run(rig, random.Random(f"{seed} {attack.id}"))
+                outcome = attack.run(stage, random.Random(f"{seed} {attack.id}"))
             except PermissionError as problem:
                 tried = replace(attack, elsewhere=f"not allowed to play the attacker here: {problem}")
-            if outcome is not None and world is not None and without is not None:
-                outcome = replace(outcome, detail=f"{outcome.detail} (the world with lwIP)")
+            if outcome is not None and stage.remark:
+                outcome = replace(outcome, detail=f"{outcome.detail} ({stage.remark})")
             done[attack.id, defence] = row(tried, defence, seed, outcome)
     finally:
-        rig.close()
+        stage.close()
     return done
 
 

@@ -14,8 +14,8 @@ import msgspec
 __all__ = ["ANYWHERE", "ATTACKS", "Attack", "Control", "Outcome", "Row", "attack", "elsewhere", "select"]
 
 Attacker = Literal["F", "U", "K"]
-Machine = Literal["memory", "host"]
-ANYWHERE: tuple[Machine, ...] = ("memory", "host")  # frames alone are sent, and counters looked at
+Machine = Literal["memory", "host", "qemu"]
+ANYWHERE: tuple[Machine, ...] = ("memory", "host", "qemu")  # frames alone are sent, and counters looked at
 
 
 @dataclass(slots=True)
@@ -95,13 +95,16 @@ def attack(
     attacker: Attacker = "K",
     *,
     machines: Sequence[Machine] = ("memory",),
-    off: str | Mapping[str, Any],
+    off: str | Mapping[str, Any] | None,
     **settings: Any,
 ) -> Callable[[Run], Run]:
-    """Registers an attack. `off`: the defence that its control does without, or settings of a test policy."""
+    """Registers an attack. `off`: the defence that its control does without, or settings of a test policy;
+    None where no build could do without it, since the hardware is what refuses."""
 
     def register(run: Run) -> Run:
-        control = Control(without=off) if isinstance(off, str) else Control(settings=off)
+        control = (
+            Control(without=off) if isinstance(off, str) else None if off is None else Control(settings=off)
+        )
         ATTACKS.extend(Attack(ident, name, attacker, m, run, settings, control) for m in machines)
         return run
 
@@ -126,4 +129,6 @@ def select(machine: str, only: Iterable[str] = ()) -> list[Attack]:
     return [a for a in here if not wanted or any(fnmatchcase(a.id, p) for p in wanted)]
 
 
-_ORDER = {kind: i for i, kind in enumerate(("dos", "mem", "pkt", "life", "leak", "host"))}
+_ORDER = {
+    kind: i for i, kind in enumerate(("dos", "mem", "pkt", "life", "leak", "smc", "irq", "psci", "host"))
+}

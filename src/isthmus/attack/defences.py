@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Defences of the core, each with the change of its source that takes it out.
+"""Defences of the core and of the worlds, each with the change of its source that takes it out.
 
 A positive control runs against a test build in which one of them is gone. No product has such a switch: the
 change is made to a copy of the source, which must hold the text exactly once.
@@ -8,6 +8,7 @@ change is made to a copy of the source, which must hold the text exactly once.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,16 +18,15 @@ from isthmus.build.program import Unit
 from isthmus.errors import EnvironmentProblem
 from isthmus.resources import tree
 
-__all__ = ["DEFENCES", "Defence", "stage_library", "without_defence"]
+__all__ = ["DEFENCES", "Defence", "changed_files", "stage_library", "without_defence"]
 
 
 class Defence(NamedTuple):
-    """One statement of a file, and what it becomes without the defence."""
+    """One statement of a file, and what it becomes without. A file without a folder is the core's."""
 
     file: str
     was: str
     becomes: str
-    folder: str = "core"
 
 
 _PAYLOAD = "rx->peer + r->at + IST_REC_PAYLOAD"
@@ -76,7 +76,7 @@ DEFENCES = {
         "if (ist_load(peer, IST_CTL_DIGEST_LO) != (ist_u32)digest ||",
         "if (0 && ist_load(peer, IST_CTL_DIGEST_LO) != (ist_u32)digest &&",
     ),
-    "silence": Defence("session.c", "return e->config.silence != 0 &&", "return 0 &&"),
+    "silence": Defence("session.c", "return e->quiet > e->config.silence;", "return 0;"),
     "budget": Defence("guard.c", "if (rx->budget.interval != 0 &&", "if (0 &&"),
     "full ring": Defence(
         "ring.c",
@@ -85,7 +85,62 @@ DEFENCES = {
     ),
     "zeroed padding": Defence("ring.c", "if ((length & (IST_ALIGN - 1u)) != 0 || full != length)", "if (0)"),
     "filter": Defence("guard.c", "if (e->filter) {", "if (0) {"),
-    "one-shot doorbell": Defence("bell.h", "b->deaf = 1;", "b->deaf = 0;", "worlds/secure/host"),
+    "one-shot doorbell": Defence("worlds/secure/host/bell.h", "b->deaf = 1;", "b->deaf = 0;"),
+    "agreed offloads": Defence("check.c", "if ((agreed & IST_FEATURE_OFFLOAD) == 0)", "if (0)"),
+    "budget for groups": Defence(
+        "filter.c", "v = take_rate(&f->broadcast, now, IST_V_BROADCAST);", "v = IST_V_OK;"
+    ),
+    # ---- of the Secure world's runtime
+    "secure priorities": Defence(
+        "worlds/secure/runtime/main.c", "gic_init(BOARD_TIMER_PRIORITY,", "gic_init(0xc0,"
+    ),
+    "priorities refused": Defence(
+        "worlds/secure/runtime/gic.h", "return (timer < GIC_PRIORITY_LINUX &&", "return timer || (kick &&"
+    ),
+    "processor time": Defence(
+        "worlds/secure/runtime/schedule.c",
+        "static uint64_t left(enum thread_name t)\n{\n",
+        "static uint64_t left(enum thread_name t)\n{\n    if (t == NETWORK)\n        return 1000000000;\n",
+    ),
+    # ---- of the monitor
+    "constant refusal": Defence(
+        "worlds/monitor/tfa/dispatcher.c",
+        "    default:\n        SMC_RET1(handle, SMC_UNK);",
+        "    default:\n"
+        "        for (volatile u_register_t i = SMC_GET_GP(handle, CTX_GPREG_X1) >> 44; i > 0; i--)\n"
+        "            ;\n"
+        "        SMC_RET1(handle, SMC_UNK);",
+    ),
+    "table of buffers": Defence(
+        "worlds/monitor/tfa/session.c",
+        "static int fits(const struct claim *c)\n{\n",
+        "static int fits(const struct claim *c)\n{\n    if (c->channel == 0)\n        return 1;\n",
+    ),
+    "one session": Defence(
+        "worlds/monitor/tfa/session.c",
+        "if (s->state == IST_SESSION_SEALED)\n        return IST_SMC_ALREADY;",
+        "",
+    ),
+    "quiescence": Defence(
+        "worlds/monitor/tfa/session.c",
+        "if (s->state == IST_SESSION_ENDING)\n        return IST_SMC_BUSY;",
+        "",
+    ),
+    "resets about Linux": Defence("worlds/monitor/tfa/power.c", "    ops.system_reset = system_reset;\n", ""),
+    "powers off Linux": Defence("worlds/monitor/tfa/power.c", "    ops.system_off = system_off;\n", ""),
+    "standby only": Defence(
+        "worlds/monitor/tfa/power.c", "    ops.validate_power_state = standby_only;\n", ""
+    ),
+    "core's power": Defence(
+        "worlds/monitor/tfa/power.c",
+        "        return PSCI_E_DENIED;\n    spin_lock(&monitor.lock);\n    monitor.on &= ~bit;",
+        "        ;\n    spin_lock(&monitor.lock);\n    monitor.on &= ~bit;",
+    ),
+    "doorbell rate": Defence(
+        "worlds/monitor/tfa/normal.c",
+        "if (!ist_limit_take(&monitor.rate,",
+        "if (0 && !ist_limit_take(&monitor.rate,",
+    ),
 }
 
 _C = ("-std=c11", "-O1", "-fPIC", "-DIST_TEST_HOOKS", "-w")
@@ -100,16 +155,21 @@ def stage_library(without: str | None = None) -> Path:
     return build_program("stage.so", (), ldflags=("-shared",), more=units)
 
 
-def without_defence(unit: Unit, name: str) -> list[Unit]:
-    """The unit with one of DEFENCES taken out of the core's file that has it. Raises EnvironmentProblem."""
-    folder = tree() / DEFENCES[name].folder
-    changed = _changed(folder, DEFENCES[name])
-    if changed.suffix == ".c":
-        touched = [p for p in unit.sources if p == folder / changed.name]
-        instead = replace(unit, sources=[changed])
+def without_defence(unit: Unit, *names: str) -> list[Unit]:
+    """The unit with some of DEFENCES taken out of the files that have them. Raises EnvironmentProblem."""
+    units = [unit]
+    for file, changed in changed_files(names).items():
+        units = [made for one in units for made in _replaced(one, file, changed)]
+    return [one for one in units if one.sources]
+
+
+def _replaced(unit: Unit, file: Path, changed: Path) -> list[Unit]:
+    if file.suffix == ".c":
+        touched = [p for p in unit.sources if p == file]
+        instead = replace(unit, sources=[changed] if touched else [])
     else:
-        include = f'#include "{changed.name}"'
-        headers = [p.name for p in folder.glob("*.h") if include in p.read_text(encoding="utf-8")]
+        include = f'#include "{file.name}"'
+        headers = [p.name for p in file.parent.glob("*.h") if include in p.read_text(encoding="utf-8")]
         includes = [include, *(f'#include "{name}"' for name in headers)]
         touched = [p for p in unit.sources if any(i in p.read_text(encoding="utf-8") for i in includes)]
         flags = [*unit.cflags, "-include", str(changed)]  # its guard keeps the original out
@@ -117,17 +177,24 @@ def without_defence(unit: Unit, name: str) -> list[Unit]:
     return [replace(unit, sources=[p for p in unit.sources if p not in touched]), instead]
 
 
-def _changed(folder: Path, defence: Defence) -> Path:
-    """The defence's file with its statement changed, in the cache."""
-    text = (folder / defence.file).read_text(encoding="utf-8")
-    if text.count(defence.was) != 1:
-        where = f"{defence.folder}/{defence.file}"
-        raise EnvironmentProblem(f"{where} does not say {defence.was!r} once: no control")
-    text = text.replace(defence.was, defence.becomes)
+def changed_files(names: Iterable[str]) -> dict[Path, Path]:
+    """By the file that has it: the same without these defences, in the cache. Raises EnvironmentProblem."""
+    texts: dict[Path, str] = {}
+    for taken in (DEFENCES[name] for name in names):
+        file = tree() / (taken.file if "/" in taken.file else f"core/{taken.file}")
+        text = texts.get(file) or file.read_text(encoding="utf-8")
+        if text.count(taken.was) != 1:
+            where = file.relative_to(tree())
+            raise EnvironmentProblem(f"{where} does not say {taken.was!r} once: no control")
+        texts[file] = text.replace(taken.was, taken.becomes)
+    return {file: _kept(file.name, text) for file, text in texts.items()}
+
+
+def _kept(name: str, text: str) -> Path:
     place = cache.folder("attack") / hashlib.sha256(text.encode()).hexdigest()[:32]
-    if not (place / defence.file).is_file():
+    if not (place / name).is_file():
         place.mkdir(parents=True, exist_ok=True)
-        made = place / f"{defence.file}.new"
+        made = place / f"{name}.new"
         made.write_text(text, encoding="utf-8")
-        made.rename(place / defence.file)
-    return place / defence.file
+        made.rename(place / name)
+    return place / name

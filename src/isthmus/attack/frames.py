@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Ethernet frames for the filter to judge, well-formed unless an argument says otherwise.
 
-    >>> ipv4(17, udp(7, b"hello"))[12:14].hex()
-    '0800'
+>>> ipv4(17, udp(7, b"hello"))[12:14].hex()
+'0800'
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ class Rig:
             recovery = msgspec.structs.replace(recovery, quarantine_ms=wanted.pop("quarantine_ms"))
         budget = msgspec.structs.replace(board.secure.budget, **wanted)
         secure = msgspec.structs.replace(board.secure, budget=budget)
+        self.remark = "the world with lwIP" if world is not None and without is not None else ""
         programs: dict[Any, Path] = {} if world is None else {"secure": world}
         if without is not None:
             programs["secure"] = secure_world(lambda unit: without_defence(unit, without))

@@ -231,4 +231,3 @@ class Stage:
             if any(v == "OK" and frame == VALID for v, frame in self.drain()):
                 return True
         return False
-

@@ -21,6 +21,9 @@ KINDS = {
     "pkt": "Packet corruption and forgery",
     "life": "Life cycle",
     "leak": "Leaks",
+    "smc": "Calls to the monitor",
+    "irq": "Interrupt controller",
+    "psci": "Power control",
     "host": "On the host",
 }
 

@@ -16,6 +16,7 @@ import os
 import shutil
 import struct
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from isthmus.build import cache, tools
@@ -45,10 +46,13 @@ _FIP_ENTRY = struct.Struct("<16sQQQ")
 _FIP_NAME, _FIP_SERIAL = 0xAA640001, 0x12345678
 
 
-def firmware(board: TrustZone, program: Path | None = None) -> Path:
+def firmware(
+    board: TrustZone, program: Path | None = None, instead: Mapping[str, Path] | None = None
+) -> Path:
     """The flash image, ready to start; `program`: another Secure world than our own, an ELF file linked for
-    this board. Raises EnvironmentProblem, one line."""
-    folder, program = stages(board), program or payload(board)
+    this board; `instead`: for a test build of the monitor, files by the name of the one that each stands for.
+    Raises EnvironmentProblem, one line."""
+    folder, program = stages(board, instead), program or payload(board)
     code = hashlib.sha256(program.read_bytes()).hexdigest()
     key = hashlib.sha256(f"{folder.name} {code} {board.firmware.fip}".encode()).hexdigest()
     image = cache.folder("firmware") / f"{key}.bin"
@@ -88,7 +92,7 @@ def fip(parts: dict[str, bytes]) -> bytes:
 # ---- TF-A ------------------------------------------------------------------------------------------------
 
 
-def stages(board: TrustZone) -> Path:
+def stages(board: TrustZone, instead: Mapping[str, Path] | None = None) -> Path:
     """A folder with bl1.bin, bl2.bin, bl31.bin, and bl31.elf to measure. EnvironmentProblem, one line."""
     pin = read_pin(tree() / "worlds" / "monitor" / "tfa" / "source.toml")
     options = make_options(board)
@@ -96,7 +100,7 @@ def stages(board: TrustZone) -> Path:
         if shutil.which(tool) is None:
             raise EnvironmentProblem(f"no {tool} here to build the firmware with; tools/setup.sh installs it")
     identity = ask_compiler(f"{CROSS}gcc", "--version")
-    files = _dispatcher(board)
+    files = [(instead or {}).get(f.name, f) for f in _dispatcher(board)]
     key = _digest(pin.sha256, identity, *options, *(text for f in files for text in (f.name, _digest_of(f))))
     place = cache.folder("stages") / key
     if place.is_dir():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from isthmus.build import cache
@@ -53,10 +54,10 @@ def generated(board: TrustZone) -> Path:
     return place
 
 
-def payload(board: TrustZone) -> Path:
+def payload(board: TrustZone, alter: Callable[[Unit], list[Unit]] | None = None) -> Path:
     """The ELF file, linked where the board's secure memory is. Fetches lwIP at the first call.
 
-    Raises EnvironmentProblem, one line.
+    `alter` makes a test build of our own sources. Raises EnvironmentProblem, one line.
     """
     lwip = debian_source(read_pin(tree() / "worlds" / "secure" / "lwip" / "source.toml"))
     core, world, made = tree() / "core", tree() / "worlds" / "secure", generated(board)
@@ -72,14 +73,17 @@ def payload(board: TrustZone) -> Path:
     strict = [p for p in own if p.name == _STRICT]
     portable = [p for p in own if p not in strict]
     stack = [lwip / "src" / name for name in LWIP]
+    ours = [
+        Unit(portable, includes, flags, system + upstream),
+        Unit(strict, includes, [*flags, "-mstrict-align"], system + upstream),
+    ]
     return build_program(
         "payload.elf",
         sorted(runtime.glob("*.S")),
         [made],
         ldflags=[*_LINK, f"-L{made}", f"-T{made / 'payload.ld'}"],
         more=(
-            Unit(portable, includes, flags, system + upstream),
-            Unit(strict, includes, [*flags, "-mstrict-align"], system + upstream),
+            *(changed for unit in ours for changed in (alter(unit) if alter else [unit])),
             Unit(stack, [runtime / "libc", port], [*base, "-w"], system + upstream),
         ),
         compiler=f"{CROSS}gcc",

@@ -13,7 +13,7 @@ __all__ = ["command"]
 
 
 @click.command("attack")
-@common_options("host", "memory")
+@common_options("host", "memory", "qemu")
 @click.option("--list", "listed", is_flag=True, help="Show what there is, and run nothing.")
 @click.option("--only", metavar="ID,...", help="These attacks only; ids or shell patterns.")
 @click.option("--no-controls", is_flag=True, help="Leave out the runs with the defence off.")

@@ -106,7 +106,7 @@ class QemuMachine:
         if self._thread is not None:
             raise ClosedError("this machine was started before")
         emulator = self.emulator()
-        flash, kernel = firmware(self.board, self._payload), debian_kernel()
+        flash, kernel = self.flash(), debian_kernel()
         archive = initramfs(kernel, self._modules, self._files)
         self._logs = _log_folder()
         memory = self.board.memory.normal
@@ -180,6 +180,10 @@ class QemuMachine:
             if shutil.which(tool) is None:
                 raise EnvironmentProblem(f"no {tool} here; tools/setup.sh installs what the machine needs")
         return self.board.emulator
+
+    def flash(self) -> Path:
+        """The image that the machine starts from. EnvironmentProblem, one line."""
+        return firmware(self.board, self._payload)
 
     def _live(
         self, command: Sequence[str], ends: Sequence[socket.socket], agent: Agent, started: threading.Event

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Somebody who means well: `flow.py ADDRESS PORT PERIOD-US FILE` sends a setpoint each period and waits for
+the answer, until it is ended.
+
+One line of FILE per datagram: when it was sent, in nanoseconds of the monotonic clock, and nanoseconds to its
+answer, -1 for none.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+SETPOINT = 1 << 15
+
+
+def answer(link: socket.socket, sequence: int, until: int) -> int:
+    """When the answer came; 0: it did not."""
+    while (left := until - time.monotonic_ns()) > 0:
+        if not select.select([link], [], [], left / 1e9)[0]:
+            break
+        try:
+            said = link.recv(64)
+        except OSError:
+            continue
+        if len(said) == 16 and struct.unpack_from("!I", said, 4)[0] == sequence:
+            return time.monotonic_ns()
+    return 0
+
+
+def main(address: str, port: int, period_ns: int, path: str) -> None:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))  # an attacker's program does not delay it
+    link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    link.connect((address, port))
+    sequence, due = 0, time.monotonic_ns()
+    out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    while True:
+        due += period_ns
+        time.sleep(max(0, due - time.monotonic_ns()) / 1e9)
+        sequence += 1
+        sent = time.monotonic_ns()
+        try:
+            link.send(struct.pack("!4sIi", b"ISP1", sequence, SETPOINT))
+            came = answer(link, sequence, sent + period_ns // 2)
+        except OSError:
+            came = 0
+        os.write(out, b"%d %d\n" % (sent, came - sent if came else -1))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) * 1000, sys.argv[4])

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+"""Attacks on the TrustZone machine, from inside Linux's kernel. Importing it registers them."""
+
+from __future__ import annotations
+
+from isthmus.attack.trustzone import calls, floods, interrupts, life, records
+
+__all__ = ["calls", "floods", "interrupts", "life", "records"]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""Floods of frames, straight into the ring: as many as fit, one doorbell, and again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from isthmus.attack import frames
+from isthmus.attack.catalogue import Outcome, attack
+from isthmus.attack.trustzone.records import ALL, LENGTH
+from isthmus.attack.trustzone.rig import Rig
+
+QEMU: Any = ("qemu",)
+US = 200_000
+# What is judged in a period is limited twice: by frames and bytes, and by the network work's processor time.
+BUDGETS = "processor time + budget"
+
+
+def flood(
+    s: Rig, wanted: Sequence[bytes], accepts: Collection[str] = (), *, pause: int = 100, burst: int = 0
+) -> Outcome:
+    """For 200 periods. The tasks keep their deadlines, and no window holds more work than the budget."""
+    return s.watch(
+        lambda: s.records(wanted, burst=burst, rounds=0, us=US, pause=pause), accepts=accepts, loses=True
+    )
+
+
+@attack("dos-05", "ring kept full", machines=QEMU, off=BUDGETS)
+def ring_kept_full(s: Rig, dice: random.Random) -> Outcome:
+    return flood(s, [frames.raw(dice.randbytes(400)) for _ in range(8)])
+
+
+@attack("dos-08", "tiny-frame flood", machines=QEMU, off=BUDGETS)
+def tiny_frames(s: Rig, dice: random.Random) -> Outcome:
+    return flood(s, [frames.raw(dice.randbytes(1))])
+
+
+@attack("dos-09", "maximum-size flood", machines=QEMU, off=BUDGETS)
+def largest_frames(s: Rig, dice: random.Random) -> Outcome:
+    return flood(s, [frames.raw(dice.randbytes(1500))])
+
+
+@attack("dos-10", "flood of frames that are refused", machines=QEMU, off=BUDGETS)
+def refused_frames(s: Rig, dice: random.Random) -> Outcome:
+    kinds = [
+        frames.ipv4(17, frames.udp(9)),
+        frames.ipv4(17, frames.udp(7), source="10.77.0.9"),
+        frames.ipv4(17, frames.udp(7), fragment=0x2000),
+        frames.ipv4(6, frames.tcp(7, 0x3F)),
+    ]
+    return flood(s, kinds, ("FILTER", "SOURCE", "FRAGMENT", "HEADER"))
+
+
+@attack("dos-10a", "flood of records whose length lies", machines=QEMU, off="length limit")
+def lying_records(s: Rig, dice: random.Random) -> Outcome:
+    """Each costs the receiver a judgement, and skips whatever was published with it."""
+    return s.watch(
+        lambda: s.records(
+            [frames.raw()], rounds=0, us=US, pause=10, alter=(LENGTH, ALL, 1 << dice.randrange(20, 32))
+        ),
+        accepts=("LENGTH_LONG",),
+        loses=True,
+    )
+
+
+@attack("dos-11", "burst across the replenishment boundary", machines=QEMU, off=BUDGETS)
+def bursts(s: Rig, dice: random.Random) -> Outcome:
+    """Silence, then all at once, at any phase."""
+    return flood(s, [frames.raw(dice.randbytes(50))], pause=dice.randrange(2000, 5000))
+
+
+@attack("dos-14", "ARP and broadcast storm", machines=QEMU, off="budget for groups")
+def broadcast_storm(s: Rig, dice: random.Random) -> Outcome:
+    """What reaches the stack is what frames to groups may cost: the rest is refused before it."""
+    return flood(s, [frames.arp()], ("BROADCAST",))
+
+
+@attack("dos-15", "SYN flood", machines=QEMU, off=BUDGETS)
+def syn_flood(s: Rig, dice: random.Random) -> Outcome:
+    """To the status page, from any port: lwIP's table of half-open connections is fixed."""
+    syns = [frames.ipv4(6, frames.tcp(80, 2, source=dice.randrange(1024, 65536))) for _ in range(64)]
+    return flood(s, syns)
+
+
+@attack("dos-17", "IP fragment bomb", machines=QEMU, off="filter")
+def fragment_bomb(s: Rig, dice: random.Random) -> Outcome:
+    parts = [
+        frames.ipv4(17, bytes(64), fragment=0x2000 if i % 2 else dice.randrange(1, 0x2000)) for i in range(16)
+    ]
+    return flood(s, parts, ("FRAGMENT",), burst=16)
+
+
+@attack("dos-18", "flood of the critical task's own datagrams", machines=QEMU, off=BUDGETS)
+def setpoints(s: Rig, dice: random.Random) -> Outcome:
+    """Well-formed, from the peer: the task inside answers one in each of its periods."""
+    port = next(flow.port for flow in s.board.flow if flow.name == "setpoints")
+    return flood(s, [frames.ipv4(17, frames.udp(port, b"ISP1" + dice.randbytes(8))) for _ in range(8)])
+
+
+@attack("dos-06", "peer never consumes what it is sent", machines=QEMU, off=None)
+def never_consumes(s: Rig, dice: random.Random) -> Outcome:
+    """Pings without end from a driver that takes no answer: the Secure world drops and counts, and waits for
+    nobody."""
+    ping = frames.ipv4(1, frames.echo_request(bytes(1400)))
+
+    def act() -> str:
+        before = s.counters()["FULL"]
+        s.order("deaf", 1)
+        try:
+            s.records([ping], burst=0, rounds=0, us=US, pause=1000)
+            dropped = s.counters()["FULL"] - before
+        finally:
+            s.order("deaf", 0)
+        return "" if dropped else "its ring was never full"
+
+    return s.watch(act, loses=True, session=None)

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""The TrustZone machine under attack: the product, or a test build without a defence; a hostile kernel module
+in Linux, and somebody who means well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from isthmus.attack.defences import DEFENCES, changed_files, without_defence
+from isthmus.build.firmware import firmware
+from isthmus.build.guest import kernel_module
+from isthmus.build.packages import debian_kernel
+from isthmus.build.payload import payload
+from isthmus.qemu.linked import LinkedMachine
+from isthmus.resources import tree
+from isthmus.trustzone.board import TrustZone
+
+__all__ = ["AttackedMachine", "modules"]
+
+_FLOW = Path(__file__).parents[1] / "programs" / "flow.py"
+_MONITOR = "worlds/monitor/"
+
+
+class AttackedMachine(LinkedMachine):
+    """Its time counts instructions, so that a missed deadline is one that the attack has cost, on a busy
+    computer, too. `without`: names of DEFENCES that are taken out."""
+
+    def __init__(self, board: TrustZone, without: Sequence[str] = (), *, more: Sequence[str] = ()) -> None:
+        files = {f"{path.stem}.ko": path for path in modules()}
+        super().__init__(board, counted=True, files={**files, "programs/flow.py": _FLOW}, more=more)
+        self._without = tuple(without)
+
+    def flash(self) -> Path:
+        """The product's image, or that of the test build."""
+        monitor = [name for name in self._without if DEFENCES[name].file.startswith(_MONITOR)]
+        instead = {file.name: changed for file, changed in changed_files(monitor).items()}
+        others = [name for name in self._without if name not in monitor]
+        program = payload(self.board, lambda unit: without_defence(unit, *others)) if others else None
+        return firmware(self.board, program, instead)
+
+
+def modules() -> list[Path]:
+    """The attacker's modules, for the kernel that the machine runs. Raises EnvironmentProblem."""
+    kernel, root = debian_kernel(), tree()
+    attack = root / "worlds" / "normal" / "attack"
+    driver = {"linux": root / "worlds" / "normal" / "linux", "core": root / "core"}
+    return [
+        kernel_module(kernel, "hostile", {"": attack / "hostile", **driver}),
+        kernel_module(kernel, "storm", {"": attack / "storm"}),
+    ]

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: MIT
+"""The stage of attacks on the TrustZone machine: what an attacker in Linux's kernel does, and what is seen.
+
+act()                                       what is looked at, from before it to 200 periods after it
+  orders to hostile.ko  ---> Linux  ---+       the Secure world's status, over its own serial line
+  somebody's setpoints  ---> Linux  ---+       the control task's record, period by period
+                                       |       the answers to the setpoints
+                                    monitor, Secure world
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus import _native
+from isthmus.attack.catalogue import Outcome
+from isthmus.attack.trustzone.machine import AttackedMachine
+from isthmus.attack.trustzone.race import Race
+from isthmus.build.python import INTERPRETER
+from isthmus.errors import ClosedError, EnvironmentProblem, LinkDown, RestartedError
+from isthmus.trustzone.board import TrustZone
+
+__all__ = ["PERIODS", "Evidence", "Rig"]
+
+PERIODS = 200  # of the control task, at least, that an attack is watched for
+FLOW_US = 10_000  # between two of the setpoints
+PATIENCE_S = 60.0  # for an answer, on a computer that is busy
+ANSWERS = ("OK", "EMPTY", "DOWN", "FULL", "BUDGET")  # refuse nothing
+AFTERMATH = ("PEER_LEFT", "PEER_EPOCH", "PEER_DEAD")  # what follows an end of the session
+_NAMES = [name for name, _ in _native.VERDICTS if name not in (*ANSWERS, *AFTERMATH)]
+_DIRECTORY = "/sys/kernel/debug/isthmus_hostile"
+_LOG = "/run/flow.log"
+_NONE = 0xFFFFFFFF
+
+
+class Stopped(Exception):
+    """The Secure world does not answer any more, or the whole machine is gone."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was seen while an attack went on; times in seconds from its begin, on the machine's own clock."""
+
+    periods: list[tuple[float, float | None, float | None, int]] = field(default_factory=list)
+    """At, microseconds to the control task's begin and end (None: skipped), frames taken in."""
+    flow: list[tuple[float, float | None]] = field(default_factory=list)
+    """At, microseconds to the answer (None: none came)."""
+
+
+class Rig:
+    """A machine, booted once for all attacks that want it like this. `without`: names of DEFENCES, joined by
+    " + "; settings: "board", changes of the board file like core.secure=1."""
+
+    remark = ""
+
+    def __init__(self, board: TrustZone, without: str | None, settings: Mapping[str, Any]) -> None:
+        self.board = board
+        self.evidence = Evidence()
+        self._without = without.split(" + ") if without else []
+        self._machine: AttackedMachine | None = None
+        self._race: Race | None = None
+        self._failed = False
+        self._frames: list[bytes] = []
+
+    # ---- life
+
+    @property
+    def machine(self) -> AttackedMachine:
+        """Booted, its link up and the attacker's module in it; booted again after it was lost."""
+        if self._machine is not None and self._failed:
+            self.close()
+        if self._machine is None:
+            self._failed = False
+            self._race = Race(self.board)
+            machine = AttackedMachine(self.board, self._without, more=self._race.arguments)
+            machine.start(PATIENCE_S * 4)
+            self._machine = machine
+            self.prepare()
+        return self._machine
+
+    @property
+    def race(self) -> Race:
+        """The emulator's hand on the window."""
+        assert self._race is not None
+        return self._race
+
+    def prepare(self) -> None:
+        """What the attacker, and who means well, need in a Linux that has just started."""
+        normal, secure = self.board.normal, self.board.secure
+        port = next(flow.port for flow in self.board.flow if flow.name == "setpoints")
+        program = f"{INTERPRETER} -I -S /programs/flow.py {secure.address} {port} {FLOW_US} {_LOG}"
+        self.shell(
+            f"insmod /hostile.ko && arp -i {normal.interface} -s {secure.address} {secure.mac} && "
+            f"({program} >/run/flow.out 2>&1 &)"
+        )
+        self.flowing()
+
+    def close(self) -> None:
+        if self._machine is not None:
+            self._machine.close()
+            self._machine = None
+        if self._race is not None:
+            self._race.close()
+            self._race = None
+
+    # ---- what an attacker does
+
+    def shell(self, script: str, limit: float = PATIENCE_S) -> str:
+        """A script in Linux, which must succeed; its output."""
+        assert self._machine is not None
+        done = self._machine.run(script, limit)
+        if done.status:
+            raise EnvironmentProblem(f"in the guest: {(done.errors or done.output).strip() or done.status}")
+        return done.output
+
+    def order(
+        self, name: str, *numbers: int, data: bytes = b"", rounds: int = 0, us: int = 0, pause: int = 0
+    ) -> list[int]:
+        """An order for hostile.ko; what it answers behind its own three numbers."""
+        words = " ".join(f"{n % (1 << 64):#x}" for n in numbers)
+        script = f"echo '{name} {rounds} {us} {pause} {words}' >{_DIRECTORY}/order && cat {_DIRECTORY}/order"
+        if data:
+            script = f"echo {base64.b64encode(data).decode()} | base64 -d >{_DIRECTORY}/data && {script}"
+        return [int(word, 0) for word in self.shell(script, PATIENCE_S * 4).split()][3:]
+
+    def calls(
+        self, tuples: Iterable[tuple[int, ...]], *, rounds: int = 0, us: int = 0, pause: int = 0
+    ) -> list[tuple[int, ...]]:
+        """Calls to the monitor: per tuple how often, the last result, how often it changed and was 0."""
+        data = b"".join(struct.pack("<8Q", *(n % (1 << 64) for n in t), *[0] * (8 - len(t))) for t in tuples)
+        said = self.order("calls", data=data, rounds=rounds, us=us, pause=pause)
+        return [tuple(said[i : i + 4]) for i in range(0, len(said), 4)]
+
+    def records(
+        self,
+        frames: Iterable[bytes],
+        *,
+        burst: int = 1,
+        rounds: int = 1,
+        us: int = 10_000_000,
+        pause: int = 0,
+        alter: tuple[int, int, int] = (0, 0, 0),
+    ) -> int:
+        """Frames as records of the Normal world's ring, `alter`ed at (offset, mask, value); how many."""
+        data = b"".join(struct.pack("<H", len(f)) + f for f in frames)
+        return self.order("records", burst, *alter, data=data, rounds=rounds, us=us, pause=pause)[0]
+
+    def send(self, frame: bytes) -> str:
+        """One of the frames that `expect` sends."""
+        self._frames.append(frame)
+        return "OK"
+
+    def poke(self, offset: int, lie: int, *, mask: int = 0, role: int = 0, hold_us: int = 2000) -> None:
+        """A word of a world's buffer becomes (word & ~mask) + lie, and soon again what it was."""
+        self.order("word", role, offset, mask, lie, hold_us, rounds=1, us=10_000_000)
+
+    # ---- what is seen
+
+    def status(self) -> dict[str, Any]:
+        assert self._machine is not None
+        try:
+            return self._machine.status("secure")
+        except (LinkDown, AssertionError) as problem:
+            self._failed = True
+            raise Stopped(str(problem)) from None
+
+    def counters(self) -> dict[str, int]:
+        found: dict[str, int] = self.status()["counters"]
+        return found
+
+    def flowing(self) -> float | None:
+        """Waits until a setpoint is answered; seconds, of this computer's. None: no answer came."""
+        begun = time.monotonic()
+        while time.monotonic() < begun + PATIENCE_S:
+            last = self.shell(f"usleep {FLOW_US}; tail -n 1 {_LOG} 2>/dev/null || true").split()
+            if len(last) == 2 and int(last[1]) >= 0:
+                return time.monotonic() - begun
+        return None
+
+    def watch(
+        self,
+        act: Callable[[], Any],
+        *,
+        accepts: Collection[str] | None = (),
+        exactly: Mapping[str, int] | None = None,
+        session: bool | None = False,
+        loses: bool = False,
+    ) -> Outcome:
+        """Does `act` and holds the machine to the catalogue's rules.
+
+        `accepts`: the counters that move, each of them (None: any); `exactly`: by how much. `session`:
+        whether a new one begins (None: either). `loses`: setpoints may be lost while it goes on.
+        """
+        try:
+            wanted = exactly if exactly is not None else accepts
+            return self._watch(act, wanted, exactly, session, loses)
+        except Stopped as problem:
+            return Outcome(False, f"the Secure world stopped: {problem}")
+        except (ClosedError, TimeoutError, RestartedError) as problem:
+            self._failed = True
+            return Outcome(False, f"Linux was lost: {problem}")
+
+    def expect(self, verdict: str, act: Callable[[], Any], *, once: bool = True) -> Outcome:
+        """Sends the frames of `act` again and again, for 200 periods: each is refused with that verdict."""
+        self._frames = []
+        act()
+        frames, rounds = self._frames, PERIODS // 2
+        return self.watch(
+            lambda: self.records(frames, burst=len(frames), rounds=rounds, pause=2000),
+            exactly={verdict: rounds * len(frames)},
+        )
+
+    def _watch(
+        self, act: Callable[[], Any], accepts: Collection[str] | None, exactly: Mapping[str, int] | None,
+        session: bool | None, loses: bool,
+    ) -> Outcome:  # fmt: skip
+        machine = self.machine
+        self.flowing()
+        list(machine.record())
+        self.shell(f": >{_LOG}")
+        before = self.status()
+        said = act()
+        self._wait(before["critical"]["periods"] + PERIODS)
+        recovered = self.flowing()
+        after = self.status()
+        self.evidence = self._evidence(before)
+        moved = difference(before, after)
+        missed = late(before, after)
+        work = after["work"]
+        wrong = [f"{name} missed {n} deadlines" for name, n in missed.items()]
+        wrong += self._counted(moved, accepts, exactly)
+        if session is not None and session != (before["epoch"] != after["epoch"]):
+            wrong.append("the session went on" if session else "a new session")
+        wrong += ["no setpoint was answered again"] if recovered is None else []
+        wrong += (
+            [f"work beyond the bound: {work['over']} windows"]
+            if work["over"] > before["work"]["over"]
+            else []
+        )
+        lost = sum(rtt is None for _, rtt in self.evidence.flow)
+        wrong += [f"{lost} setpoints lost"] if lost and not loses and not session else []
+        wrong += [said] if isinstance(said, str) and said else []
+        periods = after["critical"]["periods"] - before["critical"]["periods"]
+        passed = f"{periods} periods, {len(self.evidence.flow)} setpoints, {lost} lost"
+        return Outcome(
+            not wrong, "; ".join(wrong) or passed, moved, sum(missed.values()), work["frames_max"],
+            work["frames_bound"], None if recovered is None else self._recovered(),
+        )  # fmt: skip
+
+    def _wait(self, periods: int) -> None:
+        while (left := periods - self.status()["critical"]["periods"]) > 0:
+            self.shell(f"usleep {left * self.status()['critical']['period_us'] + 1000}")
+
+    def _counted(
+        self, moved: Mapping[str, int], accepts: Collection[str] | None, exactly: Mapping[str, int] | None
+    ) -> list[str]:
+        if accepts is None:
+            return []
+        wanted = dict(exactly) if exactly is not None else None
+        if set(moved) != set(accepts) or (wanted is not None and dict(moved) != wanted):
+            return [f"counted {dict(moved) or 'nothing'}, not {wanted or ', '.join(accepts) or 'nothing'}"]
+        return []
+
+    def _evidence(self, before: Mapping[str, Any]) -> Evidence:
+        assert self._machine is not None
+        found = Evidence()
+        step = before["critical"]["period_us"] / 1e6
+        for line in self._machine.record():
+            numbers = line["periods"]
+            for i in range(0, len(numbers), 4):
+                begun, done, taken = numbers[i], numbers[i + 1], numbers[i + 2]
+                at = (line["first"] + i // 4 - before["critical"]["periods"]) * step
+                skipped = begun == _NONE
+                us = (None, None) if skipped else (begun / 1e3, done / 1e3)
+                found.periods.append((round(at, 4), *us, taken))
+        first = None
+        for sample in self.shell(f"cat {_LOG}").splitlines():
+            sent, took = (int(word) for word in sample.split())
+            first = sent if first is None else first
+            found.flow.append(((sent - first) / 1e9, None if took < 0 else took / 1e3))
+        return found
+
+    def _recovered(self) -> float:
+        """From the first setpoint without an answer to the next one with one; 0 if none was lost."""
+        flow = self.evidence.flow
+        lost = [at for at, rtt in flow if rtt is None]
+        if not lost:
+            return 0.0
+        return round(
+            next((at for at, rtt in flow if rtt is not None and at > lost[-1]), flow[-1][0]) - lost[0], 4
+        )
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
+    """The counters of refusals that moved."""
+    then, now = before["counters"], after["counters"]
+    return {n: now[n] - then[n] for n in _NAMES if now[n] != then[n]}
+
+
+def late(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
+    """By task: periods that were missed or skipped. The task inside skips what comes too soon."""
+    was = {task["name"]: task for task in before["critical"]["tasks"]}
+    found = {}
+    for task in after["critical"]["tasks"]:
+        names = ("missed",) if task["runs"] == "inside" else ("missed", "skipped")
+        n = sum(task[name] - was[task["name"]][name] for name in names)
+        if n:
+            found[task["name"]] = n
+    return found

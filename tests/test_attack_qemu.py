@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""`isthmus attack --machine qemu`: attacks from inside Linux's kernel, with the defence and without."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus import attack
+from isthmus.attack.catalogue import ATTACKS
+from isthmus.attack.defences import changed_files
+
+pytestmark = pytest.mark.qemu
+
+# One of each kind, on one machine; the controls of the last two have a test build between them.
+SHORT = ("dos-04", "mem-21", "mem-30", "mem-35b", "pkt-50", "smc-66", "psci-71", "irq-68", "leak-63")
+CONTROLLED = ("dos-08",)
+
+
+def failed(report: attack.Report) -> list[tuple[str, str, str]]:
+    return [(r.id, r.defence, r.detail) for r in report.rows if not r.ok]
+
+
+def test_one_attack_of_each_kind_is_contained(seed: int) -> None:
+    report = attack.run("qemu", attack.select("qemu", SHORT), seed=seed, controls=False)
+    assert failed(report) == []
+    assert len(report.rows) == len(SHORT)
+    assert sum(r.missed_deadlines or 0 for r in report.rows) == 0
+
+
+def test_a_flood_costs_a_task_its_deadline_where_nothing_limits_it(seed: int) -> None:
+    report = attack.run("qemu", attack.select("qemu", CONTROLLED), seed=seed)
+    assert failed(report) == []
+    on, off = report.rows
+    assert (on.missed_deadlines, on.defence, off.defence) == (0, "on", "off")
+    assert off.missed_deadlines
+    assert "supervision missed" in off.detail
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_attack_is_contained_and_every_control_succeeds(seed: int) -> None:
+    report = attack.run("qemu", attack.select("qemu"), seed=seed)
+    assert failed(report) == []
+
+
+def test_every_control_finds_what_it_takes_out() -> None:
+    names = {
+        name for a in ATTACKS if a.control and a.control.without for name in a.control.without.split(" + ")
+    }
+    for name in names:
+        assert changed_files([name])
