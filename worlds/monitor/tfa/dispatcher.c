@@ -29,7 +29,7 @@ struct monitor monitor;
 
 uintptr_t reply(void *handle, long result)
 {
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     SMC_RET1(handle, (uint64_t)result);
 }
 
@@ -37,12 +37,12 @@ uintptr_t reply(void *handle, long result)
 static uint64_t on_secure_interrupt(uint32_t id, uint32_t flags, void *handle, void *cookie)
 {
     (void)id, (void)flags, (void)handle, (void)cookie;
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     if (!at_home() || monitor.secure != SECURE_UP) { /* a call out of Linux; no other one can be here */
         kick_end();
         if (normal_called(plat_my_core_pos()))
             return normal_leave();
-        spin_unlock(&monitor.lock);
+        lock_give(&monitor.lock);
         return 0;
     }
     monitor.events |= IST_EVENT_INTERRUPT;
@@ -97,7 +97,8 @@ static int32_t setup(void)
         return -1;
     }
     monitor.home_mpidr = read_mpidr_el1();
-    monitor.mpidr[BOARD_FIRST_CORE] = own_mpidr_of(BOARD_FIRST_CORE);
+    monitor.mpidr[BOARD_FIRST_CORE] =
+        BOARD_CORE_SHARED ? monitor.home_mpidr & MPIDR_AFFINITY_MASK : own_mpidr_of(BOARD_FIRST_CORE);
     monitor.rate.interval = ticks(BOARD_DOORBELL_INTERVAL_NS);
     monitor.rate.tolerance = monitor.rate.interval * (BOARD_DOORBELL_BURST - 1);
 

@@ -8,6 +8,7 @@
  *     priority.c     the interrupt controller's part of that, for an OS whose interrupts lie among Linux's priorities
  *     own.c          the same, where the Secure world has a core of its own
  *     session.c      who may use the channel
+ *     lock.h         the lock that all of it is under
  *     kick.h         the interrupt from one core to another
  *     power.c        what PSCI may do: nothing to anybody but Linux
  *     restart.c      Linux stops, alone, and begins again */
@@ -18,10 +19,10 @@
 #include <stdint.h>
 
 #include <arch_helpers.h>
-#include <lib/spinlock.h>
 
 #include "board.h"
 #include "isthmus.h"
+#include "lock.h"
 #include "own.h"
 #include "session.h"
 #include "switch.h"
@@ -34,7 +35,7 @@ enum secure_state {
 
 /* Under the lock, all of it. */
 struct monitor {
-    spinlock_t lock;
+    struct lock lock;
     enum secure_state secure; /* written by the Secure world's own calls, which may read it without the lock */
     struct session session;
     struct ist_limit rate;  /* of doorbells that enter the Secure world, in ticks of the system counter */
@@ -71,7 +72,7 @@ static inline uintptr_t tell_secure(void)
     uint32_t events = monitor.events, lanes = monitor.lanes;
 
     monitor.events = monitor.lanes = 0;
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     return enter_secure(events, lanes);
 }
 

@@ -22,7 +22,7 @@ static uintptr_t on_register(void *handle, const struct claim *c)
     epoch = s->epoch;
     key[0] = s->key[0];
     key[1] = s->key[1];
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     SMC_RET4(handle, IST_SMC_OK, epoch, key[0], key[1]);
 }
 
@@ -42,7 +42,7 @@ uintptr_t on_doorbell(void *handle, uint64_t channel, uint64_t lanes)
 {
     if (channel != 0 || lanes == 0 || (lanes & ~(uint64_t)IST_LANES_ALL) != 0)
         SMC_RET1(handle, (uint64_t)IST_SMC_INVALID);
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     if (monitor.secure != SECURE_UP || monitor.session.state != IST_SESSION_SEALED)
         return reply(handle, IST_SMC_DENIED);
     monitor.events |= IST_EVENT_DOORBELL;
@@ -66,7 +66,7 @@ static uintptr_t on_status(void *handle, uint64_t channel)
 
     if (channel != 0)
         return reply(handle, IST_SMC_INVALID);
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     SMC_RET4(handle, IST_SMC_OK, state, epoch, latched);
 }
 
@@ -74,15 +74,15 @@ uintptr_t from_normal(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint6
 {
     switch (fid) {
     case IST_SMC_REGISTER:
-        spin_lock(&monitor.lock);
+        lock_take(&monitor.lock);
         return on_register(handle, &(struct claim){x1, x2, x3, x4, SMC_GET_GP(handle, CTX_GPREG_X5)});
     case IST_SMC_DETACH:
-        spin_lock(&monitor.lock);
+        lock_take(&monitor.lock);
         return on_detach(handle, x1, x2);
     case IST_SMC_DOORBELL:
         return on_doorbell(handle, x1, x2);
     case IST_SMC_STATUS:
-        spin_lock(&monitor.lock);
+        lock_take(&monitor.lock);
         return on_status(handle, x1);
     default:
         return from_either(fid, handle);

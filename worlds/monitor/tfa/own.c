@@ -51,10 +51,10 @@ uintptr_t own_yield(void *handle)
 
     while (monitor.secure == SECURE_STOPPED)
         wfi();
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     events = monitor.events;
     lanes = monitor.lanes;
     monitor.events = monitor.lanes = 0;
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     SMC_RET3(handle, IST_SMC_OK, events, lanes);
 }

@@ -28,19 +28,19 @@ static int core_on(u_register_t mpidr)
     int core = plat_core_pos_by_mpidr(mpidr), rc;
     uint32_t bit = core >= 0 && core < BOARD_CORES ? 1u << core & BOARD_NORMAL_CORES : 0;
 
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     if (bit == 0 || monitor.called != 0) { /* not Linux's; or Linux is about to stop */
-        spin_unlock(&monitor.lock);
+        lock_give(&monitor.lock);
         return PSCI_E_DENIED;
     }
     monitor.mpidr[core] = mpidr;
     monitor.on |= bit;
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     rc = platform->pwr_domain_on(mpidr);
     if (rc != PSCI_E_SUCCESS) {
-        spin_lock(&monitor.lock);
+        lock_take(&monitor.lock);
         monitor.on &= ~bit;
-        spin_unlock(&monitor.lock);
+        lock_give(&monitor.lock);
     }
     return rc;
 }
@@ -52,10 +52,10 @@ static int32_t core_off(u_register_t unused)
     (void)unused;
     if (plat_my_core_pos() == BOARD_FIRST_CORE) /* where it begins again, and the home core where that is shared */
         return PSCI_E_DENIED;
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     monitor.on &= ~bit;
     monitor.called &= ~bit;
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     return PSCI_E_SUCCESS;
 }
 
@@ -94,7 +94,7 @@ static int standby_only(unsigned int state, psci_power_state_t *requested)
 
 static void __dead2 quit(uint32_t next)
 {
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     normal_stop(next);
     normal_quit();
 }

@@ -43,10 +43,10 @@ uintptr_t normal_leave(void)
         bool off = monitor.normal == IST_NORMAL_OFF;
 
         monitor.starts += !off;
-        spin_unlock(&monitor.lock);
+        lock_give(&monitor.lock);
         return start_normal(off);
     }
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     (void)psci_cpu_off();
     panic(); /* it refuses the first core alone */
 }

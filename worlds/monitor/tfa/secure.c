@@ -19,17 +19,17 @@ static uintptr_t normal_first(void *handle)
         return own_yield(handle);
     }
     monitor.on = 1u << BOARD_FIRST_CORE;
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     return normal_leave();
 }
 
 static uintptr_t on_ready(void *handle)
 {
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     if (monitor.secure != SECURE_BOOTING)
         return reply(handle, IST_SMC_DENIED);
     monitor.secure = SECURE_UP;
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     power_setup();
     return normal_first(handle);
 }
@@ -37,10 +37,10 @@ static uintptr_t on_ready(void *handle)
 /* Nothing may come up for a world that is never entered again. */
 static void stop(void)
 {
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     monitor.secure = SECURE_STOPPED;
     session_end(&monitor.session);
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     plat_ic_disable_interrupt(BOARD_TIMER_INTERRUPT); /* the kick may still call Linux's core */
 }
 
@@ -60,7 +60,7 @@ static __attribute__((noinline)) uintptr_t yield_for_any_reason(void *handle, ui
     if (!BOARD_CORE_SHARED)
         return own_yield(handle);
     if (normal_called(BOARD_SECURE_CORE)) {
-        spin_lock(&monitor.lock);
+        lock_take(&monitor.lock);
         return normal_leave();
     }
     return leave_secure();
@@ -82,7 +82,7 @@ uintptr_t on_fp(void *handle)
 
 static uintptr_t on_ring(void *handle, uint64_t channel, uint64_t lanes)
 {
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     if (channel != 0 || lanes == 0 || (lanes & ~(uint64_t)IST_LANES_ALL) != 0)
         return reply(handle, IST_SMC_INVALID);
     if (monitor.session.state != IST_SESSION_SEALED)
@@ -95,17 +95,17 @@ static uintptr_t on_session(void *handle, uint64_t channel)
 {
     struct session s;
 
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     if (channel != 0)
         return reply(handle, IST_SMC_INVALID);
     s = monitor.session;
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     SMC_RET5(handle, IST_SMC_OK, s.state, s.epoch, s.key[0], s.key[1]);
 }
 
 static uintptr_t on_quiesced(void *handle, uint64_t channel, uint64_t epoch)
 {
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     return reply(handle, session_quiesced(&monitor.session, channel, epoch));
 }
 
@@ -113,16 +113,16 @@ static uintptr_t on_normal(void *handle)
 {
     uint64_t state, starts;
 
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     state = monitor.called != 0 ? IST_NORMAL_STOPPING : monitor.normal;
     starts = monitor.starts;
-    spin_unlock(&monitor.lock);
+    lock_give(&monitor.lock);
     SMC_RET3(handle, IST_SMC_OK, state, starts);
 }
 
 static uintptr_t on_normal_restart(void *handle)
 {
-    spin_lock(&monitor.lock);
+    lock_take(&monitor.lock);
     if (monitor.secure != SECURE_UP)
         return reply(handle, IST_SMC_DENIED);
     if (monitor.called != 0)
