@@ -31,7 +31,7 @@ BAD = {
     ),
     "frame limit below every frame": ("channel.frame_max = 59", "channel.frame_max: 59 is not within"),
     "mtu above the frame limit": (
-        "channel.mtu = 9000",
+        "channel.mtu = 9000\nchannel.frame_max = 1536",
         "channel.mtu: 9000 + 18 bytes of Ethernet exceed channel.frame_max = 1536",
     ),
     "mtu too small": ("channel.mtu = 45", "channel.mtu: 45 is not within 46.."),
@@ -69,8 +69,8 @@ BAD = {
         "secure.budget.step_frames: 32 is above secure.budget.frames = 31",
     ),
     "step beyond the period's bytes": (
-        "secure.budget.bytes = 65536",
-        "secure.budget.step_bytes: 98304 is above secure.budget.bytes = 65536",
+        "secure.budget.bytes = 65600",
+        "secure.budget.step_bytes: 98304 is above secure.budget.bytes = 65600",
     ),
     "quarantine that shrinks": (
         "recovery.quarantine_ms = 2000",
@@ -83,7 +83,7 @@ BAD = {
     ),
     "budget below a frame": (
         "secure.budget.step_bytes = 100",
-        "secure.budget.step_bytes: 100 is not within 1536..",
+        "secure.budget.step_bytes: 100 is not within 65552..",
     ),
     "deadline beyond period": (
         "[[secure.task]]\ndeadline_us = 2000",

@@ -111,7 +111,8 @@ def parent_of(pid: int) -> int:
 
 def faulty_pump(**faults: int) -> Path:
     core, host, own = tree() / "core", tree() / "host", tree() / "worlds" / "normal" / "host"
-    sources = [*sorted(core.glob("*.c")), host / "link.c", host / "world.c", own / "sandbox.c"]
+    sources = [*sorted(core.glob("*.c")), host / "link.c", host / "world.c"]
+    sources += [own / "offload.c", own / "sandbox.c"]
     sources.append(Path(__file__).parent / "worlds" / "faulty_pump.c")
     defines = [f"-D{name.upper()}={n}" for name, n in faults.items()]
     return build_program("faulty-pump", sources, [core, host, own], ["-std=c11", "-O2", *defines])

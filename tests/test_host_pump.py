@@ -40,7 +40,12 @@ class Rig:
 
     def __init__(self, board: Board) -> None:
         config = board.config("normal")
-        self.config = ChannelConfig(tag=Tag(config["tag"]), silence=config["silence"])
+        self.config = ChannelConfig(
+            ring_normal=config["ring_normal"],
+            ring_secure=config["ring_secure"],
+            tag=Tag(config["tag"]),
+            silence=config["silence"],
+        )
         self.kernel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.link, control_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         theirs.setblocking(False)
@@ -113,7 +118,7 @@ class Rig:
 @pytest.fixture(params=["none", "siphash"])
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     board = Board()
-    found = Rig(replace_channel(board, tag=request.param))
+    found = Rig(replace_channel(board, tag=request.param, frame_max=1536))
     found.attach(0x1234)
     yield found
     found.close()
@@ -143,14 +148,25 @@ def test_a_short_frame_is_padded_with_zeros(rig: Rig) -> None:
     assert rig.endpoint.receive(10) == b"\xff" * 20 + bytes(40)
 
 
-NEEDS_CSUM, DATA_VALID, GSO_TCP4 = 1, 2, 1
+NEEDS_CSUM, DATA_VALID, GSO_TCP4, GSO_UDP, GSO_TCP6, GSO_UDP_L4, ECN = 1, 2, 1, 3, 4, 5, 0x80
+
+
+def vnet(flags: int, gso: int = 0, headers: int = 0, size: int = 0, start: int = 0, offset: int = 0) -> bytes:
+    return struct.pack("<BBHHHH", flags, gso, headers, size, start, offset)
+
+
 MALFORMED = {
     "no header": b"",
     "half a header": bytes(9),
     "a header and no frame": VNET,
-    "a checksum left to hardware": struct.pack("<BBHHHH", NEEDS_CSUM, 0, 0, 0, 34, 16) + frame(1),
-    "segments left to hardware": struct.pack("<BBHHHH", 0, GSO_TCP4, 54, 1000, 0, 0) + frame(1),
-    "an unknown flag": struct.pack("<BBHHHH", 0x80, 0, 0, 0, 0, 0) + frame(1),
+    "a checksum in the Ethernet header": vnet(NEEDS_CSUM, start=13, offset=16) + frame(1),
+    "a checksum behind the frame": vnet(NEEDS_CSUM, start=34, offset=165) + frame(1),
+    "a checksum half behind the frame": vnet(NEEDS_CSUM, start=199, offset=0) + frame(1),
+    "a sum that begins far behind the frame": vnet(NEEDS_CSUM, start=65535, offset=65535) + frame(1),
+    "segments with a checksum each": vnet(0, GSO_TCP4, 54, 1000) + frame(1),
+    "datagrams to be cut": vnet(NEEDS_CSUM, GSO_UDP, 42, 1000, 34, 6) + frame(1),
+    "datagrams to be told apart": vnet(NEEDS_CSUM, GSO_UDP_L4, 42, 1000, 34, 6) + frame(1),
+    "an unknown flag": vnet(0x80) + frame(1),
     "one byte beyond the frame limit": VNET + frame(1, 1537),
     "far beyond the frame limit": VNET + frame(1, 5000),
 }
@@ -162,6 +178,86 @@ def test_what_the_kernel_may_not_offer_is_counted_and_dropped(rig: Rig, name: st
     rig.kernel.send(VNET + frame(9))
     assert rig.endpoint.receive(10) == frame(9)
     assert rig.packets() == {"read": 2, "written": 0, "dropped": 0, "malformed": 1}
+
+
+def internet_sum(data: bytes) -> int:
+    """RFC 1071, two bytes at a time."""
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data[: len(data) & ~1])) + (data[-1] << 8) * (
+        len(data) & 1
+    )
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+@pytest.mark.parametrize("gso", [0, GSO_TCP4, GSO_TCP4 | ECN, GSO_TCP6])
+@pytest.mark.parametrize("size", [60, 61, 67, 200, 1514, 1535])
+def test_a_checksum_left_to_the_pump_is_filled_in(rig: Rig, size: int, gso: int) -> None:
+    for start, offset in ((34, 16), (14, 2), (33, 6)):
+        sent = frame(size, size)
+        rig.kernel.send(vnet(NEEDS_CSUM, gso, 54, 1000, start, offset) + sent)
+        got = rig.endpoint.receive(10)
+        at = start + offset
+        assert got[:at] + got[at + 2 :] == sent[:at] + sent[at + 2 :]
+        wanted = 0xFFFF - internet_sum(
+            sent[start:]
+        )  # what the kernel put there counts: the pseudo-header's sum
+        assert int.from_bytes(got[at : at + 2], "big") == (wanted or 0xFFFF)
+
+
+def test_a_checksum_of_zero_is_written_as_all_ones(rig: Rig) -> None:
+    """UDP takes zero for none."""
+    sent = bytes(34) + b"\xff\xff" + bytes(64)
+    rig.kernel.send(vnet(NEEDS_CSUM, start=34, offset=6) + sent)
+    assert rig.endpoint.receive(10)[40:42] == b"\xff\xff"
+
+
+def tcp(length: int, options: int = 0, ip_options: int = 0) -> bytearray:
+    """An Ethernet frame of TCP over IPv4, `length` bytes in all."""
+    ip = bytearray([0x45 + ip_options, 0, *(length - 14).to_bytes(2, "big"), 0, 0, 0x40, 0, 64, 6]) + bytes(
+        10
+    )
+    head = bytes(12) + b"\x08\x00" + ip + bytes(4 * ip_options)
+    head += bytes(12) + bytes([(5 + options) << 4]) + bytes(7 + 4 * options)
+    return bytearray(head + bytes(n & 0xFF for n in range(length - len(head))))
+
+
+def changed(at: int, value: int) -> bytearray:
+    found = tcp(1536)
+    found[at] = value
+    return found
+
+
+def test_tcp_beyond_the_mtu_is_described_as_segments(rig: Rig) -> None:
+    for options, ip_options in ((0, 0), (3, 0), (10, 10)):
+        sent = tcp(1536, options, ip_options)
+        headers = 14 + 20 + 4 * ip_options + 20 + 4 * options
+        rig.endpoint.send(sent)
+        assert rig.kernel.recv(4096) == vnet(0, GSO_TCP4, headers, 1514 - headers) + sent
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        tcp(1514),
+        changed(12, 0x86),
+        changed(14, 0x65),
+        changed(14, 0x44),
+        changed(23, 17),
+        changed(46, 0x40),
+    ],
+    ids=[
+        "no longer than the MTU",
+        "another EtherType",
+        "IPv6",
+        "a short IP header",
+        "UDP",
+        "a short TCP header",
+    ],
+)
+def test_what_is_no_long_segment_is_handed_over_as_it_is(rig: Rig, sent: bytearray) -> None:
+    rig.endpoint.send(sent)
+    assert rig.kernel.recv(4096) == VNET + sent
 
 
 def test_a_verified_checksum_is_no_offload(rig: Rig) -> None:

@@ -58,7 +58,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Side(_Table, frozen=True):
     """What both worlds' tables have in common."""
 
-    ring_bytes: int = 262144
+    ring_bytes: int = 1048576
     mac: str = ""
     ip: str = ""
 
@@ -76,7 +76,7 @@ class _Side(_Table, frozen=True):
 class Channel(_Table, frozen=True):
     """What both worlds must agree on. Sizes in bytes."""
 
-    frame_max: int = 1536
+    frame_max: int = 65552
     mtu: int = 1500
     tag: Literal["none", "crc32c", "siphash"] = "none"
     silence_ms: int = 1000
@@ -210,6 +210,12 @@ class Board(_Table, frozen=True):
             size = (size + LINE - 1) & -LINE
             size += CONTROL + ring + record_bytes(self.channel)
         return size
+
+    @property
+    def whole_segments(self) -> int:
+        """Bytes of what TCP may hand to the interface in one piece: a frame's worth, or 0 where a frame holds
+        one segment."""
+        return self.channel.frame_max if self.channel.frame_max >= 2 * self.channel.mtu else 0
 
     @property
     def ends(self) -> Ends:

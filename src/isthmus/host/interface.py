@@ -9,8 +9,9 @@ there, sends the packet descriptor back over SOCKET and exits. It configures not
              without a name and without a process, held by the AF_PACKET socket that reads and writes it
 
 It waits on SOCKET for one packet of JSON, {"name", "mac", "ip", "mtu", "kind": "auto"|"tap"|"packet", "vnet":
-also on packet}, with the descriptors of the user and the network namespace. Its answer is {"kind"} with the
-packet descriptor, or {"error"}.
+also on packet, "whole": bytes of TCP's segments that tap may hand over in one piece and with a checksum to be
+filled in, 0 for none}, with the descriptors of the user and the network namespace. Its answer is {"kind"}
+with the packet descriptor, or {"error"}.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ NEWUSER, NEWNET = 0x10000000, 0x40000000
 TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ = 0x400454CA, 0x400454D0, 0x400454D8
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 VNET_HEADER = 10
+TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6 = 1, 2, 4
+GSO_MOST = 65536  # what a kernel hands to a device in one piece if it is not told otherwise
 SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
 SOL_PACKET, PACKET_VNET_HDR, PACKET_QDISC_BYPASS, PACKET_IGNORE_OUTGOING = 263, 15, 20, 23
 ETH_P_ALL = 3
@@ -59,12 +62,12 @@ def without_checksum_offload(name: str) -> None:
         fcntl.ioctl(any_socket, SIOCETHTOOL, struct.pack("16sP", name.encode(), value.buffer_info()[0]))
 
 
-def make_tap(name: str) -> int:
+def make_tap(name: str, whole: int) -> int:
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
         fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("i", VNET_HEADER))
-        fcntl.ioctl(fd, TUNSETOFFLOAD, 0)
+        fcntl.ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 if whole else 0)
     except OSError:
         os.close(fd)
         raise
@@ -100,6 +103,8 @@ def configure(netlink: IPRoute, name: str, wanted: dict[str, Any]) -> None:
     index = netlink.link_lookup(ifname=name)[0]
     address, prefix = wanted["ip"].split("/")
     netlink.link("set", index=index, address=wanted["mac"], mtu=wanted["mtu"])
+    if 0 < wanted["whole"] < GSO_MOST:
+        netlink.link("set", index=index, gso_max_size=wanted["whole"])
     netlink.addr("add", index=index, address=address, prefixlen=int(prefix))
     netlink.link("set", index=index, state="up")
     netlink.link("set", index=netlink.link_lookup(ifname="lo")[0], state="up")
@@ -113,7 +118,7 @@ def main(link: socket.socket, user: int, home: int, wanted: dict[str, Any]) -> N
     packet = -1
     if kind != "packet":
         try:
-            packet, kind = make_tap(name), "tap"
+            packet, kind = make_tap(name, wanted["whole"]), "tap"
         except OSError as error:
             if kind == "tap":
                 raise OSError(error.errno, f"/dev/net/tun: {error.strerror}") from None

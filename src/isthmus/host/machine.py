@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The host machine: both worlds as processes on one Linux machine, and the supervisor that is their monitor.
 
-    with HostMachine() as machine:                      # both worlds up, interface configured, frames pass
-        machine.run(["ping", "-c1", "10.77.0.2"])       # a program in the Normal world
-        machine.kill("normal")                          # kill -9 of its frame pump
-        machine.wait_up()                               # ... and the link is back
+with HostMachine() as machine:                      # both worlds up, interface configured, frames pass
+    machine.run(["ping", "-c1", "10.77.0.2"])       # a program in the Normal world
+    machine.kill("normal")                          # kill -9 of its frame pump
+    machine.wait_up()                               # ... and the link is back
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class HostMachine:
         self._plain = plain
         self._bare_timer = bare_timer
         self._programs = dict(programs or {})
+        self._whole = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._supervisor: Supervisor | None = None
@@ -75,6 +76,7 @@ class HostMachine:
         if self._thread is not None:
             raise ClosedError("this machine was started before")
         if "secure" not in self._programs:
+            self._whole = self.board.whole_segments  # another world may have no buffers for these
             self._programs["secure"] = build.secure_world()
         if "normal" not in self._programs:
             self._programs["normal"] = frame_pump()
@@ -256,7 +258,9 @@ class HostMachine:
         return run_in(self._loop, work)
 
     async def _make(self) -> Supervisor:
-        return Supervisor(self.board, self._programs, self._packet, self._plain, self._bare_timer)
+        return Supervisor(
+            self.board, self._programs, self._packet, self._plain, self._bare_timer, self._whole
+        )
 
     async def _buffer(self, world: World) -> int:
         return os.dup(self._live.process(world).buffer)

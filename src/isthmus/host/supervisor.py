@@ -156,10 +156,12 @@ class Supervisor:
         packet: Literal["auto", "tap", "packet"],
         plain: bool,
         bare_timer: bool,
+        whole: int,
     ) -> None:
         self.board = board
         self.plain = plain
         self.bare_timer = bare_timer
+        self.whole = whole  # bytes of TCP that the interface may hand over in one piece
         self.packet_wanted = packet
         self.packet_kind: Literal["tap", "packet"] = "tap"
         self.sides = {world: Side(world, programs[world]) for world in WORLDS}
@@ -311,6 +313,7 @@ class Supervisor:
             "mtu": b.channel.mtu,
             "kind": self.packet_wanted,
             "vnet": not self.plain,
+            "whole": 0 if self.plain else self.whole,
         }
         namespaces = (side.namespaces.fds["user"], side.namespaces.fds["net"])
         self.packet_kind, side.packet = await self._maker.make(namespaces, wanted)

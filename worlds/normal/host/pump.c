@@ -14,7 +14,6 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
-#include <linux/virtio_net.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +23,7 @@
 #include <unistd.h>
 
 #include "choice.h"
+#include "offload.h"
 #include "sandbox.h"
 #include "world.h"
 
@@ -42,7 +42,7 @@ struct pump {
     uint64_t spin_ns;  /* what to spin before sleeping, as learnt */
     uint64_t read, written;
     uint64_t dropped;   /* the kernel did not take a frame of the peer's */
-    uint64_t malformed; /* the kernel offered a frame that cannot enter the channel: offload fields, or its length */
+    uint64_t malformed; /* the kernel offered a frame that cannot enter the channel: offload fields that cannot be, or its length */
 };
 
 static size_t status(void *ctx, char *text, size_t room)
@@ -63,11 +63,12 @@ static int has_room(struct ist_endpoint *e)
     return e->config.ring_bytes[IST_NORMAL] - (e->tx.head - e->tx.tail) >= largest || ist_room(e) >= e->config.frame_max;
 }
 
-/* Without a tag a checksum left to hardware would go unnoticed, so offloads are off at the interface. */
-static int acceptable(const struct pump *p, const struct virtio_net_hdr *h, size_t length)
+/* The lane of the frame in hand. One that is too long for it, segments in one piece, goes by the bulk lane. */
+static struct ist_endpoint *lane_for(struct pump *p, uint32_t length, uint64_t now)
 {
-    return (h->flags & ~VIRTIO_NET_HDR_F_DATA_VALID) == 0 && h->gso_type == VIRTIO_NET_HDR_GSO_NONE && length > 0 &&
-           length <= p->limit;
+    struct ist_endpoint *e = &p->world.lane[choice_of(&p->choice, p->frame, length, now)];
+
+    return length <= e->config.frame_max ? e : &p->world.lane[0];
 }
 
 /* Reads one frame and sends it by its lane: 1, or 0 when the kernel has none. A full ring has been counted by the core. */
@@ -81,11 +82,10 @@ static int sort_from_kernel(struct pump *p, uint64_t now)
         return 0;
     p->read++;
     const size_t length = (size_t)n - sizeof header;
-    if ((size_t)n <= sizeof header || !acceptable(p, &header, length))
+    if ((size_t)n <= sizeof header || length > p->limit || offload_complete(&header, p->frame, length) != 0)
         p->malformed++;
     else
-        (void)ist_send(&p->world.lane[choice_of(&p->choice, p->frame, (uint32_t)length, now)], p->frame, (uint32_t)length,
-                       NULL);
+        (void)ist_send(lane_for(p, (uint32_t)length, now), p->frame, (uint32_t)length, NULL);
     return 1;
 }
 
@@ -105,7 +105,8 @@ static int take_from_kernel(struct pump *p)
         return 0;
     p->read++;
     const size_t length = (size_t)n - sizeof header;
-    if ((size_t)n <= sizeof header || !acceptable(p, &header, length)) {
+    if ((size_t)n <= sizeof header || length > p->limit ||
+        offload_complete(&header, place ? place : p->frame, length) != 0) {
         p->malformed++;
         ist_cancel(e);
         return 1;
@@ -157,7 +158,7 @@ static enum ist_verdict look(struct pump *p, uint64_t now, struct ist_frame *f, 
 static unsigned from_channel(struct pump *p, uint64_t now)
 {
     struct ist_world *w = &p->world;
-    struct virtio_net_hdr header = {.gso_type = VIRTIO_NET_HDR_GSO_NONE};
+    struct virtio_net_hdr header;
     struct ist_endpoint *e;
     struct ist_frame f;
     unsigned looked = 0;
@@ -168,6 +169,7 @@ static unsigned from_channel(struct pump *p, uint64_t now)
             break;
         if (v != IST_V_OK || ist_take(e, p->frame) != IST_V_OK)
             continue; /* refused and counted */
+        offload_describe(&header, p->frame, f.length, e->config.mtu);
         struct iovec iov[2] = {{&header, sizeof header}, {p->frame, f.length}};
         if (writev(p->fd, iov, 2) < 0)
             p->dropped++;

@@ -18,6 +18,7 @@
 #include <linux/of_net.h>
 #include <linux/platform_device.h>
 #include <linux/slab.h>
+#include <linux/tcp.h>
 
 #include "isthmus_dev.h"
 
@@ -244,10 +245,34 @@ static bool joinable(const struct sk_buff *skb)
 	}
 }
 
+/* A frame beyond the MTU is so many segments of TCP in one piece: says so, or whoever forwards it could not cut it and
+ * TCP would take it for the path's segment size. Parsed in the private copy; what is nothing of the kind stays as it is. */
+static void mark_segments(struct sk_buff *skb, u32 mtu)
+{
+	const struct iphdr *ip = (struct iphdr *)skb->data;
+	const struct tcphdr *tcp;
+	u32 headers;
+
+	if (skb->protocol != htons(ETH_P_IP) || skb_headlen(skb) < sizeof(*ip) || ip->ihl < 5 || ip->protocol != IPPROTO_TCP)
+		return;
+	headers = ip->ihl * 4;
+	if (skb_headlen(skb) < headers + sizeof(*tcp))
+		return;
+	tcp = (const struct tcphdr *)(skb->data + headers);
+	headers += tcp->doff * 4;
+	if (tcp->doff < 5 || headers >= mtu || skb->len <= headers)
+		return;
+	skb_shinfo(skb)->gso_type = SKB_GSO_TCPV4 | SKB_GSO_DODGY; /* the peer's word: checked again before it is cut */
+	skb_shinfo(skb)->gso_size = mtu - headers;
+	skb_shinfo(skb)->gso_segs = DIV_ROUND_UP(skb->len - headers, mtu - headers);
+}
+
 static void deliver(struct isthmus *p, struct sk_buff *skb)
 {
 	dev_sw_netstats_rx_add(p->dev, skb->len);
 	skb->protocol = eth_type_trans(skb, p->dev);
+	if (unlikely(skb->len > p->dev->mtu))
+		mark_segments(skb, p->dev->mtu);
 	if (joinable(skb))
 		napi_gro_receive(&p->napi, skb);
 	else

@@ -176,7 +176,7 @@ static int arm(struct loop *l)
 
         if (i->lane[k].last != IST_V_EMPTY)
             continue;
-        if ((i->blocked >> k & 1u) != 0 && ist_arm_tx_for_sleep(e, isthmusif_frame_max(&l->netif)))
+        if ((i->blocked >> k & 1u) != 0 && ist_arm_tx_for_sleep(e, isthmusif_frame_max(&l->netif, k)))
             return 1;
         if (ist_arm_for_sleep(e))
             return 1;

@@ -21,14 +21,16 @@
 #include "platform.h"
 #include "setup.h"
 
-#define RX_MEMORY (8u << 20) /* of receive buffers: five thousand frames of a 1500-byte MTU, or a hundred of 64 KiB */
-#define LANE_MEMORY (1u << 20) /* of those of each other lane */
+#define RX_MEMORY (8u << 20)    /* of receive buffers: five thousand frames of a 1500-byte MTU, or a hundred of 64 KiB */
+#define SMALL_MEMORY (4u << 20) /* of those for short frames, where others may be long: more than all connections can hold */
+#define LANE_MEMORY (1u << 20)  /* of those of each other lane */
+#define SMALL_FRAME 1536u
 
 static struct setup setup;
 static struct loop loop;
 static struct status_source source;
 static const struct rxpool *pool; /* of received frames */
-static uint8_t rx_memory[RX_MEMORY], lane_memory[IST_LANES_MAX - 1][LANE_MEMORY];
+static uint8_t rx_memory[RX_MEMORY], small_memory[SMALL_MEMORY], lane_memory[IST_LANES_MAX - 1][LANE_MEMORY];
 
 /* ---- what lwIP asks of the platform ----------------------------------------------------------------------------- */
 
@@ -105,6 +107,8 @@ static netif_init_fn open_channel(struct loop *l)
     for (uint32_t k = 0; k < i->lanes; k++)
         rxpool_init(&i->buffers[k].pool, k == 0 ? rx_memory : lane_memory[k - 1], k == 0 ? RX_MEMORY : LANE_MEMORY,
                     l->world.ep.config.frame_max < 0xffffu ? l->world.ep.config.frame_max : 0xffffu);
+    if (l->world.ep.config.frame_max > SMALL_FRAME)
+        rxpool_init(&i->buffers[0].small, small_memory, sizeof small_memory, SMALL_FRAME);
     source.ep = &l->world.ep;
     source.budget = &i->lane[0].budget;
     source.lane = i->lane;

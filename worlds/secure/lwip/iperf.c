@@ -11,6 +11,7 @@
  *
  * Its connections have the lowest priority: lwIP takes them back for the status page. */
 #include "apps.h"
+#include "isthmusif.h"
 #include "lwip/apps/lwiperf.h"
 #include "lwip/tcp.h"
 
@@ -25,9 +26,16 @@ static struct tcp_pcb *new_pcb(u8_t type)
     return pcb;
 }
 
+static err_t write(struct tcp_pcb *pcb, const void *data, u16_t n, u8_t flags)
+{
+    if (!(flags & TCP_WRITE_FLAG_COPY))
+        isthmusif_long_segments(pcb);
+    return (tcp_write)(pcb, data, n, (u8_t)(flags | TCP_WRITE_FLAG_MORE));
+}
+
 #define tcp_new_ip_type(type) new_pcb(type)
 #define tcp_err(pcb, callback) (tcp_err)((pcb), (callback) != NULL ? on_error : NULL)
-#define tcp_write(pcb, data, n, flags) (tcp_write)((pcb), (data), (n), (u8_t)((flags) | TCP_WRITE_FLAG_MORE))
+#define tcp_write(pcb, data, n, flags) write((pcb), (data), (n), (flags))
 #undef TCP_MSS
 #define TCP_MSS 1460
 #define LWIPERF_CHECK_RX_DATA 0

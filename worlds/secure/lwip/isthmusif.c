@@ -14,14 +14,36 @@ _Static_assert(TCP_SND_BUF >= 2 * TCP_MSS, "two segments in flight");
 _Static_assert(TCP_SND_QUEUELEN >= 2 * (TCP_SND_BUF / 1460), "a queue of full segments of a 1500-byte MTU");
 _Static_assert(TCP_WND <= 0xffff << TCP_RCV_SCALE && TCP_WND >> TCP_RCV_SCALE > 0, "the window fits its scale");
 
+/* A frame of this many bytes and Linux's own additions to it fit 16 KiB: two pages' worth less, and its allocator would
+ * have to find 32 KiB in one piece for each. */
+#define LONG_FRAME 15900u
+#define TCP_HEADERS (SIZEOF_ETH_HDR + 60u + 60u) /* the longest of each */
+
+static u16_t long_payload; /* of the one netif there is (LWIP_SINGLE_NETIF); 0: no frames beyond the MTU */
+
 static struct isthmusif *of(const struct netif *netif)
 {
     return netif->state;
 }
 
-ist_u32 isthmusif_frame_max(const struct netif *netif)
+ist_u32 isthmusif_frame_max(const struct netif *netif, ist_u32 lane)
 {
-    return netif->mtu + SIZEOF_ETH_HDR;
+    const ist_u32 ordinary = netif->mtu + SIZEOF_ETH_HDR, longest = long_payload + TCP_HEADERS;
+    const ist_u32 ours = long_payload && longest > ordinary ? longest : ordinary;
+    const ist_u32 most = of(netif)->lane[lane].ep->config.frame_max;
+
+    return ours < most ? ours : most;
+}
+
+void isthmusif_long_segments(struct tcp_pcb *pcb)
+{
+    const unsigned pieces = long_payload / pcb->mss;
+
+    if (pieces < 2)
+        return;
+    pcb->mss = (u16_t)(pcb->mss * pieces); /* whole segments of the path, so that the peer can cut it again */
+    if (pcb->cwnd < 2u * pcb->mss)
+        pcb->cwnd = 2u * pcb->mss; /* a window below one segment would never let it out */
 }
 
 /* The lane by which the frame leaves; negative: it may not. */
@@ -34,6 +56,8 @@ static int lane_of(const struct isthmusif *i, struct pbuf *p)
         return 0;
     pbuf_copy_partial(p, head, sizeof head, 0);
     k = netport_lane_of(i->lane, i->lanes, head, p->tot_len, i->now());
+    if (p->tot_len > i->lane[k].ep->config.frame_max)
+        k = 0; /* segments in one piece are for the bulk lane */
     if (k == 0 && !netport_admits(i->lane[0].ep, i->lane[0].out, head, p->tot_len, i->now()))
         return -1;
     return (int)k;
@@ -129,7 +153,7 @@ void isthmusif_unblock(struct netif *netif)
     ist_u32 freed = 0;
 
     for (ist_u32 k = 0; i->blocked >> k != 0; k++)
-        if ((i->blocked >> k & 1u) != 0 && ist_room(i->lane[k].ep) >= isthmusif_frame_max(netif))
+        if ((i->blocked >> k & 1u) != 0 && ist_room(i->lane[k].ep) >= isthmusif_frame_max(netif, k))
             freed |= 1u << k;
     i->blocked &= ~freed;
     for (struct tcp_pcb *pcb = tcp_active_pcbs, *next; pcb != NULL && freed != 0; pcb = next) {
@@ -161,6 +185,7 @@ err_t isthmusif_init(struct netif *netif)
         i->buffers[k].netif = netif;
         i->lane[k].stack = &i->buffers[k];
     }
+    long_payload = i->lane[0].ep->config.frame_max >= LONG_FRAME ? LONG_FRAME - TCP_HEADERS : 0;
     netif->name[0] = 'i';
     netif->name[1] = 's';
     netif->output = etharp_output;

@@ -9,6 +9,8 @@
 
 #define ISTHMUSIF_MTU_MAX 65500u /* a frame's length must fit lwIP's 16 bits, with its Ethernet header and room to spare */
 
+struct tcp_pcb;
+
 /* The receive buffers of a lane. */
 struct isthmusif_buffers {
     struct netif *netif; /* isthmusif_init sets it */
@@ -37,8 +39,13 @@ enum ist_verdict isthmusif_receive(struct netif *netif, ist_u64 now, ist_u32 fra
 /* The lanes, by bit, whose doorbell is to be rung. */
 ist_u32 isthmusif_flush(struct netif *netif);
 
-/* Bytes of the largest frame: what to pass to ist_arm_tx() while blocked. */
-ist_u32 isthmusif_frame_max(const struct netif *netif);
+/* Lets TCP send as much as a frame of the channel takes in one piece, and no longer than its peer allocates at ease: the
+ * peer's driver hands it to its stack as so many segments (receive offload). For data that is written by reference; a
+ * copy would need a buffer of that size. Call it before each tcp_write(); does nothing over another interface. */
+void isthmusif_long_segments(struct tcp_pcb *pcb);
+
+/* Bytes of the largest frame on a lane: what to pass to ist_arm_tx() while blocked. */
+ist_u32 isthmusif_frame_max(const struct netif *netif, ist_u32 lane);
 
 /* Lets TCP go on if it was blocked and there is room again. */
 void isthmusif_unblock(struct netif *netif);

@@ -273,7 +273,7 @@ static int arm(void)
     for (uint32_t k = 0; k < BOARD_LANES; k++) {
         if (lower.lane[k].last != IST_V_EMPTY)
             continue;
-        if ((lower.blocked >> k & 1u) != 0 && ist_arm_tx(&endpoint[k], isthmusif_frame_max(&netif)))
+        if ((lower.blocked >> k & 1u) != 0 && ist_arm_tx(&endpoint[k], isthmusif_frame_max(&netif, k)))
             return 1;
         if (ist_arm(&endpoint[k], 1))
             return 1;
