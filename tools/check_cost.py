@@ -5,8 +5,8 @@
     .venv/bin/python tools/check_cost.py [--rounds N] [--frame BYTES]
 
 The same loop is built from the core as it is and from a copy in which every judgement of check.h says OK.
-Instructions are counted by valgrind's callgrind and are the same each time; times are of one thread, taken in
-turn: the median of the rounds' ratios. Exit status 1: the checks alone take more than LIMIT of the throughput,
+Instructions are counted by valgrind's callgrind and are the same each time; times are of one thread, taken
+in turn: the median of ratios. Exit status 1: the checks alone take more than LIMIT of the throughput,
 by instructions.
 """
 
