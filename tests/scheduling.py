@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The Secure world's scheduling alone, on a virtual clock in microseconds: fixed priorities with pre-emption,
-the network work as a server that gets its C anew where a period begins and keeps until then what is left of it.
+the network work as a server that gets its C anew where a period begins and keeps the rest until then.
 
-What arrives is an adversary's: it knows the schedule, and each period it picks how much network work comes and
+What arrives is an adversary's: it knows the schedule, and each period it picks how much network work comes,
 when, how long a call of Linux's holds the core as the period begins, and when the critical datagram comes.
 """
 
@@ -75,7 +75,7 @@ def simulate(secure: Secure, periods: int, seed: int, *, server: bool = True) ->
                 # The ring is finite: what does not fit is dropped by its sender.
                 backlog = min(backlog + coming.pop(0)[1], 4 * period)
             if 0 <= datagram <= now and asked is None:
-                ahead = min(backlog, share - inside.cost_us)  # less than one C before it, by its lane's priority
+                ahead = min(backlog, share - inside.cost_us)  # less than one C before it
                 asked, datagram = (begin + datagram, ahead + inside.cost_us), -1
                 backlog += inside.cost_us
             events = [at for at, _ in coming[:1]] + [datagram] * (datagram > now)
