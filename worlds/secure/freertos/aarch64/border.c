@@ -110,6 +110,8 @@ static const char *channel_start(const uint64_t seed[2])
         return ist_verdict_name(v);
     port = (struct isthmus_freertos){
         .ep = &endpoint, .frames = BOARD_STEP_FRAMES, .bytes = BOARD_STEP_BYTES, .now = clock_now, .ring = ring};
+    if (config.frame_max >= 2u * BOARD_MTU)
+        return "channel.frame_max: FreeRTOS+TCP drops what Linux has joined to frames beyond the MTU";
     budget_init(&port.budget, BOARD_BUDGET_PERIOD_NS, BOARD_BUDGET_FRAMES, BOARD_BUDGET_BYTES, config.frame_max);
     v = load_filters();
     return v != IST_V_OK ? ist_verdict_name(v) : stack_start(&port);

@@ -26,10 +26,10 @@ _Static_assert(BOARD_GIC_VERSION == 3, "the port reaches its interrupts through 
 
 static KEPT uint64_t next, limit;
 static KEPT uint64_t linux_mask; /* Linux's priority mask on this core, while it does not run */
-static KEPT struct {
-    int is;
+static KEPT const struct in_hand {
     uint32_t taken;
-} in_hand; /* the interrupt that is not ended yet */
+    const struct in_hand *outer;
+} *in_hand; /* the interrupts that are not ended yet: a kick may interrupt the tick */
 
 const char *interrupts_init(void)
 {
@@ -80,8 +80,11 @@ void interrupts_limit(uint64_t when)
 static void timer(void)
 {
     if (clock_now() >= next) { /* after a long stop once for each tick that has passed */
-        tasks_tick(next);
-        FreeRTOS_Tick_Handler();
+        const int reorder = tasks_tick(next);
+
+        FreeRTOS_Tick_Handler(); /* it is the first to let others interrupt it, as any call of the kernel does */
+        if (reorder)
+            portYIELD_FROM_ISR(tasks_reorder(0));
     } else {
         interrupts_limit(NO_LIMIT);
         portYIELD_FROM_ISR(tasks_limit());
@@ -91,19 +94,19 @@ static void timer(void)
 void vApplicationIRQHandler(uint32_t taken)
 {
     const uint32_t id = GIC_ID(taken);
+    const struct in_hand this = {taken, in_hand};
 
-    in_hand.taken = taken;
-    in_hand.is = id < GIC_NONE;
+    if (id < GIC_NONE)
+        in_hand = &this;
     if (id == BOARD_TIMER_INTERRUPT)
         timer();
     else if (id == BOARD_KICK_INTERRUPT)
         portYIELD_FROM_ISR(border_kick());
-    in_hand.is = 0; /* the port ends it */
+    in_hand = this.outer; /* the port ends it */
 }
 
 void schedule_leave(void)
 {
-    if (in_hand.is)
-        gic_end(in_hand.taken);
-    in_hand.is = 0;
+    for (; in_hand != NULL; in_hand = in_hand->outer)
+        gic_end(in_hand->taken);
 }

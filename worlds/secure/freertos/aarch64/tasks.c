@@ -137,16 +137,22 @@ static void order(void *unused, uint32_t first)
     vTaskPrioritySet(threads[BELOW].handle, below_first ? PRIORITY_BELOW_FIRST : PRIORITY_BELOW);
 }
 
-long tasks_limit(void)
+long tasks_reorder(uint32_t first)
 {
     BaseType_t woken = pdFALSE;
 
+    (void)xTimerPendFunctionCallFromISR(order, NULL, first, &woken);
+    return woken;
+}
+
+long tasks_limit(void)
+{
     charge(clock_now());
     if (running == CONTROL || running == BELOW)
         overran(running);
     else if (running == NETWORK && threads[BELOW].ready)
-        (void)xTimerPendFunctionCallFromISR(order, NULL, 1, &woken);
-    return woken;
+        return tasks_reorder(1);
+    return pdFALSE;
 }
 
 /* ---- releases and ends ------------------------------------------------------------------------------------------- */
@@ -175,22 +181,22 @@ static void release(enum thread_name t, uint64_t released)
     th->overrun = 0;
 }
 
-void tasks_tick(uint64_t released)
+int tasks_tick(uint64_t released)
 {
+    const int renewed = ticks % network_every == 0;
+
     charge(clock_now());
     if ((running == CONTROL || running == BELOW) && threads[running].used > threads[running].cost)
         overran(running);
     release(CONTROL, released);
     if (ticks % below_every == 0)
         release(BELOW, released);
-    if (ticks % network_every == 0) {
+    if (renewed)
         threads[NETWORK].used = 0;
-        if (below_first)
-            (void)xTimerPendFunctionCallFromISR(order, NULL, 0, NULL); /* the tick switches in any case */
-    }
     ticks++;
     if (BOARD_WATCHDOG_NS != 0)
         look_for_food();
+    return renewed && below_first;
 }
 
 static uint32_t short_ns(uint64_t ns)
