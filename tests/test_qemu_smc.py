@@ -67,17 +67,21 @@ def state_of(machine: QemuMachine) -> dict[str, Any]:
     }
 
 
-def campaign(machine: QemuMachine, seed: int, tuples: int) -> None:
-    """So many tuples on each core, in the session that there is."""
+def campaign(machine: QemuMachine, seed: int, tuples: int, ending: bool = False) -> None:
+    """So many tuples on each core, in the session that there is; or on one core while sessions end."""
     normal = Normal(machine)
     before = state_of(machine)
-    numbers = " ".join(f"{n:#x}" for n in (seed, tuples, *normal.claim[1:]))
+    numbers = " ".join(f"{n:#x}" for n in (seed, tuples, *normal.claim[1:], ending))
     done = machine.run(f"echo {numbers} >{FILE} && cat {FILE}", timeout=60 + tuples / 1000)
     assert done.status == 0, done.errors
-    calls, wrong, *first = done.output.split(maxsplit=2)
-    assert int(calls) == tuples * len(machine.board.core.normal)
+    calls, wrong, busy, began, *first = done.output.split(maxsplit=4)
+    assert int(calls) == tuples * (1 if ending else len(machine.board.core.normal))
     assert int(wrong) == 0, f"{wrong} wrong answers; the first: {' '.join(first)}"
-    assert state_of(machine) == before
+    if ending:
+        assert int(busy) > 0, "nobody tried"
+        assert int(began) <= int(busy) // 4, "a session began while another one ended"
+    else:
+        assert state_of(machine) == before
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,17 @@ def test_every_call_gets_its_answer_and_changes_nothing(machine: QemuMachine, se
     machine.run("usleep 50000")
     campaign(machine, seed + 100, tuples)
     assert normal.call("STATUS", 0)[1:3] == [values()["IST_SESSION_SEALED"], epoch]
+    normal.detach()
+
+
+def test_while_a_session_ends_there_is_no_other(machine: QemuMachine, seed: int) -> None:
+    """REGISTER gets BUSY until the Secure world has confirmed the end; no call changes that."""
+    missed = state_of(machine)["missed"]
+    campaign(machine, seed, 1_700, ending=True)
+    normal = Normal(machine)
+    normal.detach()
+    assert state_of(machine)["missed"] == missed
+    assert normal.result("REGISTER", *normal.claim) == "OK"
     normal.detach()
 
 
@@ -119,6 +134,25 @@ def test_a_monitor_that_errs_is_found(
     name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, was, becomes, what = DEFECTS[name]
+    defective(tmp_path, monkeypatch, file, was, becomes)
+    with attacked() as machine:
+        Normal(machine).call("REGISTER", *Normal(machine).claim)
+        with pytest.raises(AssertionError, match=f"wrong answers; the first: tuple [0-9]+ of core 0, {what}"):
+            campaign(machine, seed, 20_000)
+
+
+@pytest.mark.slow
+def test_a_monitor_that_does_not_wait_for_the_end_is_found(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was = "    if (s->state == IST_SESSION_ENDING)\n        return IST_SMC_BUSY;\n"
+    defective(tmp_path, monkeypatch, "session.c", was, "")
+    with attacked() as machine, pytest.raises(AssertionError, match="nobody tried"):
+        campaign(machine, seed, 1_700, ending=True)
+
+
+def defective(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, was: str, becomes: str) -> None:
+    """Machines are built with this change of the monitor's sources from now on."""
     for part in ("core", "worlds"):
         shutil.copytree(tree() / part, tmp_path / part)
     source = tmp_path / "worlds" / "monitor" / "tfa" / file
@@ -126,7 +160,3 @@ def test_a_monitor_that_errs_is_found(
     assert text.count(was) == 1, f"{file} no longer says {was!r}"
     source.write_text(text.replace(was, becomes))
     monkeypatch.setattr(firmware, "tree", lambda: tmp_path)
-    with attacked() as machine:
-        Normal(machine).call("REGISTER", *Normal(machine).claim)
-        with pytest.raises(AssertionError, match=f"wrong answers; the first: tuple [0-9]+ of core 0, {what}"):
-            campaign(machine, seed, 20_000)

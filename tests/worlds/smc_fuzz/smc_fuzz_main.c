@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* smc_fuzz.c - attacker K makes calls at random, from every core at once, and holds each answer against SPEC.
+/* smc_fuzz_main.c - attacker K makes calls at random, from every core at once, and holds each answer against SPEC.
  *
- *     echo "SEED TUPLES OWN-BASE OWN-SIZE PEER-BASE PEER-SIZE" > /sys/kernel/debug/isthmus_smc_fuzz
- *     cat /sys/kernel/debug/isthmus_smc_fuzz      calls made, how many answers were wrong, and the first of those
+ *     echo "SEED TUPLES OWN-BASE OWN-SIZE PEER-BASE PEER-SIZE ENDING" > /sys/kernel/debug/isthmus_smc_fuzz
+ *     cat /sys/kernel/debug/isthmus_smc_fuzz      calls made, how many answers were wrong, of right registrations
+ *                                                 while a session ended how many got BUSY and how many began another, and
+ *                                                 the first wrong answer
  *
- * A tuple is a function id and the seventeen registers that a call may carry. Ids are those of the owner's ranges, of
+ * A tuple is a function id and what is in all the other registers, x1..x30. Ids are those of the owner's ranges, of
  * its known functions of both worlds, and of those with a bit changed: must-be-zero, width, yielding. What would be
  * valid and change the session (REGISTER without one, DETACH of this one) is left out. Then the answer must be the one
- * that `expect` below reads out of SPEC, every register not named must be as it was, and so must the session. */
+ * that `expect` below reads out of SPEC, every register not named must be as it was, and so must the session.
+ *
+ * ENDING other than 0: one core makes all its calls while a session ends. It begins and ends one after the other, and
+ * the Secure world takes until its next period to confirm each end. A call with which the end came is not judged,
+ * but for that: a registration is taken when the end is confirmed between the question and the call, which is rare. */
 #include <linux/debugfs.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -19,19 +25,21 @@
 
 #include "smc.h"
 
-#define REGISTERS 18
+#define REGISTERS 31
 #define SVE_HINT BIT(16) /* SMCCC 1.3: says that no SVE register is live; the function is the same */
 
 struct run {
 	struct work_struct work;
 	u64 random; /* state of the generator */
 	u64 calls, wrong;
+	u64 busy, began; /* right registrations while a session ended: refused, taken */
 	char first[320]; /* what was wrong first */
 };
 
 static DEFINE_MUTEX(lock);
 static DEFINE_PER_CPU(struct run, runs);
 static u64 seed, tuples, claim[4];
+static u64 ending; /* all calls while a session ends */
 static bool alone; /* no other core rings: the count of latched doorbells is ours */
 static struct dentry *file;
 
@@ -43,33 +51,15 @@ static const u32 known[] = {
 
 /* ---- one call, all its registers ------------------------------------------------------------------------------- */
 
-static noinline void call(u64 x[REGISTERS])
-{
-	register u64 *r asm("x19") = x;
+asmlinkage void call(u64 x[REGISTERS]); /* call.S */
 
-	asm volatile("ldp x0, x1, [x19]\n\t"
-		     "ldp x2, x3, [x19, #16]\n\t"
-		     "ldp x4, x5, [x19, #32]\n\t"
-		     "ldp x6, x7, [x19, #48]\n\t"
-		     "ldp x8, x9, [x19, #64]\n\t"
-		     "ldp x10, x11, [x19, #80]\n\t"
-		     "ldp x12, x13, [x19, #96]\n\t"
-		     "ldp x14, x15, [x19, #112]\n\t"
-		     "ldp x16, x17, [x19, #128]\n\t"
-		     "smc #0\n\t"
-		     "stp x0, x1, [x19]\n\t"
-		     "stp x2, x3, [x19, #16]\n\t"
-		     "stp x4, x5, [x19, #32]\n\t"
-		     "stp x6, x7, [x19, #48]\n\t"
-		     "stp x8, x9, [x19, #64]\n\t"
-		     "stp x10, x11, [x19, #80]\n\t"
-		     "stp x12, x13, [x19, #96]\n\t"
-		     "stp x14, x15, [x19, #112]\n\t"
-		     "stp x16, x17, [x19, #128]"
-		     : "+r"(r)
-		     :
-		     : "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14",
-		       "x15", "x16", "x17", "memory", "cc");
+static void quiet_call(u64 x[REGISTERS])
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	call(x);
+	local_irq_restore(flags);
 }
 
 struct status {
@@ -80,7 +70,7 @@ static struct status status(void)
 {
 	u64 x[REGISTERS] = { IST_SMC_STATUS };
 
-	call(x);
+	quiet_call(x);
 	return (struct status){ x[0], x[1], x[2], x[3] };
 }
 
@@ -210,7 +200,9 @@ static struct answer expect(const u64 x[], const struct status *s)
 	case IST_SMC_GET_VERSION:
 		return (struct answer){ 0, 2, { IST_SMC_VERSION_WORD, IST_SMC_FEATURE_TEST_KEY } };
 	case IST_SMC_REGISTER:
-		return (struct answer){ MAY(is_claim(x) ? IST_SMC_ALREADY : IST_SMC_INVALID), 1 };
+		if (!is_claim(x))
+			return (struct answer){ MAY(IST_SMC_INVALID), 1 };
+		return (struct answer){ MAY(sealed ? IST_SMC_ALREADY : IST_SMC_BUSY), 1 };
 	case IST_SMC_DETACH:
 		return (struct answer){ MAY(x[1] ? IST_SMC_INVALID : IST_SMC_DENIED), 1 };
 	case IST_SMC_DOORBELL:
@@ -248,30 +240,61 @@ static const char *wrong(const u64 was[], const u64 is[], const struct status *b
 	return NULL;
 }
 
+/* From whichever state there is to that of a session that ends. */
+static struct status until_ending(void)
+{
+	for (;;) {
+		struct status s = status();
+		u64 x[REGISTERS] = { IST_SMC_REGISTER, 0, claim[0], claim[1], claim[2], claim[3] };
+
+		if (s.state == IST_SESSION_ENDING)
+			return s;
+		if (s.state == IST_SESSION_SEALED) {
+			x[0] = IST_SMC_DETACH;
+			x[2] = s.epoch;
+		}
+		quiet_call(x);
+	}
+}
+
+static void judge(struct run *r, const u64 was[], const u64 is[], const struct status *before,
+		  const struct status *after)
+{
+	const char *what = wrong(was, is, before, after);
+
+	if (what && !r->wrong++)
+		snprintf(r->first, sizeof(r->first),
+			 "tuple %llu of core %d, %s: %#llx(%#llx %#llx %#llx %#llx %#llx) -> %#llx %#llx %#llx %#llx, "
+			 "session %llu %#llx %llu -> %llu %#llx %llu",
+			 r->calls, raw_smp_processor_id(), what, was[0], was[1], was[2], was[3], was[4], was[5], is[0],
+			 is[1], is[2], is[3], before->state, before->epoch, before->latched, after->state, after->epoch,
+			 after->latched);
+}
+
 static void work(struct work_struct *w)
 {
 	struct run *r = container_of(w, struct run, work);
 	struct status before = status();
 
 	r->random = seed + raw_smp_processor_id();
-	r->calls = r->wrong = 0;
-	for (; r->calls < tuples; r->calls++) {
+	while (r->calls < tuples) {
 		u64 was[REGISTERS], is[REGISTERS];
 		struct status after;
-		const char *what;
 
+		if (ending)
+			before = until_ending();
 		make(r, was, &before);
 		memcpy(is, was, sizeof(is));
-		call(is);
+		quiet_call(is);
 		after = status();
-		what = wrong(was, is, &before, &after);
-		if (what && !r->wrong++)
-			snprintf(r->first, sizeof(r->first),
-				 "tuple %llu of core %d, %s: %#llx(%#llx %#llx %#llx %#llx %#llx) -> %#llx %#llx %#llx %#llx, "
-				 "session %llu %#llx %llu -> %llu %#llx %llu",
-				 r->calls, raw_smp_processor_id(), what, was[0], was[1], was[2], was[3], was[4], was[5], is[0],
-				 is[1], is[2], is[3], before.state, before.epoch, before.latched, after.state, after.epoch,
-				 after.latched);
+		if (ending && id_of(was) == IST_SMC_REGISTER && is_claim(was)) {
+			r->busy += (s64)is[0] == IST_SMC_BUSY;
+			r->began += is[0] == IST_SMC_OK;
+		}
+		if (!ending || (after.state == IST_SESSION_ENDING && after.epoch == before.epoch)) {
+			judge(r, was, is, &before, &after);
+			r->calls++;
+		}
 		before = after;
 		if (r->calls % 256 == 0)
 			cond_resched();
@@ -282,12 +305,14 @@ static void run_on_all(void)
 {
 	int cpu;
 
-	alone = num_online_cpus() == 1;
+	alone = ending || num_online_cpus() == 1;
 	for_each_online_cpu(cpu) {
 		struct run *r = per_cpu_ptr(&runs, cpu);
 
 		INIT_WORK(&r->work, work);
-		schedule_work_on(cpu, &r->work);
+		r->calls = r->wrong = r->busy = r->began = 0;
+		if (!ending || cpu == cpumask_first(cpu_online_mask))
+			schedule_work_on(cpu, &r->work);
 	}
 	for_each_online_cpu(cpu)
 		flush_work(&per_cpu_ptr(&runs, cpu)->work);
@@ -306,8 +331,8 @@ static ssize_t start_runs(struct file *f, const char __user *from, size_t n, lof
 		return -EFAULT;
 	text[n] = '\0';
 	mutex_lock(&lock);
-	good = sscanf(text, "%lli %lli %lli %lli %lli %lli", &seed, &tuples, &claim[0], &claim[1], &claim[2],
-		      &claim[3]) == 6;
+	good = sscanf(text, "%lli %lli %lli %lli %lli %lli %lli", &seed, &tuples, &claim[0], &claim[1],
+		      &claim[2], &claim[3], &ending) == 7;
 	if (good)
 		run_on_all();
 	mutex_unlock(&lock);
@@ -316,7 +341,7 @@ static ssize_t start_runs(struct file *f, const char __user *from, size_t n, lof
 
 static int show(struct seq_file *s, void *unused)
 {
-	u64 calls = 0, bad = 0;
+	u64 calls = 0, bad = 0, busy = 0, began = 0;
 	const char *first = "";
 	int cpu;
 
@@ -326,10 +351,12 @@ static int show(struct seq_file *s, void *unused)
 
 		calls += r->calls;
 		bad += r->wrong;
+		busy += r->busy;
+		began += r->began;
 		if (r->wrong)
 			first = r->first;
 	}
-	seq_printf(s, "%llu %llu %s\n", calls, bad, first);
+	seq_printf(s, "%llu %llu %llu %llu %s\n", calls, bad, busy, began, first);
 	mutex_unlock(&lock);
 	return 0;
 }
