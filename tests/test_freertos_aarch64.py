@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from isthmus.build.payload import CROSS, FLAGS, generated
+from isthmus.cli.common import Common
+from isthmus.errors import ConfigError
 from isthmus.trustzone.board import load
 
 ROOT = Path(__file__).parent.parent
@@ -88,6 +91,15 @@ def test_the_list_for_users_is_complete() -> None:
     text = (ROOT / "docs" / "PORTING.md").read_text()
     row = next(line for line in text.splitlines() if line.startswith("| `worlds/secure/runtime/` |"))
     assert set(re.findall(r"`([\w/]+)\.[cS]`", row)) == {*RUNTIME, "start", "libc/string"}
+
+
+def test_joined_frames_are_refused() -> None:
+    """One line that says how to mend it."""
+    common = Common("qemu", "freertos", Path("unused"), None, "-", verbose=False)
+    with pytest.raises(ConfigError, match=r"--set channel\.frame_max=1536"):
+        common.board()
+    assert replace(common, changes=("channel.frame_max=1536",)).board().channel.frame_max == 1536
+    assert replace(common, stack="lwip").board().channel.frame_max > 1536
 
 
 def applications() -> set[str]:

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from isthmus.board import Board
 from isthmus.boards import load
 from isthmus.build.given import given_world
-from isthmus.errors import EnvironmentProblem
+from isthmus.errors import ConfigError, EnvironmentProblem
 from isthmus.host.namespaces import World
 
 HELD, FELL_SHORT, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -31,6 +31,7 @@ HELD, FELL_SHORT, REFUSED, INTERRUPTED = 0, 1, 2, 130
 MACHINES = ("memory", "host", "qemu")
 STACKS = ("lwip", "freertos")
 WORLD = "ISTHMUS_FREERTOS_WORLD"
+_FRAME_ROOM = 36  # as on the host machine: Ethernet, a VLAN tag, and rounded up
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,7 +58,14 @@ class Common:
 
     def board(self) -> Board:
         """The board file, decoded: a TrustZone on machine qemu. ConfigError, one line, if it is wrong."""
-        return load(self.machine, self.board_file, self.changes)
+        board = load(self.machine, self.board_file, self.changes)
+        channel = board.channel
+        if (self.stack, self.machine) == ("freertos", "qemu") and channel.frame_max >= 2 * channel.mtu:
+            raise ConfigError(
+                f"channel.frame_max = {channel.frame_max}: Linux joins segments to frames that FreeRTOS+TCP "
+                f"drops; build its world for --set channel.frame_max={channel.mtu + _FRAME_ROOM}, and run it so"
+            )
+        return board
 
 
 def common_options(*machines: str) -> Callable[[F], F]:
