@@ -60,6 +60,16 @@ def test_every_case_moves_frames_without_a_loss(case: Case, frame: int, real: ru
 
 
 @needs_two_cores
+@pytest.mark.parametrize("case", [c for c in CASES if not c.sized], ids=lambda c: c.name)
+def test_every_other_case_gives_what_it_is_to_measure(case: Case, real: runner.Runner) -> None:
+    """A frame lost or out of turn on either lane, or a ping without an answer, would end the run."""
+    values = real(Job(case, 0)).values
+    assert all(values[metric] > 0 for metric in case.metrics)
+    if case.name.startswith("latency"):
+        assert values["samples"] >= 1e5
+
+
+@needs_two_cores
 @pytest.mark.parametrize("case", [c for c in CASES if c.threads], ids=lambda c: c.name)
 def test_in_one_process(case: Case, program: Path) -> None:
     r = runner.Runner(program, machine.pick_processors(), TINY, seed=1, threads=True)

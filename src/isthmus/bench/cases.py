@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-__all__ = ["CASES", "FRAMES", "METRICS", "RING_BYTES", "SLOTS", "UNITS", "Case", "select"]
+__all__ = ["CASES", "FRAMES", "LATENCY", "METRICS", "RING_BYTES", "SLOTS", "STACK", "UNITS", "Case", "select"]
 
 FRAMES = (64, 1500)  # bytes
 RING_BYTES = 256 << 10  # each way; every packed ring and every pipe
@@ -19,7 +19,15 @@ SLOTS = 256  # each way; the rings of fixed slots
 RECORD_HEADER = 16  # bytes, and the alignment of a record
 
 METRICS = ("rtt_p50", "rtt_p99", "frames", "bits", "cpu")
-UNITS = {"rtt_p50": "us", "rtt_p99": "us", "frames": "1/s", "bits": "bit/s", "cpu": "s per million frames"}
+PINGPONG = ("rtt_p50", "rtt_p99")
+LATENCY = ("latency_p50", "latency_p99", "latency_p999")
+STACK = ("rtt_p50", "rtt_p99", "to_secure", "to_normal")
+UNITS = {
+    **dict.fromkeys((*PINGPONG, *LATENCY), "us"),
+    "frames": "1/s",
+    **dict.fromkeys(("bits", "to_secure", "to_normal"), "bit/s"),
+    "cpu": "s per million frames",
+}
 
 Mode = Literal["spin", "adaptive", "sleep"]
 
@@ -41,7 +49,9 @@ class Case:
     company: bool = False  # threads that are no ends run in their place: the network's, or the peer's own
     ends: Literal["", "udp", "packet", "tap"] = ""  # descriptors that the runner must be given
     huge: bool = False  # needs huge pages
-    sized: bool = True  # carries frames; the ping-pong carries none
+    sized: bool = True  # carries frames of the size asked for
+    metrics: tuple[str, ...] = METRICS
+    stack: bool = False  # Linux's IP stack to lwIP
     threads: bool = False  # can also run inside one process
 
     def slots(self, frame: int) -> int | None:
@@ -55,7 +65,28 @@ class Case:
 
 
 def bound(name: str, sized: bool = True) -> Case:
-    return Case(name, "bound", name, sized=sized, threads=True)
+    return Case(name, "bound", name, sized=sized, threads=True, metrics=METRICS if sized else PINGPONG)
+
+
+def latency(name: str, peer: str = "isthmus") -> Case:
+    """Of 64 bytes on the critical lane, from when they were due; 120,000 of them in each round."""
+    return Case(name, peer, name, sized=False, batch=1, checks=peer == "isthmus", metrics=LATENCY)
+
+
+def stack(name: str, peer: str, runner: str) -> Case:
+    return Case(
+        name,
+        peer,
+        runner,
+        mode="adaptive",
+        sized=False,
+        batch=1,
+        checks=peer == "isthmus",
+        kernel=True,
+        company=True,
+        metrics=STACK,
+        stack=True,
+    )
 
 
 def channel(name: str, mode: Mode = "spin", tag: Literal["none", "crc32c", "siphash"] = "none") -> Case:
@@ -85,6 +116,11 @@ CASES: tuple[Case, ...] = (
     Case("unix-seqpacket", "unix-seqpacket", "unix-seqpacket", batch=1, kernel=True),
     Case("unix-seqpacket.sleep", "unix-seqpacket", "unix-seqpacket", mode="sleep", batch=1, kernel=True),
     Case("pipe.sleep", "pipe", "pipe", mode="sleep", batch=1, kernel=True),
+    latency("latency.timer", "bound"),
+    latency("latency.idle"),
+    latency("latency.loaded"),
+    stack("lwip.channel", "isthmus", "channel"),
+    stack("lwip.tap", "tap", "tap"),
     Case("python.isthmus", "isthmus", "channel", api="python", checks=True, batch=1),
     Case("python.isthmus.batch", "isthmus", "channel", api="python", checks=True, batch=32),
     Case("python.isthmus.buffers", "isthmus", "channel", api="python", checks=True, batch=32, buffers=True),

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from isthmus.bench import Goal, Result, Row
+from isthmus.bench.cases import LATENCY, STACK
 from isthmus.bench.verdict import judge
 from isthmus.errors import EnvironmentProblem
 
@@ -30,6 +31,23 @@ COLUMNS = (  # heading, metric, bytes, factor to the shown unit, significant dig
     ("64 B, million frames/s", "frames", 64, 1e-6),
     ("1500 B, Gbit/s", "bits", 1500, 1e-9),
     ("64 B, CPU s per million frames", "cpu", 64, 1.0),
+)
+
+
+MORE = (  # title, headings, metrics, factor: of cases that carry no frames of the two sizes
+    (
+        "Linux's IP stack to lwIP, over the channel and directly on a TAP (MTU 1500 both), the host machine:",
+        ("ping p50, us", "p99, us", "TCP to Secure, Gbit/s", "TCP to Normal, Gbit/s"),
+        STACK,
+        (1.0, 1.0, 1e-9, 1e-9),
+    ),
+    (
+        "A 64-byte frame on the critical lane, one way, counted from when it was due (open loop, one each 5 us,\n"
+        "120,000 in a round), while the bulk lane is idle, while it saturates, and a bare timer beside:",
+        ("p50, us", "p99, us", "p99.9, us"),
+        LATENCY,
+        (1.0, 1.0, 1.0),
+    ),
 )
 
 
@@ -131,7 +149,8 @@ def markdown(document: Document, chart: str) -> str:
     goals = judge(document.rows, random.Random(document.seed))  # today's, were the record older
     return "\n\n".join(
         ["", _where(document), f"![The channel beside its bound and the peers]({chart})", _verdict(goals),
-         "\n".join(_goals(goals)), "\n".join(_measured(document.rows)), *_absent(document.rows), ""]
+         "\n".join(_goals(goals)), "\n".join(_measured(document.rows)), *_more(document.rows),
+         *_absent(document.rows), ""]
     )  # fmt: skip
 
 
@@ -175,7 +194,8 @@ def _measured(rows: Sequence[Row]) -> Iterator[str]:
     table = {(r.case, r.metric, r.frame_bytes): r for r in rows}
     yield f"| case | {' | '.join(heading for heading, *_ in COLUMNS)} |"
     yield "|---" * (1 + len(COLUMNS)) + "|"
-    for case in dict.fromkeys(r.case for r in rows if r.status != "missing"):
+    others = {r.case for r in rows if r.metric in (*STACK[2:], *LATENCY)}
+    for case in dict.fromkeys(r.case for r in rows if r.status != "missing" and r.case not in others):
         found = (
             table.get((case, metric, size)) or table.get((case, metric, 0 if size == 64 else -1))
             for _, metric, size, _ in COLUMNS
@@ -186,6 +206,21 @@ def _measured(rows: Sequence[Row]) -> Iterator[str]:
         )
         name = f"**{case}**" if case == "isthmus" else case
         yield f"| {name} | {' | '.join(cells)} |"
+
+
+def _more(rows: Sequence[Row]) -> Iterator[str]:
+    table = {(r.case, r.metric): r for r in rows if r.status != "missing"}
+    for title, headings, metrics, factors in MORE:
+        cases = dict.fromkeys(case for case, metric in table if metric == metrics[-1])
+        if not cases:
+            continue
+        yield title
+        lines = [f"| case | {' | '.join(headings)} |", "|---" * (1 + len(headings)) + "|"]
+        for case in cases:
+            values = (table[case, metric].value for metric in metrics)
+            cells = ("invalid" if v is None else number(v * f) for v, f in zip(values, factors, strict=True))
+            lines.append(f"| {case} | {' | '.join(cells)} |")
+        yield "\n".join(lines)
 
 
 def number(value: float) -> str:

@@ -31,6 +31,8 @@ __all__ = ["Durations", "Runner", "disturbance"]
 WAITS = {"spin": 0, "adaptive": 1, "sleep": 2}
 TAGS = {"none": 0, "crc32c": 1, "siphash": 2}
 PYTHON_ENDS = Path(__file__).with_name("ends.py")
+STACK_ENDS = Path(__file__).with_name("stack_ends.py")
+STACK_SECONDS = 30.0  # to bring both worlds up, to ping, and to take them down
 HUGE_PAGES = Path(__file__).with_name("hugepages.py")
 GRACE_SECONDS = 12.0  # beyond the run itself, before it counts as stuck
 PINGPONG_US = 20_000  # of the ping-pong beside a run whose ends are in Python
@@ -93,7 +95,10 @@ class Runner:
     def __call__(self, job: Job) -> Sample:
         """Raises Missing or Broken."""
         taken, start = watch(self.cpus), time.monotonic()
-        result = self._python(job) if job.case.api == "python" else self._c(job, self.durations)
+        if job.case.stack or job.case.api == "python":
+            result = self._beside(job, STACK_ENDS if job.case.stack else PYTHON_ENDS)
+        else:
+            result = self._c(job, self.durations)
         elapsed = time.monotonic() - start
         return Sample(
             values={k: float(v) for k, v in result.items() if isinstance(v, int | float)},
@@ -138,11 +143,13 @@ class Runner:
         command = [str(peer_runner(case.runner)), case.runner]
         return [sys.executable, "-P", str(HUGE_PAGES), *command] if case.huge else command
 
-    def _python(self, job: Job) -> dict[str, Any]:
+    def _beside(self, job: Job, ends: Path) -> dict[str, Any]:
+        """A runner in Python, with the ping-pong measured beside it."""
         yardstick = Case("cacheline", "bound", "cacheline", sized=False)
         beside = self._c(Job(yardstick, 0), Durations(warm=5_000, rtt=PINGPONG_US, rewarm=0, flood=0))
-        command = [sys.executable, "-P", str(PYTHON_ENDS), job.case.runner]
-        result = execute([*command, *self._settings(job, self.durations)], self.durations.seconds(), [])
+        command = [sys.executable, "-P", str(ends), job.case.runner]
+        seconds = self.durations.seconds() + (STACK_SECONDS if job.case.stack else 0.0)
+        result = execute([*command, *self._settings(job, self.durations)], seconds, [])
         return {**result, "pingpong_us": beside["pingpong_us"]}
 
     def _descriptors(self, kind: str) -> Sequence[int]:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from isthmus.bench.cases import CASES, METRICS, UNITS, Case
+from isthmus.bench.cases import CASES, UNITS, Case
 
 __all__ = ["GOALS", "LESS_IS_BETTER", "Goal", "Row", "Target", "judge", "ratios", "rows_of"]
 
@@ -72,9 +72,9 @@ class Goal(msgspec.Struct, frozen=True):
     ok: bool
 
 
-LESS_IS_BETTER = {"rtt_p50", "rtt_p99", "cpu"}
+LESS_IS_BETTER = {"rtt_p50", "rtt_p99", "cpu", "latency_p50", "latency_p99", "latency_p999"}
 
-_C = [c for c in CASES if c.api == "c" and c.peer not in ("bound", "isthmus")]
+_C = [c for c in CASES if c.api == "c" and c.sized and c.peer not in ("bound", "isthmus")]
 PEERS = ",".join(c.name for c in _C)
 SLEEPERS = ",".join(c.name for c in _C if c.mode == "sleep")
 OWN = "ideal.packed"  # the ideal ring of the form that isthmus chose
@@ -93,6 +93,10 @@ GOALS: tuple[Target, ...] = (
     Target("sleep.64.dpdk", "frames", 64, "isthmus.sleep", DPDK, "at least", 0.6),
     Target("sleep.64.cpu", "cpu", 64, "isthmus.sleep", SLEEPERS, "at most", 1.0),
     Target("crc32c.1500.peers", "frames", 1500, "isthmus.crc32c", PEERS, "at least", 1.0),
+    Target("lwip.ping", "rtt_p50", 0, "lwip.channel", "lwip.tap", "at most", 1.3),
+    Target("lwip.to_secure", "to_secure", 0, "lwip.channel", "lwip.tap", "at least", 2.0),
+    Target("lwip.to_normal", "to_normal", 0, "lwip.channel", "lwip.tap", "at least", 2.0),
+    Target("latency.loaded", "latency_p999", 0, "latency.loaded", "latency.idle", "at most", 3.0),
     Target("python.64.c", "rtt_p50", 64, "python.isthmus", "isthmus", "at most", 2.0),
     Target("python.64.shared_memory", "rtt_p50", 64, "python.isthmus", SHARED, "at most", 0.5),
     Target("python.64.iceoryx2", "rtt_p50", 64, "python.isthmus", "python.iceoryx2", "at most", 0.2),
@@ -119,7 +123,7 @@ def rows_of(
     elif valid * 2 < len(rounds) or not valid:
         status, reason = "invalid", f"{len(rounds) - valid} of {len(rounds)} rounds invalid: {why}"
     rows = []
-    for metric in METRICS if case.sized else ("rtt_p50", "rtt_p99"):
+    for metric in case.metrics:
         values = [None if r is None else r[metric] for r in rounds]
         good = [v for v in values if v is not None]
         rows.append(

@@ -75,6 +75,7 @@ struct bench_case {
     int (*prepare)(struct run *r, const char **why);
     /* In end `end`: opens its port, then all phases. Calls fail() when anything is wrong. */
     void (*traffic)(struct run *r, int end);
+    int one_way; /* its samples are of a way, not of a way and back */
 };
 
 /* What a program can run, a null pointer behind it: cases.c, or a peer of peers/ that has a program of its own. */

@@ -199,8 +199,10 @@ static void print_result(struct run *r)
     struct report *lead = &r->board->report[0], *follow = &r->board->report[1];
     printf("{\"case\": \"%s\", \"pingpong_us\": %.6f", chosen->name, r->board->pingpong_us);
     if (lead->samples) {
-        printf(", \"rtt_p50\": %.6f, \"rtt_p99\": %.6f, \"rtt_p999\": %.6f, \"samples\": %llu", percentile_us(lead, 0.5),
-               percentile_us(lead, 0.99), percentile_us(lead, 0.999), (unsigned long long)lead->samples);
+        const char *what = chosen->one_way ? "latency" : "rtt";
+        printf(", \"%s_p50\": %.6f, \"%s_p99\": %.6f, \"%s_p999\": %.6f, \"samples\": %llu", what,
+               percentile_us(lead, 0.5), what, percentile_us(lead, 0.99), what, percentile_us(lead, 0.999),
+               (unsigned long long)lead->samples);
         print_meters("rtt_meter", &lead->rtt, &follow->rtt);
     }
     if (follow->frames) {

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""Linux's IP stack to lwIP on the host machine: `stack_ends.py channel|tap key=value...`. A program of its
+own, never imported.
+
+    channel   as the board has it: interface, frame pump, channel, Secure world
+    tap       the same lwIP with its interface directly on a TAP, MTU 1500, a frame a segment
+
+Prints the line of JSON of the other runners: round trips of ping, back to back, and TCP each way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from statistics import quantiles
+
+from isthmus.check.program import Failed, answer
+from isthmus.check.throughput import PORT
+from isthmus.errors import IsthmusError
+from isthmus.host import HostMachine
+
+ECHOES = 2000
+MISSING, BROKEN = 2, 3
+PR_SET_PDEATHSIG = 1
+
+
+def run(plain: bool, milliseconds: int) -> dict[str, object]:
+    found: dict[str, object] = {}
+    with HostMachine(plain=plain) as machine:
+        address = machine.board.secure.address
+        for count in (ECHOES // 10, ECHOES):  # the first ones find the addresses and warm the way
+            pinged = answer(machine, "ping", address, count, 0, limit=20.0)
+        us = [ns / 1000 for ns in pinged["rtt_ns"]]
+        if len(us) < ECHOES:
+            raise Failed(f"{ECHOES - len(us)} of {ECHOES} pings were not answered")
+        percents = quantiles(us, n=100)
+        found |= {"rtt_p50": percents[49], "rtt_p99": percents[98], "samples": len(us)}
+        for direction, metric in (("to", "to_secure"), ("from", "to_normal")):
+            limit = milliseconds / 1000 + 12
+            got = answer(machine, "stream", direction, address, PORT, milliseconds, limit=limit)
+            found[metric] = got["bytes"] * 8 / got["seconds"]
+    return found
+
+
+def main(argv: list[str]) -> int:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    settings = {key: int(value) for key, value in (a.split("=", 1) for a in argv[2:])}
+    os.sched_setaffinity(0, {settings["cpu0"], settings["cpu1"]})
+    try:
+        found = run(argv[1] == "tap", max(100, settings["flood_us"] // 1000))
+    except (Failed, IsthmusError) as error:
+        sys.stderr.write(f"{argv[1]}: {error}\n")
+        return BROKEN if isinstance(error, Failed) else MISSING
+    sys.stdout.write(json.dumps({"case": argv[1], **found}) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
