@@ -42,8 +42,8 @@ MORE = (  # title, headings, metrics, factor: of cases that carry no frames of t
         (1.0, 1.0, 1e-9, 1e-9),
     ),
     (
-        "A 64-byte frame on the critical lane, one way, counted from when it was due (open loop, one each 5 us,\n"
-        "120,000 in a round), while the bulk lane is idle, while it saturates, and a bare timer beside:",
+        "A 64-byte frame on the critical lane, one way, counted from when it was due (open loop, one each\n"
+        "5 us, 120,000 in a round), while the bulk lane is idle, while it saturates, and a bare timer beside:",
         ("p50, us", "p99, us", "p99.9, us"),
         LATENCY,
         (1.0, 1.0, 1.0),
