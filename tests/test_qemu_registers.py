@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from isthmus.build import firmware, payload
@@ -23,6 +22,7 @@ from isthmus.build.program import build_program
 from isthmus.qemu.machine import QemuMachine
 from isthmus.resources import tree
 from isthmus.trustzone.board import TrustZone, load
+from restarts import BOARDS
 from smc_numbers import values
 
 pytestmark = pytest.mark.qemu
@@ -45,7 +45,7 @@ def secure_world(board: TrustZone, try_fp: int = 0) -> Path:
     )
     return build_program(
         "registers.elf",
-        [own / "start.S", own / "main.c", SOURCES / "exchange.S", runtime / "gicv3.c"],
+        [own / "start.S", own / "main.c", SOURCES / "exchange.S", runtime / f"gicv{board.gic.version}.c"],
         [SOURCES, made, tree() / "core", runtime],
         (
             *(
@@ -129,10 +129,9 @@ class Worlds:
         return lost - {"kept"}
 
 
-def worlds(mode: str, try_fp: int = 0) -> Iterator[Worlds]:
+def worlds(mode: str, try_fp: int = 0, changes: tuple[str, ...] = ()) -> Iterator[Worlds]:
     """A machine with the test's Secure world, and its FP registers as the board's `fp` says."""
-    board = load()
-    board = msgspec.structs.replace(board, secure=msgspec.structs.replace(board.secure, fp=mode))
+    board = load(changes=(*changes, f"secure.fp={mode}"))
     module = kernel_module(debian_kernel(), "registers", {"": SOURCES})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(firmware, "payload", lambda board: secure_world(board, try_fp))
@@ -140,15 +139,26 @@ def worlds(mode: str, try_fp: int = 0) -> Iterator[Worlds]:
             yield Worlds(machine)
 
 
-@pytest.mark.parametrize("mode", ["none", "switched"])
-def test_each_world_keeps_its_registers(mode: str, seed: int) -> None:
-    for both in worlds(mode):
-        assert both.lost(seed) == set()
-        assert both.fixed == both.looked()[2] == ["amair_el1"], "all others have carried patterns"
-
-
 def slow(*values: object) -> object:
     return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("mode", ["none", "switched"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (),
+        *(
+            slow(BOARDS[name])
+            for name in ("shared, two cores", "own", "GICv2", "GICv2, two cores", "GICv2, own")
+        ),
+    ],
+    ids=" ".join,
+)
+def test_each_world_keeps_its_registers(mode: str, changes: tuple[str, ...], seed: int) -> None:
+    for both in worlds(mode, changes=changes):
+        assert both.lost(seed) == set()
+        assert both.fixed == both.looked()[2] == ["amair_el1"], "all others have carried patterns"
 
 
 @pytest.mark.parametrize(
