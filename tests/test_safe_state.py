@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The critical application is asked for its safe state when the peer breaks the protocol, at a fault, and
-when a task overruns: each of the three on both machines, seen by an application of the test's (tests/worlds/safe).
+when a task overruns: each of the three on both machines, seen by an application of the test's
+(tests/worlds/safe).
 
-What becomes of Linux once the Secure world has stopped after its fault: it lives on, restarts when it wants
-to, has no channel, and nobody restarts it when it is silent.
+What becomes of Linux once the Secure world has stopped after its fault: it lives on, restarts by itself, has
+no channel, and nobody restarts it when it is silent.
 """
 
 from __future__ import annotations
