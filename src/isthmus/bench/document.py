@@ -43,7 +43,7 @@ MORE = (  # title, headings, metrics, factor: of cases that carry no frames of t
     ),
     (
         "A 64-byte frame on the critical lane, one way, counted from when it was due (open loop, one each\n"
-        "5 us, 120,000 in a round), while the bulk lane is idle, while it saturates, and a bare timer beside:",
+        "5 us, 120,000 in a round), while the bulk lane is idle, while it saturates, and of a bare timer:",
         ("p50, us", "p99, us", "p99.9, us"),
         LATENCY,
         (1.0, 1.0, 1.0),
