@@ -63,7 +63,7 @@ class Common:
         if (self.stack, self.machine) == ("freertos", "qemu") and channel.frame_max >= 2 * channel.mtu:
             raise ConfigError(
                 f"channel.frame_max = {channel.frame_max}: Linux joins segments to frames that FreeRTOS+TCP "
-                f"drops; build its world for --set channel.frame_max={channel.mtu + _FRAME_ROOM}, and run it so"
+                f"drops; build and run its world with --set channel.frame_max={channel.mtu + _FRAME_ROOM}"
             )
         return board
 
