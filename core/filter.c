@@ -84,7 +84,6 @@ static enum ist_verdict parse_transport(struct parsed *p, const ist_u8 *frame, i
     case ON_UDP:
         if (n < UDP || be16(t + 4) != n)
             return IST_V_HEADER;
-        p->header = UDP;
         break;
     case ON_ICMP:
         if (n < ICMP)

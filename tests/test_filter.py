@@ -30,6 +30,7 @@ from isthmus.host import HostMachine
 
 ENDS = Ends("02:49:53:00:00:02", "10.77.0.2/24", "02:49:53:00:00:01", "10.77.0.1/24")
 FLAGS = (*SANITIZED, "-O2")
+SPAN = 4  # IST_FILTER_SPAN
 Case = tuple[bytes, Meta, int]
 
 
@@ -82,11 +83,18 @@ SAMPLES = {
     "version 6 in an IPv4 frame": (ipv4(17, udp(7), version=6), "HEADER"),
     "total length beyond the frame": (ipv4(17, udp(7), total=1500), "HEADER"),
     "total length below the header": (ipv4(17, udp(7), total=19), "HEADER"),
+    "a header length below the smallest": (
+        (lambda f: f[:14] + b"\x44" + f[15:])(ipv4(17, udp(7))), "HEADER",
+    ),
+    "a header and nothing behind it": (ipv4(99, b"")[:34], "FILTER"),
     "bytes behind the packet": (ipv4(17, udp(7, bytes(50))) + bytes(8), "HEADER"),
     "UDP length underflow": (ipv4(17, udp(7, b"hello", length=4)), "HEADER"),
     "UDP length beyond the packet": (ipv4(17, udp(7, b"hello", length=400)), "HEADER"),
     "ICMP cut short": (ipv4(1, b"\x08\0\0"), "HEADER"),
     "TCP cut short": (ipv4(6, tcp(7)[:12]), "HEADER"),
+    "TCP cut short, and the frame with it": (ipv4(6, tcp(7)[:12])[:46], "HEADER"),
+    "UDP cut short, and the frame with it": (ipv4(17, udp(7)[:4])[:38], "HEADER"),
+    "ICMP cut short, and the frame with it": (ipv4(1, b"\x08")[:35], "HEADER"),
     "TCP header beyond the packet": (ipv4(6, tcp(7, offset=15)), "HEADER"),
     "TCP header too short": (ipv4(6, tcp(7, offset=4)), "HEADER"),
     "Christmas tree": (ipv4(6, tcp(7, 0x29)), "HEADER"),
@@ -98,6 +106,8 @@ SAMPLES = {
     "a reset": (ipv4(6, tcp(7, 4)), "OK"),
     "a zero-length option": (ipv4(6, tcp(7, options=b"\x02\0\0\0")), "HEADER"),
     "an option of length one": (ipv4(6, tcp(7, options=b"\x02\x01\x01\0")), "HEADER"),
+    "an option of two bytes": (ipv4(6, tcp(7, options=b"\x04\x02\x01\x01")), "OK"),
+    "an option of two bytes, the last": (ipv4(6, tcp(7, options=b"\x01\x01\x04\x02")), "OK"),
     "an option that runs on": (ipv4(6, tcp(7, options=b"\x02\x05\0\0")), "HEADER"),
     "an option cut short": (ipv4(6, tcp(7, options=b"\x01\x01\x01\x02")), "HEADER"),
     "a VLAN that no rule names": (ipv4(17, udp(7), tag=b"\x81\0\0\x05"), "VLAN"),
@@ -131,6 +141,7 @@ TCP_AT = 34
         (ipv4(6, tcp(7)), Meta(1, 0, TCP_AT, 6), "OFFLOAD"),  # where UDP has it
         (ipv4(17, udp(7)), Meta(1, 0, TCP_AT, 6), "OK"),
         (ipv4(1, b"\x08" + bytes(7)), Meta(1, 0, TCP_AT, 2), "OFFLOAD"),
+        (ipv4(1, b"\x08" + bytes(7)), Meta(1, 0, TCP_AT, 0), "OFFLOAD"),
         (ipv4(6, tcp(7) + bytes(500)), Meta(4, 100), "OK"),
         (ipv4(6, tcp(7) + bytes(500)), Meta(4, 500), "OFFLOAD"),
         (ipv4(17, udp(7, bytes(500))), Meta(4, 100), "OFFLOAD"),
@@ -341,6 +352,19 @@ def test_a_broken_table_is_refused_or_harmless(program: Path, at: int, value: in
     cases = [(frame, Meta(), 0) for frame, _ in SAMPLES.values()]
     said = verdicts(program, table[: len(table) - cut], cases)
     assert said == ["BAD_FILTER"] or len(said) == len(cases) + 1
+
+
+def test_a_table_whose_spans_are_not_in_order_is_refused(program: Path) -> None:
+    """Nor one that has none for a field, or does not begin at 0: the walk would find another rule, or none."""
+    whole = compile_table(DEFAULT, ENDS)
+    field = next(i for i in range(SPAN, SPAN + len(FIELDS)) if whole[i] & 0xFFFFFFFF > 1)
+    begin = whole[field] >> 32
+    changes = {field: begin << 32, begin: 1, begin + 2: whole[begin + 4] + 1}
+    for at, value in changes.items():
+        table = compile_table(DEFAULT, ENDS)
+        table[at] = value
+        assert verdicts(program, table, []) == ["BAD_FILTER"], (at, value)
+    assert verdicts(program, whole, []) == ["OK"]
 
 
 # ---- policies that cannot be -------------------------------------------------------------------------------
