@@ -17,6 +17,7 @@ def secure() -> Secure:
     return load().secure
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     "periods", [pytest.param(10_000, id="10^4"), pytest.param(1_000_000, id="10^6", marks=pytest.mark.slow)]
 )
