@@ -60,7 +60,7 @@ def check_qemu(
     at = time.monotonic()
     with TemporaryDirectory(prefix="isthmus-") as folder:
         laps = Path(folder) / "laps"
-        watched = count.arguments(board, laps, until=board.boot.storage)
+        watched = count.arguments(board, laps, until=board.boot.storage, program=world)
         with LinkedMachine(board, files=reach.files(), counted=True, more=watched, payload=world) as machine:
             return _checked(machine, seed, began, evidence, at, Critical(work_before_linux(laps)))
 

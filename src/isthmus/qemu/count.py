@@ -70,17 +70,20 @@ class Lap:
         return sum(self.cores[1:], self.cores[0])
 
 
-def arguments(board: TrustZone, out: Path, until: Region | None = None) -> list[str]:
+def arguments(
+    board: TrustZone, out: Path, until: Region | None = None, program: Path | None = None
+) -> list[str]:
     """What QEMU is to be given; `out` is written while it runs. Builds the plugin. The machine must count
     time in instructions: its cores take turns then. The first instruction of the Normal world's within
-    `until` ends the counting, and has a lap of its own, END."""
+    `until` ends the counting, and has a lap of its own, END. `program`: the Secure world, if it is not the
+    package's own."""
     plugin = build_program(
         "count.so",
         [_NATIVE],
         cflags=("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"),
         ldflags=("-shared",),
     )
-    elf = payload(board)
+    elf = program or payload(board)
     giving, given_back = _symbol(elf, "yield"), _symbol(elf, "yield_end")
     ranges = {
         "monitor": (board.memory.monitor.base, board.memory.monitor.end),
