@@ -142,7 +142,7 @@ def test_a_lane_has_sequence_and_place_of_its_own() -> None:
     b = board.decode("channel.first_sequence = 18446744073709551615\n" + BOARD)
     assert b.config("normal", CRITICAL)["first_sequence"] == (1 << 62) - 1
     bulk = 512 + b.normal.ring_bytes + board.record_bytes(b.channel)
-    assert b.buffer_bytes("normal") == -(-bulk // 128) * 128 + 512 + 65536 + board.record_bytes(b.channel)
+    assert b.buffer_bytes("normal") == -(-bulk // 128) * 128 + 512 + 262144 + board.record_bytes(b.channel)
 
 
 # ---- what cannot be ----------------------------------------------------------------------------------------
@@ -167,8 +167,8 @@ BAD = {
         "lane[0].frames: the lanes' frames leave 0 of secure.budget.frames = 32 to 'bulk', which needs 1",
     ),
     "lanes with more bytes than the budget": (
-        "[secure.budget]\nbytes = 98304\n[[lane]]\nname = 'other'",
-        "lane[1].bytes: the lanes' bytes leave -32768 of secure.budget.bytes = 98304 to 'bulk', which needs 1536",
+        "[secure.budget]\nbytes = 229376\n[[lane]]\nname = 'other'",
+        "lane[1].bytes: the lanes' bytes leave -32768 of secure.budget.bytes = 229376 to 'bulk', which needs 65552",
     ),
     "a lane that holds no frame": (
         "[[lane]]\nname = 'other'\nring_bytes = 4096\n[channel]\nframe_max = 9000\n",
@@ -176,7 +176,7 @@ BAD = {
     ),
     "a ring of any size": ("[[lane]]\nname = 'other'\nring_bytes = 5000", "lane[1].ring_bytes: 5000 is not a power of two"),
     "no frames": ("[[lane]]\nname = 'other'\nframes = 0", "lane[1].frames: 0 is not within 1.."),
-    "less than a frame's bytes": ("[[lane]]\nname = 'other'\nbytes = 100", "lane[1].bytes: 100 is not within 1536.."),
+    "less than a frame's bytes": ("[[lane]]\nname = 'other'\nbytes = 100", "lane[1].bytes: 100 is not within 65552.."),
     "more broadcasts than frames": (
         "[[lane]]\nname = 'other'\nframes = 1\nbroadcasts_per_second = 2000",
         "lane[1].broadcasts_per_second: 2000 is above lane[1].frames, 1 per period",

@@ -27,9 +27,9 @@ class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A lane beside the bulk lane. `frames` and `bytes` are per period of the board's budget."""
 
     name: str
-    ring_bytes: int = 65536  # of either world's ring
+    ring_bytes: int = 262144  # of either world's ring
     frames: int = 32
-    bytes: int = 65536
+    bytes: int = 131072
     broadcasts_per_second: int = 50  # of frames to any group, within the rest; 0 = no rate
     broadcast_burst: int = 8
 

@@ -164,7 +164,7 @@ def with_lane(board: Board) -> Board:
     rules = tuple(
         msgspec.structs.replace(r, lane="critical") if r.name in critical else r for r in board.filter
     )
-    return msgspec.structs.replace(board, lane=(Lane("critical", frames=16, bytes=65536),), filter=rules)
+    return msgspec.structs.replace(board, lane=(Lane("critical", frames=16),), filter=rules)
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
