@@ -66,9 +66,9 @@ MISTAKES = {
     "the rounded length": ("b->xDataLength = length;", ""),
     "the stack's buffer given back": ("if (release)\n", "if (release || 1)\n"),
     "a wait for a buffer": ("Descriptor(length, 0)", "Descriptor(length, 9)"),
-    "what may not leave": ("leaves ?", "leaves || 1 ?"),
+    "what may not leave": ("k > 0 || netport_admits(", "1 || netport_admits("),
     "no word of a frame": ("    i->valid(b->pucEthernetBuffer, (ist_u32)b->xDataLength);\n", ""),
-    "no doorbell": ("if (v == IST_V_OK && ist_publish(i->ep))", "if (ist_publish(i->ep) && 0)"),
+    "no doorbell": ("if (v == IST_V_OK && ist_publish(ep))", "if (ist_publish(ep) && 0)"),
     "a link that is not told": ("FreeRTOS_NetworkDown(i->nif);", ""),
     "an old chain posted again": (
         "    i->first = i->last = NULL;\n}\n\n/* The private copy",

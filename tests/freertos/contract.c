@@ -231,9 +231,9 @@ static void start(ist_u32 mtu)
     CHECK(ist_init(&peer, &c, buffers[0], buffers[1]) == IST_V_OK);
     c.role = IST_SECURE;
     CHECK(ist_init(&own, &c, buffers[1], buffers[0]) == IST_V_OK);
-    port = (struct isthmus_freertos){.ep = &own, .frames = 64, .bytes = 65536, .ring = ring, .of = &rung, .now = clock_now,
+    port = (struct isthmus_freertos){.lane = {{.ep = &own}}, .lanes = 1, .frames = 64, .bytes = 65536, .ring = ring, .of = &rung, .now = clock_now,
                                     .valid = valid};
-    budget_init(&port.budget, 0, 0, 0, c.frame_max);
+    budget_init(&port.lane[0].budget, 0, 0, 0, c.frame_max);
     rung = 0;
     accepted = 0;
 }
@@ -424,7 +424,7 @@ static void what_may_not_leave_is_dropped_and_counted(void)
     uint8_t request[60] = {0};
     up();
     CHECK(ist_filter_load(&out, table, sizeof table / sizeof *table) == IST_V_OK);
-    port.out = &out;
+    port.lane[0].out = &out;
     NetworkBufferDescriptor_t *b = stack_makes(frame_of("\x02\x49\x53\x00\x00\x01", 0x0800, 77), 77);
     CHECK(interface.pfOutput(&interface, b, pdTRUE) == pdFAIL);
     CHECK(own.count[IST_V_EGRESS] == 1 && own.sent == 0 && owned_by(POOL) == BUFFERS);

@@ -39,10 +39,9 @@ static void discard(void *stack, void *buffer)
 static void hand_over(struct isthmus_freertos *i)
 {
     const IPStackEvent_t event = {.eEventType = eNetworkRxEvent, .pvData = i->first};
-    NetworkBufferDescriptor_t *next;
 
     if (i->first != NULL && xSendEventStructToIPTask(&event, 0) != pdPASS)
-        for (NetworkBufferDescriptor_t *b = i->first; b != NULL; b = next, i->busy++) {
+        for (NetworkBufferDescriptor_t *b = i->first, *next; b != NULL; b = next, i->busy++) {
             next = NEXT(b);
             vReleaseNetworkBufferAndDescriptor(b);
         }
@@ -80,10 +79,11 @@ enum ist_verdict isthmus_step(struct isthmus_freertos *i, ist_u64 now)
     ist_u32 work;
 
     i->task = xTaskGetCurrentTaskHandle();
-    const enum ist_verdict v = netport_receive(i->ep, &hooks, i, &i->budget, now, i->frames, i->bytes, &work);
+    const enum ist_verdict v = netport_receive_lanes(i->lane, i->lanes, &hooks, now, i->frames, i->bytes, &work);
     hand_over(i);
-    if (ist_rx_bell(i->ep)) /* the peer waits for room */
-        i->ring(i->of);
+    for (ist_u32 k = 0; k < i->lanes; k++)
+        if (ist_rx_bell(i->lane[k].ep)) /* the peer waits for room */
+            i->ring(i->of);
     return v;
 }
 
@@ -103,11 +103,13 @@ BaseType_t isthmus_wake(struct isthmus_freertos *i)
 static BaseType_t output(NetworkInterface_t *nif, NetworkBufferDescriptor_t *const b, BaseType_t release)
 {
     struct isthmus_freertos *i = nif->pvArgument;
-    const ist_u32 length = (ist_u32)b->xDataLength;
-    const int leaves = netport_admits(i->ep, i->out, b->pucEthernetBuffer, length, i->now());
-    const enum ist_verdict v = leaves ? ist_send(i->ep, b->pucEthernetBuffer, length, NULL) : IST_V_EGRESS;
+    const ist_u32 length = (ist_u32)b->xDataLength,
+                  k = netport_lane_of(i->lane, i->lanes, b->pucEthernetBuffer, length, i->now());
+    struct ist_endpoint *const ep = i->lane[k].ep;
+    const enum ist_verdict v = k > 0 || netport_admits(ep, i->lane[0].out, b->pucEthernetBuffer, length, i->now())
+                                   ? ist_send(ep, b->pucEthernetBuffer, length, NULL) : IST_V_EGRESS;
 
-    if (v == IST_V_OK && ist_publish(i->ep))
+    if (v == IST_V_OK && ist_publish(ep))
         i->ring(i->of);
     if (release)
         vReleaseNetworkBufferAndDescriptor(b);
@@ -120,7 +122,7 @@ static BaseType_t output(NetworkInterface_t *nif, NetworkBufferDescriptor_t *con
  * FreeRTOS_NetworkDown(), until it says yes. */
 static BaseType_t is_up(NetworkInterface_t *nif)
 {
-    return ist_link_state(((const struct isthmus_freertos *)nif->pvArgument)->ep) == IST_RUN ? pdPASS : pdFAIL;
+    return ist_link_state(((const struct isthmus_freertos *)nif->pvArgument)->lane[0].ep) == IST_RUN ? pdPASS : pdFAIL;
 }
 
 void isthmus_link(struct isthmus_freertos *i, enum ist_state state)
@@ -134,8 +136,9 @@ void isthmus_link(struct isthmus_freertos *i, enum ist_state state)
 
 BaseType_t isthmus_fill_interface(struct isthmus_freertos *i, NetworkInterface_t *nif)
 {
-    if (!netport_fits(&i->ep->config, ipconfigNETWORK_MTU))
-        return pdFAIL;
+    for (ist_u32 k = 0; k < i->lanes; i->lane[k++].stack = i)
+        if (!netport_fits(&i->lane[k].ep->config, ipconfigNETWORK_MTU))
+            return pdFAIL;
     *nif = (NetworkInterface_t){.pcName = "ist", .pvArgument = i, .pfInitialise = is_up, .pfGetPhyLinkStatus = is_up,
                                 .pfOutput = output};
     i->nif = FreeRTOS_AddNetworkInterface(nif);

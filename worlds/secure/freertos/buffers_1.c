@@ -6,8 +6,7 @@
 #include "NetworkInterface.h"
 
 /* An Ethernet frame, and what the stack keeps before it: a pointer back to the descriptor at its very start. */
-#define FRAME ((size_t)ipTOTAL_ETHERNET_FRAME_SIZE)
-#define BUFFER ((ipBUFFER_PADDING + FRAME + 15u) & ~(size_t)15u)
+#define BUFFER (((size_t)ipBUFFER_PADDING + ipTOTAL_ETHERNET_FRAME_SIZE + 15u) & ~(size_t)15u)
 
 size_t uxNetworkInterfaceAllocateRAMToBuffers(NetworkBufferDescriptor_t descriptors[ipconfigNUM_NETWORK_BUFFER_DESCRIPTORS])
 {
@@ -17,5 +16,5 @@ size_t uxNetworkInterfaceAllocateRAMToBuffers(NetworkBufferDescriptor_t descript
         *(NetworkBufferDescriptor_t **)(void *)memory[n] = &descriptors[n];
         descriptors[n].pucEthernetBuffer = memory[n] + ipBUFFER_PADDING;
     }
-    return FRAME;
+    return ipTOTAL_ETHERNET_FRAME_SIZE;
 }

@@ -20,10 +20,8 @@
 
 struct isthmus_freertos {
     /* The platform's, set before isthmus_fill_interface(), all else zero: */
-    struct ist_endpoint *ep;
-    ist_u32 frames, bytes;    /* of one step */
-    struct budget budget;     /* over time: budget_init() */
-    struct ist_filter *out;   /* what may be sent; NULL: anything. What may be received is the endpoint's filter */
+    struct netport_lane lane[IST_LANES_MAX]; /* ep, budget, out of each; the bulk lane first */
+    ist_u32 lanes, frames, bytes; /* how many there are; what one step may take */
     ist_u64 (*now)(void);
     void (*ring)(void *of);   /* rings the peer's doorbell; from the IP task and from the network task */
     void *of;

@@ -201,16 +201,6 @@ uint32_t setup_lanes(const struct setup *s, struct ist_world *w, struct netport_
     return w->lanes;
 }
 
-struct ist_filter *setup_channel(const struct setup *s, struct ist_world *w, struct budget *budget)
-{
-    struct netport_lane lane[IST_LANES_MAX];
-
-    if (setup_lanes(s, w, lane) > 1)
-        setup_refuse("this IP stack serves the bulk lane alone", "ISTHMUS_LANES");
-    *budget = lane[0].budget;
-    return lane[0].out;
-}
-
 void setup_plain(struct ist_world *w)
 {
     const char *control = getenv("ISTHMUS_CONTROL");

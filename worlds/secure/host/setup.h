@@ -49,10 +49,6 @@ void setup_read(struct setup *s, struct task tasks[TASKS]);
  * but for its stack. Returns how many lanes there are. */
 uint32_t setup_lanes(const struct setup *s, struct ist_world *w, struct netport_lane lane[IST_LANES_MAX]);
 
-/* The same for a stack that serves the bulk lane alone: a board with more is refused. Returns the filter of what is sent,
- * NULL if all may leave. */
-struct ist_filter *setup_channel(const struct setup *s, struct ist_world *w, struct budget *budget);
-
 /* Instead: where the supervisor's end of file comes from. */
 void setup_plain(struct ist_world *w);
 

@@ -93,7 +93,7 @@ static enum ist_verdict load_filters(void)
     endpoint.filter = &received;
     if (v != IST_V_OK || BOARD_FILTER_OUT_WORDS == 0)
         return v;
-    port.out = &sent;
+    port.lane[0].out = &sent;
     return ist_filter_load(&sent, out, BOARD_FILTER_OUT_WORDS);
 }
 
@@ -109,10 +109,11 @@ static const char *channel_start(const uint64_t seed[2])
     if (v != IST_V_OK)
         return ist_verdict_name(v);
     port = (struct isthmus_freertos){
-        .ep = &endpoint, .frames = BOARD_STEP_FRAMES, .bytes = BOARD_STEP_BYTES, .now = clock_now, .ring = ring};
+        .lane = {{.ep = &endpoint}}, .lanes = 1, .frames = BOARD_STEP_FRAMES, .bytes = BOARD_STEP_BYTES,
+        .now = clock_now, .ring = ring, .valid = critical_frame};
     if (config.frame_max >= 2u * BOARD_MTU)
         return "channel.frame_max: FreeRTOS+TCP drops what Linux has joined to frames beyond the MTU";
-    budget_init(&port.budget, BOARD_BUDGET_PERIOD_NS, BOARD_BUDGET_FRAMES, BOARD_BUDGET_BYTES, config.frame_max);
+    budget_init(&port.lane[0].budget, BOARD_BUDGET_PERIOD_NS, BOARD_BUDGET_FRAMES, BOARD_BUDGET_BYTES, config.frame_max);
     v = load_filters();
     return v != IST_V_OK ? ist_verdict_name(v) : stack_start(&port);
 }

@@ -75,8 +75,8 @@ static const char *start(struct isthmus_freertos *port)
         .more = normal_json,
     };
 
-    source.ep = port->ep;
-    source.budget = &port->budget;
+    source.ep = port->lane[0].ep;
+    source.budget = &port->lane[0].budget;
     port->valid = valid;
     if (isthmus_fill_interface(port, &interface) != pdPASS)
         return "ipconfigNETWORK_MTU is not the channel's";

@@ -43,12 +43,12 @@ int interrupt_on_input(interrupt_fn handler)
     return connect(INPUT, handler);
 }
 
-int interrupt_watch(int fd)
+int interrupt_watch(int fd, int on)
 {
     const int flags = fcntl(fd, F_GETFL);
 
     /* In this order: a TAP makes the thread that asks its owner. */
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_ASYNC) != 0 || fcntl(fd, F_SETOWN, getpid()) != 0)
+    if (flags < 0 || fcntl(fd, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC) != 0 || fcntl(fd, F_SETOWN, getpid()) != 0)
         return -errno;
     return 0;
 }

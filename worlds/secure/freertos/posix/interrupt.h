@@ -18,8 +18,9 @@ typedef BaseType_t (*interrupt_fn)(void);
 
 /* What comes when a descriptor has something to read. */
 int interrupt_on_input(interrupt_fn handler);
-/* From now on `fd` is such a descriptor: the edge counts, as with any doorbell, so look once after this. */
-int interrupt_watch(int fd);
+/* From now on `fd` is such a descriptor: the edge counts, as with any doorbell, so look once after this. `on` 0: not any
+ * more. */
+int interrupt_watch(int fd, int on);
 /* A timer: at `first`, then every `period`; ns of CLOCK_MONOTONIC. */
 int interrupt_timer(interrupt_fn handler, uint64_t first, uint64_t period);
 

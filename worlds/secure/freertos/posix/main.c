@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "baretimer.h"
+#include "bell.h"
 #include "freertosapps.h"
 #include "interrupt.h"
 #include "isthmus_freertos.h"
@@ -30,6 +31,7 @@ static struct ist_world world;
 static struct critical critical;
 static struct isthmus_freertos port;
 static struct packet packet;
+static struct bell bell;
 static struct status_source source;
 static NetworkInterface_t interface;
 static NetworkEndPoint_t end_point;
@@ -38,7 +40,7 @@ static TaskHandle_t above_task, below_task, network_task;
 static volatile uint64_t period; /* counted by the timer */
 static volatile int rang;        /* the doorbell, since the network task looked */
 static uint64_t last_frame;      /* ns; 0 = never */
-static int empty;                /* why the network task waits: there is nothing in the ring */
+static volatile int empty;                /* why the network task waits: there is nothing in the ring */
 
 /* ---- what FreeRTOS asks of the platform ------------------------------------------------------------------------------ */
 
@@ -134,21 +136,19 @@ static void follow(void)
 }
 
 /* A new session has a new bell. */
-static void watch_bell(void)
+static void watch_bell(int on)
 {
-    static uint64_t attached;
-
-    if (world.attaches == attached || world.bell_fd < 0)
-        return;
-    attached = world.attaches;
-    if (interrupt_watch(world.bell_fd) != 0)
+    if (world.bell_fd >= 0 && interrupt_watch(world.bell_fd, on) != 0)
         setup_refuse("the doorbell cannot interrupt", NULL);
 }
 
 static void obey(void)
 {
+    const uint64_t attaches = world.attaches;
+
     ist_world_control(&world);
-    watch_bell();
+    if (world.attaches != attaches)
+        watch_bell(1);
     if (world.inject != 0)
         critical_inject(world.inject == 1 ? CRITICAL_OVERRUN : CRITICAL_HUNGER);
     world.inject = 0;
@@ -161,6 +161,98 @@ static void obey(void)
     }
 }
 
+static void hear_bell(void)
+{
+    const uint32_t told = world.told_state;
+
+    rang = 0;
+    bell_woke(&bell);
+    ist_world_bell(&world);
+    follow();
+    if (world.told_state != told)
+        bell_judge(&bell, 1); /* it rang for that */
+}
+
+/* Each period, bell or not. */
+static void begin_period(void)
+{
+    obey();
+    if (bell.deaf) {
+        rang = 0; /* what was on its way */
+        watch_bell(1);
+    }
+    ist_world_bell(&world); /* one that is full makes no edge */
+    bell_period(&bell);
+    follow();
+}
+
+/* One step, and whether the bell was rung for anything. */
+static enum ist_verdict step(void)
+{
+    uint64_t before = 0, after = 0;
+    enum ist_verdict v;
+
+    for (uint32_t k = 0; k < world.lanes; k++)
+        before += world.lane[k].rx.tail;
+    v = isthmus_step(&port, ist_now());
+    for (uint32_t k = 0; k < world.lanes; k++)
+        after += world.lane[k].rx.tail;
+    bell_judge(&bell, after != before);
+    if (bell.deaf)
+        watch_bell(0);
+    return v;
+}
+
+/* Asks for a doorbell in each lane that can take more. True: there is work already. */
+static int arm(void)
+{
+    for (uint32_t k = 0; k < world.lanes; k++)
+        if (port.lane[k].last == IST_V_EMPTY && ist_arm_for_sleep(&world.lane[k]))
+            return 1;
+    return 0;
+}
+
+static void disarm(void)
+{
+    for (uint32_t k = 0; k < world.lanes; k++)
+        ist_disarm(&world.lane[k]);
+}
+
+static int pending(void)
+{
+    for (uint32_t k = 0; k < world.lanes; k++)
+        if (ist_pending(&world.lane[k]))
+            return 1;
+    return 0;
+}
+
+static void network(void *unused)
+{
+    uint64_t seen = 0;
+
+    (void)unused;
+    for (;;) {
+        enum ist_verdict v;
+
+        if (rang && !bell.deaf)
+            hear_bell();
+        if (seen != period) {
+            seen = period;
+            begin_period();
+        }
+        v = step();
+        if (v == IST_V_OK) {
+            taskYIELD(); /* the IP task has the same priority: it takes what there is first */
+            continue;
+        }
+        empty = v == IST_V_EMPTY;
+        if (!arm())
+            (void)ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
+        empty = 0;
+        disarm();
+    }
+}
+
 /* On a plain Ethernet device instead. */
 static void network_plain(void *unused)
 {
@@ -168,7 +260,7 @@ static void network_plain(void *unused)
     char byte;
 
     (void)unused;
-    if (interrupt_watch(packet.fd) != 0)
+    if (interrupt_watch(packet.fd, 1) != 0)
         setup_refuse("the device cannot interrupt", NULL);
     for (;;) {
         if (packet_step(&packet, setup.step_frames) > 0) {
@@ -185,37 +277,6 @@ static void network_plain(void *unused)
     }
 }
 
-static void network(void *unused)
-{
-    uint64_t seen = 0;
-
-    (void)unused;
-    for (;;) {
-        enum ist_verdict v;
-
-        if (rang) {
-            rang = 0;
-            ist_world_bell(&world);
-            follow();
-        }
-        if (seen != period) { /* each period, bell or not */
-            seen = period;
-            obey();
-            follow();
-        }
-        v = isthmus_step(&port, ist_now());
-        if (v == IST_V_OK) {
-            taskYIELD(); /* the IP task has the same priority: it takes what there is first */
-            continue;
-        }
-        empty = v == IST_V_EMPTY;
-        if (!empty || !ist_arm_for_sleep(&world.ep))
-            (void)ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
-        empty = 0;
-        ist_disarm(&world.ep);
-    }
-}
-
 /* Frames follow each other closely: it is worth to look for the next one, rather than to be woken. */
 static void look_around(void)
 {
@@ -223,18 +284,19 @@ static void look_around(void)
 
     if (!empty || last_frame == 0 || now >= end)
         return;
-    taskENTER_CRITICAL(); /* the endpoint is the network task's */
+    taskENTER_CRITICAL(); /* the endpoints are the network task's */
     if (empty)
-        ist_disarm(&world.ep);
+        disarm();
     taskEXIT_CRITICAL();
-    (void)ist_spin(&world.ep, end - now);
+    while (empty && !pending() && ist_now() < end)
+        ist_relax();
 }
 
 void vApplicationIdleHook(void)
 {
     look_around();
     taskENTER_CRITICAL();
-    if (empty && ist_arm_for_sleep(&world.ep)) {
+    if (empty && arm()) {
         taskEXIT_CRITICAL();
         xTaskNotifyGive(network_task);
         return;
@@ -268,6 +330,12 @@ static size_t world_status(void *ctx, char *text, size_t room)
     else
         text_u64(&t, (ist_now() - last_frame) / 1000u);
     apps_json(&t, &source);
+    text_open(&t, "doorbells");
+    text_member(&t, "rings", world.rings);
+    text_member(&t, "wakes", bell.wakes);
+    text_member(&t, "spurious", bell.spurious);
+    text_member(&t, "spurious_max", bell.most);
+    text_close(&t);
     text_open(&t, "freertos");
     text_member(&t, "unknown", port.unknown);
     text_member(&t, "busy", port.busy);
@@ -280,8 +348,7 @@ static size_t world_status(void *ctx, char *text, size_t room)
 static void open_channel(void)
 {
     world.status = world_status;
-    port.out = setup_channel(&setup, &world, &port.budget);
-    port.ep = &world.ep;
+    port.lanes = setup_lanes(&setup, &world, port.lane);
     port.frames = setup.step_frames;
     port.bytes = setup.step_bytes;
     port.now = ist_now;
@@ -289,7 +356,9 @@ static void open_channel(void)
     port.of = &world;
     port.valid = valid;
     source.ep = &world.ep;
-    source.budget = &port.budget;
+    source.budget = &port.lane[0].budget;
+    source.lane = port.lane;
+    source.lanes = port.lanes;
     if (isthmus_fill_interface(&port, &interface) != pdPASS)
         setup_refuse("the channel's MTU is not ipconfigNETWORK_MTU", NULL);
 }
