@@ -81,6 +81,10 @@ BAD = {
         "secure.budget.broadcasts_per_second = 600000",
         "secure.budget.broadcasts_per_second: 600000 is above secure.budget.frames, 512000 a second",
     ),
+    "a burst of groups beyond the budget": (
+        "secure.budget.broadcast_burst = 513",
+        "secure.budget.broadcast_burst: 513 is above secure.budget.frames = 512",
+    ),
     "budget below a frame": (
         "secure.budget.step_bytes = 100",
         "secure.budget.step_bytes: 100 is not within 65552..",

@@ -411,6 +411,9 @@ class _Check:
                 self.fail(f"secure.budget.step_{key}", f"{step} is above secure.budget.{key} = {most}")
         self.within("secure.budget.broadcasts_per_second", budget.broadcasts_per_second, 0, _NS)
         self.within("secure.budget.broadcast_burst", budget.broadcast_burst, 1, 1 << 20)
+        if budget.broadcast_burst > budget.frames:
+            what = f"{budget.broadcast_burst} is above secure.budget.frames = {budget.frames}"
+            self.fail("secure.budget.broadcast_burst", what)
         if budget.frames_per_second < budget.broadcasts_per_second:
             what = f"is above secure.budget.frames, {budget.frames_per_second} a second"
             self.fail("secure.budget.broadcasts_per_second", f"{budget.broadcasts_per_second} {what}")
