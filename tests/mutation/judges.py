@@ -48,7 +48,7 @@ ORDERING = ("order", "call", "barrier", "always", "never")
 #: What else tries an area, cheapest first: modules of Python with their arguments. Never a test that changes
 #: the source itself, or counts instructions: that one would notice for another reason.
 SUITE = {
-    "filter.c": ("pytest tests/test_filter.py -k 'not defect and not lets_out'",),
+    "core/filter.c": ("pytest tests/test_filter.py -k 'not defect and not lets_out'",),
     "core": (
         "pytest tests/test_core_tag.py",
         "isthmus attack --machine memory --no-controls",
@@ -63,6 +63,7 @@ SUITE = {
         "pytest tests/test_freertos_port.py -k 'not mistake and not checksums'",
         "isthmus attack --machine host --no-controls",
     ),
+    "worlds/monitor/tfa/session.c": ("pytest tests/test_monitor_session.py",),
     "monitor": (
         "pytest tests/test_smc.py tests/test_qemu.py",
         "pytest tests/test_qemu_smc.py",
@@ -137,7 +138,7 @@ class Workshop:
         original = target.read_text(encoding="utf-8")
         target.write_text(text, encoding="utf-8")
         more = SUITE["order"] if area == "core" and mutant.kind in ORDERING else ()
-        steps = (*SUITE.get(target.name, SUITE[area]), *more)
+        steps = (*SUITE.get(mutant.file, ()), *SUITE[area], *more)
         try:
             for tests in (f"pytest {only}",) if only.startswith("tests/") else (only,) if only else steps:
                 if noticed_by := self.suite(tests):
