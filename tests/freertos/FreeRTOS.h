@@ -17,6 +17,10 @@ typedef void *TaskHandle_t;
 #define pdPASS 1
 #define pdFAIL 0
 
+/* An interrupt's end. */
+void double_yield(BaseType_t woken);
+#define portYIELD_FROM_ISR(woken) double_yield(woken)
+
 /* What a configuration may choose; the compiler's command line does. */
 #ifndef ipconfigUSE_LINKED_RX_MESSAGES
 #define ipconfigUSE_LINKED_RX_MESSAGES 0

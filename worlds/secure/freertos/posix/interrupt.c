@@ -47,7 +47,7 @@ int interrupt_watch(int fd, int on)
 {
     const int flags = fcntl(fd, F_GETFL);
 
-    /* In this order: a TAP makes the thread that asks its owner. */
+    /* In this order: a TAP chooses an owner itself. */
     if (flags < 0 || fcntl(fd, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC) != 0 || fcntl(fd, F_SETOWN, getpid()) != 0)
         return -errno;
     return 0;
