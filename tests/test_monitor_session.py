@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core_programs import CORE, ROOT, WARNINGS
+from core_programs import CORE, ROOT
 from smc_numbers import values
 
 MONITOR = ROOT / "worlds" / "monitor" / "tfa"
@@ -73,7 +73,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     (folder / "board.h").write_text("".join(f"#define BOARD_{k} {v:#x}ul\n" for k, v in CLAIM.items()))
     (folder / "entropy.c").write_text(ENTROPY)
     made, sources = folder / "session.so", [MONITOR / "session.c", folder / "entropy.c"]
-    flags = [*WARNINGS, "-O1", "-shared", "-fPIC", f"-I{folder}", f"-I{MONITOR}", f"-I{CORE}"]
+    flags = ["-std=c11", "-O1", "-shared", "-fPIC", f"-I{folder}", f"-I{MONITOR}", f"-I{CORE}"]
     subprocess.run(["gcc", *flags, *map(str, sources), "-o", str(made)], check=True)
     return ctypes.CDLL(str(made))
 
