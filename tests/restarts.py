@@ -22,6 +22,7 @@ BOARDS = {
     "GICv2": ("gic.version=2",),
     "GICv2, two cores": ("gic.version=2", "core.normal=[0,1]"),
     "GICv2, own": ("gic.version=2", "core.normal=[1,2]"),
+    "EL2": ("emulator.machine=virt,secure=on,virtualization=on,gic-version={gic}", "core.normal=[0,1]"),
 }
 WORLDS = Path(__file__).parent / "worlds"
 # A silent Linux is found out soon, and may be restarted as often as a test wants.

@@ -58,7 +58,7 @@ def machine(request: pytest.FixtureRequest) -> Iterator[LinkedMachine]:
 @contextmanager
 def attacked(board: TrustZone) -> Iterator[LinkedMachine]:
     module = kernel_module(debian_kernel(), "storm", {"": tree() / "worlds" / "normal" / "attack" / "storm"})
-    private = board.gic_private.base + (0x10000 + board.core.secure * 0x20000) * (board.gic.version == 3)
+    private = board.gic_private.base + 0x10000 * (board.gic.version == 3)
     with LinkedMachine(board, counted=True, files={"storm.ko": module}) as machine:
         arguments = (
             f"version={board.gic.version} target={board.core.secure} "

@@ -44,6 +44,7 @@
 #define PRIORITIES 128
 #define IDLE 0xff
 #define ICC_BPR1_EL1 S3_0_C12_C12_3
+#define ICC_CTLR_EL1 S3_0_C12_C12_4
 #define ICC_IGRPEN1_EL1 S3_0_C12_C12_7
 #define ICC_PMR_EL1 S3_0_C4_C6_0
 
@@ -70,7 +71,7 @@
 _start:
     mov x28, x0
 
-    /* EL2, where there is one: no second stage, no traps, no offset between the counters. */
+    /* EL2, where there is one: no second stage, no traps, no offset between the counters, no hypervisor's traces. */
     mrs x0, CurrentEL
     cmp x0, #(2 << 2)
     b.ne 1f
@@ -85,6 +86,18 @@ _start:
     msr hstr_el2, xzr
     mov x0, #CPTR_EL2_NO_TRAPS
     msr cptr_el2, x0
+    mrs x0, midr_el1
+    msr vpidr_el2, x0
+    mrs x0, mpidr_el1
+    msr vmpidr_el2, x0
+    mov x0, #0
+    mov sp, x0
+    .irp name, sp_el1, tcr_el2, ttbr0_el2, vtcr_el2, mair_el2, amair_el2, vbar_el2, tpidr_el2, cnthp_cval_el2
+    msr \name, xzr
+    .endr
+    .irp name, elr_el2, spsr_el2, esr_el2, far_el2, hpfar_el2
+    msr \name, xzr
+    .endr
 1:
     /* Timers. */
     msr cntkctl_el1, xzr
@@ -146,6 +159,7 @@ _start:
     msr ICC_IGRPEN1_EL1, xzr
     msr ICC_PMR_EL1, xzr
     msr ICC_BPR1_EL1, xzr
+    msr ICC_CTLR_EL1, xzr
     msr ICC_AP1R0_EL1, xzr
     mov x1, #PRIORITIES /* and for a controller that ignores that write: ended one by one, whatever they were */
 2:  mrs x0, ICC_RPR_EL1

@@ -20,7 +20,7 @@ def storm(s: Rig, what: str, *, silences: bool = False) -> Outcome:
     """For 250 periods, with Linux's own interrupts on. `silences`: such an attack shows on Linux itself:
     its own timer interrupts stay away."""
     board = s.board
-    private = board.gic_private.base + (0x10000 + board.core.secure * 0x20000) * (board.gic.version == 3)
+    private = board.gic_private.base + 0x10000 * (board.gic.version == 3)
     load = (
         f"[ -e {FILE} ] || insmod /storm.ko version={board.gic.version} target={board.core.secure} "
         f"kick={board.interrupt.kick} spi={board.interrupt.doorbell} "

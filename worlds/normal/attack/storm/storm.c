@@ -23,7 +23,7 @@
 #include <asm/sysreg.h>
 
 static uint version, kick, spi, target; /* target: position of the Secure world's core, its affinity as well */
-static ulong gicd, private;        /* GICv3: that core's frame of private interrupts; GICv2: the cores' interface */
+static ulong gicd, private; /* GICv3: the first core's frame of private interrupts; GICv2: the cores' interface */
 module_param(version, uint, 0);
 module_param(kick, uint, 0);
 module_param(spi, uint, 0);
@@ -39,6 +39,8 @@ module_param(private, ulong, 0);
 #define SGIR 0xf00
 #define IROUTER 0x6000
 #define ONE_OF_N (1ull << 31)
+#define GICR_STRIDE 0x20000
+#define CORES_MAX 8
 #define GICC_PMR 0x04
 #define GICC_IAR 0x0c
 #define GICC_EOIR 0x10
@@ -109,9 +111,9 @@ static void end(u32 id)
 	isb();
 }
 
-static void prepare(void)
+static void prepare(void *unused)
 {
-	void __iomem *own = version == 2 ? d : p;
+	void __iomem *own = version == 2 ? d : p + GICR_STRIDE * (read_cpuid_mpidr() & 0xf);
 
 	writeb(0, own + IPRIORITYR + OWN_SGI);
 	writel(1u << OWN_SGI, own + ISENABLER);
@@ -193,12 +195,12 @@ static const struct file_operations operations = {
 static int __init start(void)
 {
 	d = ioremap(gicd, 0x10000);
-	p = ioremap(private, 0x10000);
+	p = ioremap(private, version == 2 ? 0x10000 : GICR_STRIDE * CORES_MAX);
 	if (!d || !p)
 		return -ENOMEM;
 	hrtimer_init(&timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
 	timer.function = on_tick;
-	prepare();
+	on_each_cpu(prepare, NULL, 1);
 	file = debugfs_create_file("isthmus_storm", 0600, NULL, NULL, &operations);
 	return PTR_ERR_OR_ZERO(file);
 }
