@@ -25,11 +25,37 @@ BRANCH, BRANCH_REACH = 0x14000000, 1 << 26
 GENERAL = [f"x{n}" for n in range(30)]
 STATE = ["CurrentEL", "DAIF", "SPSel", "SP"]
 FP = [f"v{n}{half}" for n in range(32) for half in (" low", " high")] + ["fpcr", "fpsr"]
-EL2 = (
-    "hcr_el2 cnthctl_el2 cntvoff_el2 cnthp_ctl_el2 cnthp_cval_el2 cptr_el2 hstr_el2 mdcr_el2 vttbr_el2 vtcr_el2 "
-    "sctlr_el2 tcr_el2 ttbr0_el2 mair_el2 amair_el2 vbar_el2 tpidr_el2 sp_el1 elr_el2 spsr_el2 esr_el2 far_el2 "
-    "hpfar_el2 vpidr_el2 vmpidr_el2 hacr_el2 actlr_el2 afsr0_el2 afsr1_el2"
-).split()
+EL2 = [
+    "hcr_el2",
+    "cnthctl_el2",
+    "cntvoff_el2",
+    "cnthp_ctl_el2",
+    "cnthp_cval_el2",
+    "cptr_el2",
+    "hstr_el2",
+    "mdcr_el2",
+    "vttbr_el2",
+    "vtcr_el2",
+    "sctlr_el2",
+    "tcr_el2",
+    "ttbr0_el2",
+    "mair_el2",
+    "amair_el2",
+    "vbar_el2",
+    "tpidr_el2",
+    "sp_el1",
+    "elr_el2",
+    "spsr_el2",
+    "esr_el2",
+    "far_el2",
+    "hpfar_el2",
+    "vpidr_el2",
+    "vmpidr_el2",
+    "hacr_el2",
+    "actlr_el2",
+    "afsr0_el2",
+    "afsr1_el2",
+]
 EL2_GICV3 = ["s3_4_c12_c9_5", "s3_4_c12_c11_0", "s3_4_c12_c11_7"]  # ICC_SRE_EL2, ICH_HCR_EL2, ICH_VMCR_EL2
 NUMBERED = {"DBGBVR": 6, "DBGBCR": 6, "DBGWVR": 4, "DBGWCR": 4, "PMEVCNTR": 6, "PMEVTYPER": 6, "ICC_AP1R": 1}
 # What EL1 cannot read, or not without changing something; what the emulated core has not; what is read apart.
