@@ -90,7 +90,7 @@ def test_a_list_runs_nothing() -> None:
     [
         (("--machine", "memory", "--only", "mem-99"), "no attack is called mem-99 on memory"),
         (("--seed", "-1"), "--seed"),
-        (("--only", "irq-68"), "no attack is called irq-68 on host"),
+        (("--only", "irq-99"), "no attack is called irq-99 on host"),
         (("--machine", "memory", "--board", "/nowhere.toml"), "/nowhere.toml"),
     ],
 )

@@ -14,7 +14,7 @@ import msgspec
 
 from isthmus.attack import denial, host, life, memory, packet, trustzone
 from isthmus.attack.campaign import Make, on_a_machine
-from isthmus.attack.catalogue import ATTACKS, Attack, Row, select
+from isthmus.attack.catalogue import ATTACKS, Attack, Evidence, Row, select
 from isthmus.attack.rig import Rig
 from isthmus.attack.runner import on_memory, row
 from isthmus.attack.trustzone.rig import Rig as TrustZoneRig
@@ -34,6 +34,7 @@ class Report(msgspec.Struct, frozen=True):
     seed: int
     seconds: float
     rows: list[Row]
+    evidence: dict[str, Evidence] = {}  # by id and defence: "dos-05 on"
 
     @property
     def ok(self) -> bool:
@@ -59,8 +60,9 @@ def run(
     started = time.monotonic()
     rows: list[Row] = []
     if machine != "memory":
-        rows = on_a_machine(attacks, _stage(machine, board, world), seed, controls, began)
-        return Report(machine, seed, round(time.monotonic() - started, 1), rows)
+        seen: dict[str, Evidence] = {}
+        rows = on_a_machine(attacks, _stage(machine, board, world), seed, controls, began, seen)
+        return Report(machine, seed, round(time.monotonic() - started, 1), rows, seen)
     for attack in attacks:
         began(attack)
         if attack.run is None:

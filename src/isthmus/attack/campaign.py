@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol
 
-from isthmus.attack.catalogue import Attack, Outcome, Row
+from isthmus.attack.catalogue import Attack, Evidence, Outcome, Row
 from isthmus.attack.runner import row
 
 __all__ = ["Stage", "on_a_machine"]
@@ -36,8 +36,11 @@ def on_a_machine(
     seed: int,
     controls: bool,
     began: Callable[[Attack], None],
+    seen: dict[str, Evidence],
 ) -> list[Row]:
-    """The rows in the catalogue's order, whatever order they were run in."""
+    """The rows in the catalogue's order, whatever order they were run in.
+
+    `seen`, by id and defence, takes what a machine with a clock of its own saw meanwhile."""
     jobs: dict[Key, list[tuple[Attack, Defence]]] = {}
     rows: dict[tuple[str, Defence], Row] = {}
     for attack in attacks:
@@ -49,7 +52,7 @@ def on_a_machine(
             key = _key(off.without, {**attack.settings, **off.settings})
             jobs.setdefault(key, []).append((attack, "off"))
     for (without, settings), wanted in jobs.items():
-        rows |= _on_one(make, without, dict(settings), wanted, seed, began)
+        rows |= _on_one(make, without, dict(settings), wanted, seed, began, seen)
     defences: tuple[Defence, Defence] = ("on", "off")
     return [rows[a.id, d] for a in attacks for d in defences if (a.id, d) in rows]
 
@@ -61,6 +64,7 @@ def _on_one(
     wanted: Sequence[tuple[Attack, Defence]],
     seed: int,
     began: Callable[[Attack], None],
+    seen: dict[str, Evidence],
 ) -> dict[tuple[str, Defence], Row]:
     done: dict[tuple[str, Defence], Row] = {}
     stage = make(without, settings)
@@ -77,6 +81,8 @@ def _on_one(
                 tried = replace(attack, elsewhere=f"not allowed to play the attacker here: {problem}")
             if outcome is not None and stage.remark:
                 outcome = replace(outcome, detail=f"{outcome.detail} ({stage.remark})")
+            if outcome is not None and outcome.evidence is not None:
+                seen[f"{attack.id} {defence}"] = outcome.evidence
             done[attack.id, defence] = row(tried, defence, seed, outcome)
     finally:
         stage.close()

@@ -11,11 +11,32 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["ANYWHERE", "ATTACKS", "Attack", "Control", "Outcome", "Row", "attack", "elsewhere", "select"]
+__all__ = [
+    "ANYWHERE",
+    "ATTACKS",
+    "Attack",
+    "Control",
+    "Evidence",
+    "Outcome",
+    "Row",
+    "attack",
+    "elsewhere",
+    "select",
+]
 
 Attacker = Literal["F", "U", "K"]
 Machine = Literal["memory", "host", "qemu"]
 ANYWHERE: tuple[Machine, ...] = ("memory", "host", "qemu")  # frames alone are sent, and counters looked at
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was seen while an attack went on; times in seconds from its begin, on the machine's own clock."""
+
+    periods: list[tuple[float, float | None, float | None, int]] = field(default_factory=list)
+    """At, microseconds to the control task's begin and end (None: skipped), frames taken in."""
+    flow: list[tuple[float, float | None]] = field(default_factory=list)
+    """At, microseconds to a setpoint's answer (None: none came)."""
 
 
 @dataclass(slots=True)
@@ -31,6 +52,7 @@ class Outcome:
     work_max: int | None = None
     work_bound: int | None = None
     recovered_s: float | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

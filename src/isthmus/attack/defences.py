@@ -133,8 +133,18 @@ DEFENCES = {
     ),
     "core's power": Defence(
         "worlds/monitor/tfa/power.c",
-        "        return PSCI_E_DENIED;\n    spin_lock(&monitor.lock);\n    monitor.on &= ~bit;",
-        "        ;\n    spin_lock(&monitor.lock);\n    monitor.on &= ~bit;",
+        "        return PSCI_E_DENIED;\n    lock_take(&monitor.lock);\n    monitor.on &= ~bit;",
+        "        (void)unused;\n    lock_take(&monitor.lock);\n    monitor.on &= ~bit;",
+    ),
+    "doorbell's lanes": Defence(
+        "worlds/monitor/tfa/normal.c",
+        "if (channel != 0 || lanes == 0 || (lanes & ~(uint64_t)IST_LANES_ALL) != 0)",
+        "if (channel != 0)",
+    ),
+    "caller's world": Defence(
+        "worlds/monitor/tfa/normal.c",
+        "        return from_either(fid, handle);",
+        "        return from_secure(fid, x1, x2, x3, x4, handle);",
     ),
     "doorbell rate": Defence(
         "worlds/monitor/tfa/normal.c",

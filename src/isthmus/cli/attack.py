@@ -4,10 +4,21 @@
 from __future__ import annotations
 
 import random
+import shlex
+from pathlib import Path
 
 import click
 
-from isthmus.cli.common import FELL_SHORT, HELD, Common, common_options, progress, write_document
+from isthmus.cli.common import (
+    FELL_SHORT,
+    HELD,
+    Common,
+    common_options,
+    progress,
+    reportable,
+    revision,
+    write_document,
+)
 
 __all__ = ["command"]
 
@@ -17,8 +28,17 @@ __all__ = ["command"]
 @click.option("--list", "listed", is_flag=True, help="Show what there is, and run nothing.")
 @click.option("--only", metavar="ID,...", help="These attacks only; ids or shell patterns.")
 @click.option("--no-controls", is_flag=True, help="Leave out the runs with the defence off.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    callback=reportable,
+    help="Write verdicts, counters and plots there, as HTML that needs nothing else.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replays an earlier campaign.")
-def command(common: Common, listed: bool, only: str | None, no_controls: bool, seed: int | None) -> int:
+def command(
+    common: Common, listed: bool, only: str | None, no_controls: bool, report: Path | None, seed: int | None
+) -> int:
     """Attack the critical side, and show that each defence is what holds.
 
     Each attack runs with its defence on, where it must be contained, and against a test build or policy
@@ -43,7 +63,7 @@ def command(common: Common, listed: bool, only: str | None, no_controls: bool, s
         return HELD
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     with progress("attack", total=len(chosen)) as began:
-        report = attack.run(
+        found = attack.run(
             common.machine,
             chosen,
             seed=seed,
@@ -53,6 +73,13 @@ def command(common: Common, listed: bool, only: str | None, no_controls: bool, s
             began=lambda a: began(f"{a.id} {a.name}"),
         )
     if common.json_file != "-":
-        console.print(render(report))
-    write_document(common, "attack", report.rows, seed=report.seed, seconds=report.seconds)
-    return HELD if report.ok else FELL_SHORT
+        console.print(render(found))
+    write_document(common, "attack", found.rows, seed=found.seed, seconds=found.seconds)
+    if report is not None:
+        from isthmus.report.attack import write
+
+        again = ["isthmus", "attack", "--machine", common.machine, "--seed", str(found.seed)]
+        again += ["--only", only] if only is not None else []
+        write(report, found, again=shlex.join(again), revision=", ".join(filter(None, revision())))
+        click.echo(f"report: {report.resolve()}", err=common.json_file == "-")
+    return HELD if found.ok else FELL_SHORT

@@ -18,22 +18,12 @@ from isthmus.cli.common import (
     Common,
     common_options,
     progress,
+    reportable,
     revision,
-    writable,
     write_document,
 )
 
 __all__ = ["command"]
-
-
-def _reportable(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    """Finds out before any work whether there can be a report."""
-    from isthmus.report import require
-
-    if value is not None:
-        require()
-        writable(context, "--report", value)
-    return value
 
 
 @click.command("check")
@@ -42,7 +32,7 @@ def _reportable(context: click.Context, parameter: click.Parameter, value: Path 
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    callback=_reportable,
+    callback=reportable,
     help="Write topology, plots and rows there, as HTML that needs nothing else.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replays the random bytes of an earlier run.")

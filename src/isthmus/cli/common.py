@@ -164,6 +164,16 @@ def writable(context: click.Context, option: str, path: Path) -> None:
         raise click.UsageError(f"{option} {path}: cannot be written", context)
 
 
+def reportable(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Of --report: finds out before any work whether there can be one."""
+    from isthmus.report import require
+
+    if value is not None:
+        require()
+        writable(context, "--report", value)
+    return value
+
+
 def commit() -> str | None:
     """The checkout's commit; None in an installed package."""
     here = Path(__file__).resolve().parents[3]

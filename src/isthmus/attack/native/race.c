@@ -31,10 +31,11 @@ struct qemu_plugin_insn;
 typedef uint64_t qemu_plugin_id_t;
 typedef uint32_t qemu_plugin_meminfo_t;
 typedef void (*on_access)(unsigned int core, qemu_plugin_meminfo_t, uint64_t at, void *data);
-enum { NO_REGISTERS = 0, LOADS = 1 };
+enum { NO_REGISTERS = 0, LOADS_AND_STORES = 3 }; /* version 7.2 takes one for the other */
 
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t, void (*)(qemu_plugin_id_t, struct qemu_plugin_tb *));
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *, on_access, int, int, void *);
+bool qemu_plugin_mem_is_store(qemu_plugin_meminfo_t);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
@@ -81,8 +82,9 @@ static void on_load(unsigned int core, qemu_plugin_meminfo_t info, uint64_t at, 
 {
     uint32_t n;
 
-    (void)core, (void)info, (void)data;
-    if (at < buffer.base || at >= buffer.end || !__atomic_load_n(&control->armed, __ATOMIC_ACQUIRE))
+    (void)core, (void)data;
+    if (at < buffer.base || at >= buffer.end || qemu_plugin_mem_is_store(info) ||
+        !__atomic_load_n(&control->armed, __ATOMIC_ACQUIRE))
         return;
     if (ram == NULL)
         find_ram();
@@ -107,7 +109,7 @@ static void on_block(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         const uint64_t at = qemu_plugin_insn_vaddr(insn);
 
         if (at >= secure.base && at < secure.end)
-            qemu_plugin_register_vcpu_mem_cb(insn, on_load, NO_REGISTERS, LOADS, NULL);
+            qemu_plugin_register_vcpu_mem_cb(insn, on_load, NO_REGISTERS, LOADS_AND_STORES, NULL);
     }
 }
 

@@ -14,7 +14,10 @@ from isthmus.attack.trustzone.rig import Rig
 
 QEMU: Any = ("qemu",)
 # One test build without all that the monitor judges: each attack meets the statement that it is about.
-MONITOR = "constant refusal + table of buffers + one session + quiescence + doorbell rate"
+MONITOR = (
+    "constant refusal + table of buffers + one session + quiescence + doorbell rate + doorbell's lanes + "
+    "caller's world"
+)
 US = 200_000  # of the machine's time: 200 periods
 INVALID, DENIED, ALREADY = SMC["IST_SMC_INVALID"], SMC["IST_SMC_DENIED"], SMC["IST_SMC_ALREADY"]
 NOT_SUPPORTED, BUSY = SMC["IST_SMC_NOT_SUPPORTED"], SMC["IST_SMC_BUSY"]
@@ -207,7 +210,7 @@ def bad_arguments(s: Rig, dice: random.Random) -> Outcome:
 def no_such_functions(s: Rig, dice: random.Random) -> Outcome:
     narrow = [(n & ~(1 << 30), 0, 1) for n in (REGISTER, DETACH, DOORBELL, STATUS)]
     yielding = [(n & ~(1 << 31), 0, 1) for n in (REGISTER, DOORBELL)]
-    others = [(0xC7000000 | dice.randrange(0x20, 0xFF00), 0, 1) for _ in range(20)]
+    others = [(0xC7000000 | dice.randrange(0x20, 0xFF00), 1 << 63, 1) for _ in range(20)]
     return refused(s, [*narrow, *yielding, *others], NOT_SUPPORTED)
 
 

@@ -39,7 +39,10 @@ def tiny_frames(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("dos-09", "maximum-size flood", machines=QEMU, off=BUDGETS)
 def largest_frames(s: Rig, dice: random.Random) -> Outcome:
-    return flood(s, [frames.raw(dice.randbytes(1500))])
+    """Pings: of each the whole is copied, and summed up."""
+    ping = frames.echo_request(dice.randbytes(1472))
+    ping = ping[:2] + frames.checksum(ping).to_bytes(2, "big") + ping[4:]
+    return flood(s, [frames.ipv4(1, ping)])
 
 
 @attack("dos-10", "flood of frames that are refused", machines=QEMU, off=BUDGETS)
@@ -101,15 +104,15 @@ def setpoints(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("dos-06", "peer never consumes what it is sent", machines=QEMU, off=None)
 def never_consumes(s: Rig, dice: random.Random) -> Outcome:
-    """Pings without end from a driver that takes no answer: the Secure world drops and counts, and waits for
-    nobody."""
-    ping = frames.ipv4(1, frames.echo_request(bytes(1400)))
+    """Questions without end from a driver that takes no answer: the Secure world drops and counts, and waits
+    for nobody."""
+    question = frames.arp(mac=frames.OWN)
 
     def act() -> str:
         before = s.counters()["FULL"]
         s.order("deaf", 1)
         try:
-            s.records([ping], burst=0, rounds=0, us=US, pause=1000)
+            s.records([question], burst=0, rounds=0, us=US, pause=1000)
             dropped = s.counters()["FULL"] - before
         finally:
             s.order("deaf", 0)

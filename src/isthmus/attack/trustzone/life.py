@@ -56,11 +56,6 @@ def reboots(s: Rig, dice: random.Random) -> Outcome:
     return restarts(s, "reboot -f")
 
 
-@attack("life-57a", "the Normal world's kernel crashes", machines=QEMU, off=WRAPPED)
-def crashes(s: Rig, dice: random.Random) -> Outcome:
-    return restarts(s, "echo c >/proc/sysrq-trigger")
-
-
 @attack("life-58", "RAM garbage where a peer should be", "F", machines=QEMU, off="digest")
 def garbage(s: Rig, dice: random.Random) -> Outcome:
     """A session without a driver: random bytes everywhere, then with a state word and an epoch that look

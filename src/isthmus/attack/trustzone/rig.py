@@ -14,18 +14,19 @@ import base64
 import struct
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from isthmus import _native
-from isthmus.attack.catalogue import Outcome
+from isthmus.attack.catalogue import Evidence, Outcome
 from isthmus.attack.trustzone.machine import AttackedMachine
 from isthmus.attack.trustzone.race import Race
 from isthmus.build.python import INTERPRETER
 from isthmus.errors import ClosedError, EnvironmentProblem, LinkDown, RestartedError
 from isthmus.trustzone.board import TrustZone
 
-__all__ = ["PERIODS", "Evidence", "Rig"]
+__all__ = ["PERIODS", "Rig"]
 
 PERIODS = 200  # of the control task, at least, that an attack is watched for
 FLOW_US = 10_000  # between two of the setpoints
@@ -42,28 +43,21 @@ class Stopped(Exception):
     """The Secure world does not answer any more, or the whole machine is gone."""
 
 
-@dataclass(slots=True)
-class Evidence:
-    """What was seen while an attack went on; times in seconds from its begin, on the machine's own clock."""
-
-    periods: list[tuple[float, float | None, float | None, int]] = field(default_factory=list)
-    """At, microseconds to the control task's begin and end (None: skipped), frames taken in."""
-    flow: list[tuple[float, float | None]] = field(default_factory=list)
-    """At, microseconds to the answer (None: none came)."""
-
-
 class Rig:
     """A machine, booted once for all attacks that want it like this. `without`: names of DEFENCES, joined by
-    " + "; settings: "board", changes of the board file like core.secure=1."""
+    " + "; settings: "tag", the channel's; "races": whether the emulator drives races."""
 
     remark = ""
 
     def __init__(self, board: TrustZone, without: str | None, settings: Mapping[str, Any]) -> None:
-        self.board = board
+        tag = settings.get("tag", board.channel.tag)
+        channel = msgspec.structs.replace(board.channel, tag=tag)
+        self.board = msgspec.structs.replace(board, channel=channel)
         self.evidence = Evidence()
         self._without = without.split(" + ") if without else []
         self._machine: AttackedMachine | None = None
         self._race: Race | None = None
+        self._driven = bool(settings.get("races", False))
         self._failed = False
         self._frames: list[bytes] = []
 
@@ -76,8 +70,10 @@ class Rig:
             self.close()
         if self._machine is None:
             self._failed = False
-            self._race = Race(self.board)
-            machine = AttackedMachine(self.board, self._without, more=self._race.arguments)
+            self._race = Race(self.board) if self._driven else None
+            machine = AttackedMachine(
+                self.board, self._without, more=self._race.arguments if self._race is not None else ()
+            )
             machine.start(PATIENCE_S * 4)
             self._machine = machine
             self.prepare()
@@ -196,12 +192,13 @@ class Rig:
         `accepts`: the counters that move, each of them (None: any); `exactly`: by how much. `session`:
         whether a new one begins (None: either). `loses`: setpoints may be lost while it goes on.
         """
+        self.machine  # noqa: B018 - what cannot be built is no attack's outcome
         try:
             wanted = exactly if exactly is not None else accepts
             return self._watch(act, wanted, exactly, session, loses)
         except Stopped as problem:
             return Outcome(False, f"the Secure world stopped: {problem}")
-        except (ClosedError, TimeoutError, RestartedError) as problem:
+        except (ClosedError, TimeoutError, RestartedError, LinkDown, EnvironmentProblem) as problem:
             self._failed = True
             return Outcome(False, f"Linux was lost: {problem}")
 
@@ -209,9 +206,12 @@ class Rig:
         """Sends the frames of `act` again and again, for 200 periods: each is refused with that verdict."""
         self._frames = []
         act()
-        frames, rounds = self._frames, PERIODS // 2
+        frames, pause = self._frames, 2000
+        if any(frame[0] & 1 for frame in frames):
+            pause = 10_000  # to groups: within what they may cost
+        rounds = PERIODS * 1000 // pause
         return self.watch(
-            lambda: self.records(frames, burst=len(frames), rounds=rounds, pause=2000),
+            lambda: self.records(frames, burst=len(frames), rounds=rounds, pause=pause),
             exactly={verdict: rounds * len(frames)},
         )
 
@@ -249,7 +249,7 @@ class Rig:
         passed = f"{periods} periods, {len(self.evidence.flow)} setpoints, {lost} lost"
         return Outcome(
             not wrong, "; ".join(wrong) or passed, moved, sum(missed.values()), work["frames_max"],
-            work["frames_bound"], None if recovered is None else self._recovered(),
+            work["frames_bound"], None if recovered is None else self._recovered(), self.evidence,
         )  # fmt: skip
 
     def _wait(self, periods: int) -> None:
