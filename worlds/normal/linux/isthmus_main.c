@@ -271,12 +271,13 @@ static void deliver(struct isthmus *p, struct sk_buff *skb)
 {
 	dev_sw_netstats_rx_add(p->dev, skb->len);
 	skb->protocol = eth_type_trans(skb, p->dev);
+	if (!joinable(skb)) {
+		netif_receive_skb(skb);
+		return;
+	}
 	if (unlikely(skb->len > p->dev->mtu))
 		mark_segments(skb, p->dev->mtu);
-	if (joinable(skb))
-		napi_gro_receive(&p->napi, skb);
-	else
-		netif_receive_skb(skb);
+	napi_gro_receive(&p->napi, skb);
 }
 
 static int receive(struct isthmus *p, int budget, u64 now)
