@@ -83,6 +83,7 @@ static void timer(void)
         const int reorder = tasks_tick(next);
 
         FreeRTOS_Tick_Handler(); /* it is the first to let others interrupt it, as any call of the kernel does */
+        tasks_ticked();
         if (reorder)
             portYIELD_FROM_ISR(tasks_reorder(0));
     } else {

@@ -39,6 +39,8 @@ const char *tasks_init(void);
 /* The kernel's tick number 1 and those after it; from the tick's interrupt, before the kernel knows, and without a call of
  * it. True: the task below is to be behind the network again. */
 int tasks_tick(uint64_t released);
+/* The tick is done with: its time was nobody's whom it interrupted. */
+void tasks_ticked(void);
 /* The task below before the network, or behind it. From the interrupt; true: a task may be ready that was not. */
 long tasks_reorder(uint32_t first);
 /* A limit has passed. From the interrupt; true: a task may be ready that was not. */

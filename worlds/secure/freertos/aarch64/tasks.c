@@ -199,6 +199,11 @@ int tasks_tick(uint64_t released)
     return renewed && below_first;
 }
 
+void tasks_ticked(void)
+{
+    since = clock_now();
+}
+
 static uint32_t short_ns(uint64_t ns)
 {
     return ns < RECORD_NONE ? (uint32_t)ns : RECORD_NONE;
