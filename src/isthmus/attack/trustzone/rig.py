@@ -21,7 +21,6 @@ import msgspec
 from isthmus import _native
 from isthmus.attack.catalogue import Evidence, Outcome
 from isthmus.attack.trustzone.machine import AttackedMachine
-from isthmus.attack.trustzone.race import Race
 from isthmus.build.python import INTERPRETER
 from isthmus.errors import ClosedError, EnvironmentProblem, LinkDown, RestartedError
 from isthmus.trustzone.board import TrustZone
@@ -45,7 +44,7 @@ class Stopped(Exception):
 
 class Rig:
     """A machine, booted once for all attacks that want it like this. `without`: names of DEFENCES, joined by
-    " + "; settings: "tag", the channel's; "races": whether the emulator drives races."""
+    " + "; settings: "tag", the channel's."""
 
     remark = ""
 
@@ -56,8 +55,6 @@ class Rig:
         self.evidence = Evidence()
         self._without = without.split(" + ") if without else []
         self._machine: AttackedMachine | None = None
-        self._race: Race | None = None
-        self._driven = bool(settings.get("races", False))
         self._failed = False
         self._frames: list[bytes] = []
 
@@ -70,20 +67,11 @@ class Rig:
             self.close()
         if self._machine is None:
             self._failed = False
-            self._race = Race(self.board) if self._driven else None
-            machine = AttackedMachine(
-                self.board, self._without, more=self._race.arguments if self._race is not None else ()
-            )
+            machine = AttackedMachine(self.board, self._without)
             machine.start(PATIENCE_S * 4)
             self._machine = machine
             self.prepare()
         return self._machine
-
-    @property
-    def race(self) -> Race:
-        """The emulator's hand on the window."""
-        assert self._race is not None
-        return self._race
 
     def prepare(self) -> None:
         """What the attacker, and who means well, need in a Linux that has just started."""
@@ -100,9 +88,6 @@ class Rig:
         if self._machine is not None:
             self._machine.close()
             self._machine = None
-        if self._race is not None:
-            self._race.close()
-            self._race = None
 
     # ---- what an attacker does
 
