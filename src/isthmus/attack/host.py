@@ -130,7 +130,7 @@ def setpoints(s: Rig) -> tuple[int, int]:
 
 
 @attack(
-    "dos-18",
+    "dos-19",
     "bulk lane kept full beside a critical flow",
     machines=HOST,
     off={"lane": False},

@@ -148,6 +148,7 @@ def device_tree(board: TrustZone) -> str:
         f"        isthmus,silence-ms = <{c.silence_ms}>;",
         f"        isthmus,first-cursor = <{c.first_cursor}>;",
         f"        isthmus,first-sequence = <{_cells(c.first_sequence)}>;",
+        *_lane_nodes(board),
         "    };",
         "};",
     )
@@ -216,6 +217,23 @@ def _lanes(board: TrustZone) -> list[str]:
         f"#define BOARD_LANES {len(board.lanes)}",
         *(f"#define BOARD_LANE_{name} {{{text}}}" for name, text in values.items()),
     ]
+
+
+def _lane_nodes(board: TrustZone) -> list[str]:
+    """Of the lanes beside the bulk lane, and what goes by each."""
+    if not board.lane:
+        return []
+    lines = ["        #address-cells = <1>;", "        #size-cells = <0>;"]
+    for k, lane in enumerate(board.lane, 1):
+        words = " ".join(_cells(word) for word in board.choice_table(k))
+        lines += [
+            f"        lane@{k} {{",
+            f"            reg = <{k}>;",
+            f"            isthmus,ring-bytes = <{lane.ring_bytes}>;",
+            f"            isthmus,choice = <{words}>;",
+            "        };",
+        ]
+    return lines
 
 
 def _config(board: TrustZone, role: Literal["normal", "secure"], lane: int = 0) -> str:

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* isthmus_dev.h - one channel as a Linux network device.
+/* isthmus_dev.h - one channel as a Linux network device: a transmit queue for each lane.
  *
- * Who runs what: the receive half and the session belong to NAPI; the sending half to the transmit lock. The session
- * touches both halves, so NAPI takes the transmit lock for it. Process context only starts and stops NAPI. */
+ * Who runs what: the receive halves and the session belong to NAPI; a lane's sending half to its queue's transmit lock. The
+ * session touches both halves, so NAPI takes the transmit locks for it. Process context only starts and stops NAPI. */
 #ifndef ISTHMUS_DEV_H
 #define ISTHMUS_DEV_H
 
 #include <linux/netdevice.h>
 #include <linux/timer.h>
 
+#include "filter.h"
 #include "isthmus.h"
+#include "lane.h"
 #include "smc.h"
 
 struct isthmus {
@@ -23,16 +25,28 @@ struct isthmus {
 	u64 epoch;	     /* sealed at the monitor; 0 = none */
 	u64 next_tick;	     /* ns */
 	u64 retry_ns, retry_after;
-	u8 *bounce;	     /* one frame, where a tag is computed over it */
-	u32 unreclaimed;     /* cursor up to which the queue limits know of completion */
+	u8 *bounce[IST_LANES_MAX]; /* one frame of each lane, where a tag is computed over it */
+	u32 unreclaimed[IST_LANES_MAX]; /* cursor up to which the queue limits know of completion */
 
-	/* written under the transmit lock */
+	/* written under a transmit lock; with lanes a count may be lost where two cores send at once */
 	u64 doorbells, latched, stops;
 	/* written by NAPI */
 	u64 interrupts, registrations, refused, links_lost;
 
-	struct ist_endpoint ep;
+	u32 lanes;
+	struct ist_filter *choice[IST_LANES_MAX]; /* what goes by which lane; the bulk lane has none */
+	union {
+		struct ist_endpoint ep; /* the bulk lane's */
+		struct ist_endpoint lane[IST_LANES_MAX];
+	};
 };
+
+/* isthmus_lanes.c: the lanes of the node, of which c[0] is filled in. How many there are, or a negative error, logged. */
+int isthmus_read_lanes(struct device *d, struct isthmus *p, struct ist_config c[IST_LANES_MAX]);
+/* All transmit locks, in their order: netif_tx_lock() would reschedule every queue behind it. Softirqs are off. */
+void isthmus_lock(struct isthmus *p);
+void isthmus_unlock(struct isthmus *p);
+u16 isthmus_select_queue(struct net_device *dev, struct sk_buff *skb, struct net_device *sb_dev);
 
 /* The region of reserved-memory called `name`, mapped and checked page by page; base and size go to *p. An ERR_PTR
  * where there is none or it cannot be shared with the Secure world; the log then says why. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
-/* isthmus_ethtool.c - every verdict by its name, and what the driver itself counts. */
+/* isthmus_ethtool.c - every verdict by its name, and what the driver itself counts: of the bulk lane, then of each other
+ * lane with its number in front. */
 #include <linux/ethtool.h>
 
 #include "isthmus_dev.h"
@@ -9,14 +10,21 @@ static const char own[][ETH_GSTRING_LEN] = {
 	"doorbells", "latched",	   "interrupts",     "queue_stopped", "registrations", "refused", "links_lost",
 };
 
+#define OF_A_LANE 5 /* of `own`, they are a lane's; the rest are the driver's */
+
 static int count(struct net_device *dev, int set)
 {
-	return set == ETH_SS_STATS ? ARRAY_SIZE(own) + IST_VERDICT_COUNT : -EOPNOTSUPP;
+	const struct isthmus *p = netdev_priv(dev);
+
+	if (set != ETH_SS_STATS)
+		return -EOPNOTSUPP;
+	return ARRAY_SIZE(own) + IST_VERDICT_COUNT + (p->lanes - 1) * (OF_A_LANE + IST_VERDICT_COUNT);
 }
 
 static void names(struct net_device *dev, u32 set, u8 *data)
 {
-	u32 v;
+	const struct isthmus *p = netdev_priv(dev);
+	u32 k, v;
 
 	if (set != ETH_SS_STATS)
 		return;
@@ -24,21 +32,41 @@ static void names(struct net_device *dev, u32 set, u8 *data)
 	data += sizeof(own);
 	for (v = 0; v < IST_VERDICT_COUNT; v++)
 		ethtool_sprintf(&data, "verdict_%s", ist_verdict_name(v));
+	for (k = 1; k < p->lanes; k++) {
+		for (v = 0; v < OF_A_LANE; v++)
+			ethtool_sprintf(&data, "lane%u_%s", k, own[v]);
+		for (v = 0; v < IST_VERDICT_COUNT; v++)
+			ethtool_sprintf(&data, "lane%u_verdict_%s", k, ist_verdict_name(v));
+	}
 }
 
-static void values(struct net_device *dev, struct ethtool_stats *stats, u64 *data)
+static u64 *lane_values(const struct ist_endpoint *e, u64 *data)
 {
-	struct isthmus *p = netdev_priv(dev);
-	const struct ist_endpoint *e = &p->ep;
-	u32 v;
-
 	*data++ = e->sent;
 	*data++ = e->tx.bytes;
 	*data++ = e->rx.bytes;
 	*data++ = e->rx.lost;
 	*data++ = e->tx.head - e->tx.tail;
+	return data;
+}
+
+static u64 *verdict_values(const struct ist_endpoint *e, u64 *data)
+{
+	u32 v;
+
+	for (v = 0; v < IST_VERDICT_COUNT; v++)
+		*data++ = e->count[v];
+	return data;
+}
+
+static void values(struct net_device *dev, struct ethtool_stats *stats, u64 *data)
+{
+	struct isthmus *p = netdev_priv(dev);
+	u32 k;
+
+	data = lane_values(&p->ep, data);
 	*data++ = p->epoch;
-	*data++ = ist_link_state(e);
+	*data++ = ist_link_state(ist_lanes_worst(p->lane, p->lanes));
 	*data++ = p->doorbells;
 	*data++ = p->latched;
 	*data++ = p->interrupts;
@@ -46,8 +74,9 @@ static void values(struct net_device *dev, struct ethtool_stats *stats, u64 *dat
 	*data++ = p->registrations;
 	*data++ = p->refused;
 	*data++ = p->links_lost;
-	for (v = 0; v < IST_VERDICT_COUNT; v++)
-		*data++ = e->count[v];
+	data = verdict_values(&p->ep, data);
+	for (k = 1; k < p->lanes; k++)
+		data = verdict_values(&p->lane[k], lane_values(&p->lane[k], data));
 }
 
 static void info(struct net_device *dev, struct ethtool_drvinfo *i)

@@ -34,12 +34,13 @@ static long smc(struct arm_smccc_res *r, u32 call, u64 a, u64 b, u64 c, u64 d, u
 	return (long)r->a0;
 }
 
-static void doorbell(struct isthmus *p)
+/* `lanes`: a bit for each that has something new. */
+static void doorbell(struct isthmus *p, u32 lanes)
 {
 	struct arm_smccc_res r;
 
 	p->doorbells++;
-	if (smc(&r, IST_SMC_DOORBELL, p->channel, IST_LANE_BULK, 0, 0, 0) == IST_SMC_LATCHED)
+	if (smc(&r, IST_SMC_DOORBELL, p->channel, lanes, 0, 0, 0) == IST_SMC_LATCHED)
 		p->latched++;
 }
 
@@ -61,13 +62,18 @@ static const char *refusal(long result)
 	}
 }
 
-/* ---- the session, in NAPI under the transmit lock ------------------------------------------------------------ */
+/* ---- the session, in NAPI under the transmit locks ----------------------------------------------------------- */
+
+static enum ist_state state_of(const struct isthmus *p)
+{
+	return ist_link_state(ist_lanes_worst(p->lane, p->lanes));
+}
 
 static void leave_session(struct isthmus *p, enum ist_verdict why)
 {
 	struct arm_smccc_res r;
 
-	ist_end(&p->ep, why);
+	ist_lanes_end(p->lane, p->lanes, why);
 	if (p->epoch)
 		smc(&r, IST_SMC_DETACH, p->channel, p->epoch, 0, 0, 0);
 	p->epoch = 0;
@@ -77,6 +83,7 @@ static void enter_session(struct isthmus *p, u64 now)
 {
 	struct arm_smccc_res r;
 	ist_u64 key[2];
+	u32 k;
 	long result = smc(&r, IST_SMC_REGISTER, p->channel, p->base[IST_NORMAL], p->size[IST_NORMAL],
 			  p->base[IST_SECURE], p->size[IST_SECURE]);
 
@@ -96,116 +103,131 @@ static void enter_session(struct isthmus *p, u64 now)
 	p->epoch = r.a1;
 	key[0] = r.a2;
 	key[1] = r.a3;
-	ist_begin(&p->ep, p->epoch, key, now);
-	p->unreclaimed = p->ep.tx.tail;
-	netdev_reset_queue(p->dev);
-	doorbell(p); /* the Secure world need not wait for its own period to see us */
+	ist_lanes_begin(p->lane, p->lanes, p->epoch, key, now);
+	for (k = 0; k < p->lanes; k++) {
+		p->unreclaimed[k] = p->lane[k].tx.tail;
+		netdev_tx_reset_queue(netdev_get_tx_queue(p->dev, k));
+	}
+	doorbell(p, IST_LANE_BULK); /* the Secure world need not wait for its own period to see us */
 }
 
 static void link_up(struct isthmus *p)
 {
 	p->retry_ns = RETRY_FIRST_NS;
-	netif_wake_queue(p->dev);
+	netif_tx_wake_all_queues(p->dev);
 	netif_carrier_on(p->dev);
 }
 
 static void link_down(struct isthmus *p)
 {
+	u32 k;
+
 	netif_carrier_off(p->dev);
-	netif_stop_queue(p->dev);
+	for (k = 0; k < p->lanes; k++)
+		netif_tx_stop_queue(netdev_get_tx_queue(p->dev, k));
 	p->links_lost++;
 }
 
 static void tick(struct isthmus *p, u64 now)
 {
-	enum ist_state before = ist_link_state(&p->ep), state;
+	enum ist_state before = state_of(p), state;
 
 	p->next_tick = now + TICK_MS * NSEC_PER_MSEC;
-	state = ist_poll(&p->ep, now);
+	state = ist_lanes_poll(p->lane, p->lanes, now);
 	if (state == IST_RUN && !netif_carrier_ok(p->dev))
 		link_up(p);
 	else if (state != IST_RUN && netif_carrier_ok(p->dev))
 		link_down(p);
 	if (state == IST_RESET || state == IST_DEAD) {
 		if (p->epoch) {
-			net_info_ratelimited("%s: link down: %s\n", netdev_name(p->dev), ist_verdict_name(p->ep.reason));
+			net_info_ratelimited("%s: link down: %s\n", netdev_name(p->dev), 
+					     ist_verdict_name(ist_lanes_worst(p->lane, p->lanes)->reason));
 			leave_session(p, IST_V_PEER_LEFT);
 			p->retry_after = now + p->retry_ns;
 		} else if (now >= p->retry_after) {
 			enter_session(p, now);
 		}
 	} else if (state != before) {
-		doorbell(p);
+		doorbell(p, IST_LANE_BULK);
 	}
 }
 
-/* ---- transmit, under the transmit lock ------------------------------------------------------------------------ */
+/* ---- transmit, under the queue's transmit lock ------------------------------------------------------------------ */
 
 /* Room for the largest frame? Looks at the peer's cursor only when what we know of it says no. */
-static bool has_room(struct isthmus *p)
+static bool has_room(struct ist_endpoint *e)
 {
-	struct ist_endpoint *e = &p->ep;
 	u32 largest = IST_ROUND(IST_REC_PAYLOAD + e->config.frame_max) + IST_TRAILER;
 
 	return e->tx.ring - (e->tx.head - e->tx.tail) >= largest || ist_room(e) >= e->config.frame_max;
 }
 
 /* Tells the byte queue limits what the peer has consumed; counted in bytes of records, as was what we sent. */
-static void reclaim(struct isthmus *p)
+static void reclaim(struct isthmus *p, u32 k)
 {
 	u32 tail, bytes;
 
-	ist_room(&p->ep);
-	tail = p->ep.tx.tail;
-	bytes = tail - p->unreclaimed;
-	p->unreclaimed = tail;
+	ist_room(&p->lane[k]);
+	tail = p->lane[k].tx.tail;
+	bytes = tail - p->unreclaimed[k];
+	p->unreclaimed[k] = tail;
 	if (bytes)
-		netdev_completed_queue(p->dev, 1, bytes);
+		netdev_tx_completed_queue(netdev_get_tx_queue(p->dev, k), 1, bytes);
 }
 
-static void stop_before_full(struct isthmus *p)
+static void stop_before_full(struct isthmus *p, struct ist_endpoint *e, struct netdev_queue *queue)
 {
-	if (has_room(p))
+	if (has_room(e))
 		return;
-	netif_stop_queue(p->dev);
+	netif_tx_stop_queue(queue);
 	p->stops++;
-	if (ist_arm_tx(&p->ep, p->ep.config.frame_max))
-		netif_wake_queue(p->dev);
+	if (ist_arm_tx(e, e->config.frame_max))
+		netif_tx_wake_queue(queue);
 }
 
 /* One copy: the checksum, where the stack left it to us, is computed while the bytes go into our own buffer. */
-static enum ist_verdict put(struct isthmus *p, struct sk_buff *skb)
+static enum ist_verdict put(struct isthmus *p, struct ist_endpoint *e, struct sk_buff *skb)
 {
-	struct ist_endpoint *e = &p->ep;
 	enum ist_verdict v = ist_reserve(e, skb->len, NULL);
 	void *place;
 
 	if (v != IST_V_OK)
 		return v;
 	place = ist_place(e);
-	skb_copy_and_csum_dev(skb, place ?: p->bounce);
+	skb_copy_and_csum_dev(skb, place ?: p->bounce[e - p->lane]);
 	if (!place)
-		ist_append(e, p->bounce, skb->len);
+		ist_append(e, p->bounce[e - p->lane], skb->len);
 	return ist_commit(e, skb->len);
+}
+
+static void disarm(struct isthmus *p)
+{
+	u32 k;
+
+	for (k = 0; k < p->lanes; k++)
+		ist_disarm(&p->lane[k]);
 }
 
 /* The Secure world runs before the call returns, so its answer is there by then: NAPI looks at once, and asks for an
  * interrupt only when it finds nothing more. */
-static void cross(struct isthmus *p)
+static void cross(struct isthmus *p, u32 k)
 {
-	ist_disarm(&p->ep);
-	doorbell(p);
+	disarm(p);
+	doorbell(p, 1u << k);
 	napi_schedule(&p->napi); /* in any case: it asks again */
 }
 
 static netdev_tx_t isthmus_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct isthmus *p = netdev_priv(dev);
-	u32 before = p->ep.tx.head;
+	u32 k = skb_get_queue_mapping(skb);
+	struct ist_endpoint *e = &p->lane[k];
+	struct netdev_queue *queue = netdev_get_tx_queue(dev, k);
+	u32 before = e->tx.head;
 	bool more = netdev_xmit_more(), kick = true;
 
-	if (put(p, skb) == IST_V_OK) {
-		kick = __netdev_sent_queue(dev, p->ep.tx.head - before, more);
+	if (put(p, e, skb) == IST_V_OK) {
+		kick = __netdev_tx_sent_queue(queue, e->tx.head - before, more);
 		dev_sw_netstats_tx_add(dev, 1, skb->len);
 		skb_tx_timestamp(skb);
 	} else {
@@ -213,11 +235,11 @@ static netdev_tx_t isthmus_xmit(struct sk_buff *skb, struct net_device *dev)
 		kick = !more;
 	}
 	dev_consume_skb_any(skb);
-	stop_before_full(p);
-	if ((kick || netif_queue_stopped(dev)) && ist_publish(&p->ep))
-		cross(p); /* NAPI reclaims */
+	stop_before_full(p, e, queue);
+	if ((kick || netif_tx_queue_stopped(queue)) && ist_publish(e))
+		cross(p, k); /* NAPI reclaims */
 	else
-		reclaim(p);
+		reclaim(p, k);
 	return NETDEV_TX_OK;
 }
 
@@ -280,14 +302,27 @@ static void deliver(struct isthmus *p, struct sk_buff *skb)
 	napi_gro_receive(&p->napi, skb);
 }
 
+/* The next frame of the highest lane that has one; *from: that lane, or the last one looked at. */
+static enum ist_verdict look(struct isthmus *p, u64 now, struct ist_frame *f, struct ist_endpoint **from)
+{
+	enum ist_verdict v;
+	u32 k = p->lanes;
+
+	do {
+		*from = &p->lane[--k];
+		v = ist_peek(*from, now, f);
+	} while (k > 0 && (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET));
+	return v;
+}
+
 static int receive(struct isthmus *p, int budget, u64 now)
 {
-	struct ist_endpoint *e = &p->ep;
+	struct ist_endpoint *e;
 	struct ist_frame f;
 	int done;
 
 	for (done = 0; done < budget; done++) {
-		enum ist_verdict v = ist_peek(e, now, &f);
+		enum ist_verdict v = look(p, now, &f, &e);
 		struct sk_buff *skb;
 
 		if (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET)
@@ -308,22 +343,39 @@ static int receive(struct isthmus *p, int budget, u64 now)
 	return done;
 }
 
-/* What needs both halves: the session's tick, completion of what was sent, the queue that waited for room. */
+/* What needs both halves: the session's tick, completion of what was sent, the queues that waited for room. */
 static void under_lock(struct isthmus *p, u64 now)
 {
-	struct netdev_queue *queue = netdev_get_tx_queue(p->dev, 0);
+	u32 k, ring = 0;
 
-	__netif_tx_lock(queue, smp_processor_id()); /* there is one: no need to freeze all, and to reschedule them */
-	if (now >= p->next_tick || ist_link_state(&p->ep) != IST_RUN)
+	isthmus_lock(p);
+	if (now >= p->next_tick || state_of(p) != IST_RUN)
 		tick(p, now);
-	if (ist_link_state(&p->ep) == IST_RUN) {
-		reclaim(p);
-		if (netif_queue_stopped(p->dev) && has_room(p))
-			netif_wake_queue(p->dev);
+	for (k = 0; k < p->lanes; k++) {
+		struct netdev_queue *queue = netdev_get_tx_queue(p->dev, k);
+
+		if (ist_link_state(&p->lane[k]) == IST_RUN) {
+			reclaim(p, k);
+			if (netif_tx_queue_stopped(queue) && netif_carrier_ok(p->dev) && has_room(&p->lane[k]))
+				netif_tx_wake_queue(queue);
+		}
+		if (ist_rx_bell(&p->lane[k]))
+			ring |= 1u << k;
 	}
-	if (ist_rx_bell(&p->ep))
-		doorbell(p);
-	__netif_tx_unlock(queue);
+	if (ring)
+		doorbell(p, ring);
+	isthmus_unlock(p);
+}
+
+/* Asks for an interrupt in every lane. True: a frame came between the last look and the request, no bell will come. */
+static bool arm(struct isthmus *p)
+{
+	u32 k;
+
+	for (k = 0; k < p->lanes; k++)
+		if (ist_arm(&p->lane[k], 1))
+			return true;
+	return false;
 }
 
 static int isthmus_napi(struct napi_struct *napi, int budget)
@@ -333,9 +385,9 @@ static int isthmus_napi(struct napi_struct *napi, int budget)
 	int done = receive(p, budget, now);
 
 	under_lock(p, now);
-	if (done < budget && napi_complete_done(napi, done) && ist_link_state(&p->ep) == IST_RUN) {
-		if (ist_arm(&p->ep, 1)) { /* a frame came between the last look and the request: no bell will come */
-			ist_disarm(&p->ep);
+	if (done < budget && napi_complete_done(napi, done) && state_of(p) == IST_RUN) {
+		if (arm(p)) {
+			disarm(p);
 			napi_schedule(napi);
 		}
 	}
@@ -367,7 +419,7 @@ static int isthmus_open(struct net_device *dev)
 	int error;
 
 	netif_carrier_off(dev);
-	netif_stop_queue(dev);
+	netif_tx_stop_all_queues(dev);
 	p->next_tick = p->retry_after = 0;
 	p->retry_ns = RETRY_FIRST_NS;
 	napi_enable(&p->napi);
@@ -383,16 +435,17 @@ static int isthmus_open(struct net_device *dev)
 static int isthmus_stop(struct net_device *dev)
 {
 	struct isthmus *p = netdev_priv(dev);
-	struct netdev_queue *queue = netdev_get_tx_queue(dev, 0);
 
 	/* Nobody schedules NAPI any more, then nobody runs it; the transmit queue is already quiet. */
 	free_irq(p->irq, p);
 	del_timer_sync(&p->timer);
 	napi_disable(&p->napi);
 	netif_carrier_off(dev);
-	__netif_tx_lock_bh(queue);
+	local_bh_disable();
+	isthmus_lock(p);
 	leave_session(p, IST_V_PEER_LEFT);
-	__netif_tx_unlock_bh(queue);
+	isthmus_unlock(p);
+	local_bh_enable();
 	return 0;
 }
 
@@ -400,6 +453,7 @@ static const struct net_device_ops isthmus_netdev_ops = {
 	.ndo_open = isthmus_open,
 	.ndo_stop = isthmus_stop,
 	.ndo_start_xmit = isthmus_xmit,
+	.ndo_select_queue = isthmus_select_queue,
 	.ndo_features_check = isthmus_features_check,
 	.ndo_get_stats64 = dev_get_tstats64,
 	.ndo_set_mac_address = eth_mac_addr,
@@ -463,47 +517,60 @@ static void describe(struct net_device *dev, const struct ist_config *c)
 static int isthmus_probe(struct platform_device *pdev)
 {
 	struct device *d = &pdev->dev;
-	struct ist_config c;
+	struct ist_config c[IST_LANES_MAX];
 	struct net_device *dev;
 	struct isthmus *p;
 	enum ist_verdict v;
 	void *own;
 	void *peer;
 	int error;
+	u32 k;
 
 	error = check_monitor(d);
 	if (error)
 		return error;
-	dev = devm_alloc_etherdev(d, sizeof(*p));
+	dev = devm_alloc_etherdev_mqs(d, sizeof(*p), IST_LANES_MAX, 1);
 	if (!dev)
 		return -ENOMEM;
 	SET_NETDEV_DEV(dev, d);
 	p = netdev_priv(dev);
 	p->dev = dev;
 	platform_set_drvdata(pdev, dev);
-	error = read_config(d, p, &c);
+	error = read_config(d, p, &c[0]);
 	if (error)
 		return error;
-	v = ist_config_check(&c);
+	v = ist_config_check(&c[0]);
 	if (v != IST_V_OK)
 		return dev_err_probe(d, -EINVAL, "the node's geometry cannot be: %s\n", ist_verdict_name(v));
+	error = isthmus_read_lanes(d, p, c);
+	if (error < 0)
+		return error;
+	p->lanes = error;
+	error = netif_set_real_num_tx_queues(dev, p->lanes);
+	if (error)
+		return error;
 	own = isthmus_map(d, p, "normal", IST_NORMAL);
 	if (IS_ERR(own))
 		return PTR_ERR(own);
 	peer = isthmus_map(d, p, "secure", IST_SECURE);
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
-	if (p->size[IST_NORMAL] < ist_buffer_size(&c, IST_NORMAL) || p->size[IST_SECURE] < ist_buffer_size(&c, IST_SECURE))
-		return dev_err_probe(d, -EINVAL, "a memory-region is smaller than its ring and one frame\n");
+	if (p->size[IST_NORMAL] < ist_lanes_size(c, p->lanes, IST_NORMAL) ||
+	    p->size[IST_SECURE] < ist_lanes_size(c, p->lanes, IST_SECURE))
+		return dev_err_probe(d, -EINVAL, "a memory-region is smaller than its rings and one frame of each\n");
 	p->irq = platform_get_irq(pdev, 0);
 	if (p->irq < 0)
 		return p->irq;
-	p->bounce = devm_kmalloc(d, c.frame_max, GFP_KERNEL);
+	for (k = 0; k < p->lanes; k++) {
+		p->bounce[k] = devm_kmalloc(d, c[0].frame_max, GFP_KERNEL);
+		if (!p->bounce[k])
+			return -ENOMEM;
+	}
 	dev->tstats = devm_netdev_alloc_pcpu_stats(d, struct pcpu_sw_netstats);
-	if (!p->bounce || !dev->tstats)
+	if (!dev->tstats)
 		return -ENOMEM;
-	ist_init(&p->ep, &c, own, peer);
-	describe(dev, &c);
+	ist_lanes_init(p->lane, c, p->lanes, own, peer);
+	describe(dev, &c[0]);
 	if (of_get_ethdev_address(d->of_node, dev))
 		return dev_err_probe(d, -EINVAL, "the node has no local-mac-address\n");
 	netif_napi_add(dev, &p->napi, isthmus_napi);
