@@ -6,6 +6,7 @@
 #ifndef ISTHMUS_DEV_H
 #define ISTHMUS_DEV_H
 
+#include <linux/jump_label.h>
 #include <linux/netdevice.h>
 #include <linux/timer.h>
 
@@ -41,11 +42,35 @@ struct isthmus {
 	};
 };
 
+/* Is there a channel with lanes beside the bulk lane? Where there is none, nobody pays for the question. */
+DECLARE_STATIC_KEY_FALSE(isthmus_has_lanes);
+
+static inline u32 isthmus_lanes(const struct isthmus *p)
+{
+	return static_branch_unlikely(&isthmus_has_lanes) ? p->lanes : 1;
+}
+
 /* isthmus_lanes.c: the lanes of the node, of which c[0] is filled in. How many there are, or a negative error, logged. */
 int isthmus_read_lanes(struct device *d, struct isthmus *p, struct ist_config c[IST_LANES_MAX]);
-/* All transmit locks, in their order: netif_tx_lock() would reschedule every queue behind it. Softirqs are off. */
-void isthmus_lock(struct isthmus *p);
-void isthmus_unlock(struct isthmus *p);
+/* The transmit locks behind the bulk lane's, in their order: netif_tx_lock() would reschedule every queue behind it. */
+void isthmus_lock_others(struct isthmus *p);
+void isthmus_unlock_others(struct isthmus *p);
+
+/* All of them. Softirqs are off. */
+static inline void isthmus_lock(struct isthmus *p)
+{
+	__netif_tx_lock(netdev_get_tx_queue(p->dev, 0), smp_processor_id());
+	if (static_branch_unlikely(&isthmus_has_lanes))
+		isthmus_lock_others(p);
+}
+
+static inline void isthmus_unlock(struct isthmus *p)
+{
+	if (static_branch_unlikely(&isthmus_has_lanes))
+		isthmus_unlock_others(p);
+	__netif_tx_unlock(netdev_get_tx_queue(p->dev, 0));
+}
+
 u16 isthmus_select_queue(struct net_device *dev, struct sk_buff *skb, struct net_device *sb_dev);
 
 /* The region of reserved-memory called `name`, mapped and checked page by page; base and size go to *p. An ERR_PTR

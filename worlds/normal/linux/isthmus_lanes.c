@@ -6,6 +6,8 @@
 
 #include "isthmus_dev.h"
 
+DEFINE_STATIC_KEY_FALSE(isthmus_has_lanes);
+
 /* The rules by which the Secure world will judge what comes by this lane, less their rates (core/filter.h). */
 static struct ist_filter *read_choice(struct device *d, const struct device_node *np)
 {
@@ -40,6 +42,8 @@ int isthmus_read_lanes(struct device *d, struct isthmus *p, struct ist_config c[
 			goto refuse;
 		lanes++;
 	}
+	if (lanes > 1)
+		static_branch_enable(&isthmus_has_lanes);
 	return lanes;
 refuse:
 	of_node_put(np);
@@ -62,11 +66,11 @@ u16 isthmus_select_queue(struct net_device *dev, struct sk_buff *skb, struct net
 	return k;
 }
 
-void isthmus_lock(struct isthmus *p)
+void isthmus_lock_others(struct isthmus *p)
 {
 	u32 k;
 
-	for (k = 0; k < p->lanes; k++) {
+	for (k = 1; k < p->lanes; k++) {
 		struct netdev_queue *queue = netdev_get_tx_queue(p->dev, k);
 
 		spin_lock_nested(&queue->_xmit_lock, k);
@@ -74,10 +78,10 @@ void isthmus_lock(struct isthmus *p)
 	}
 }
 
-void isthmus_unlock(struct isthmus *p)
+void isthmus_unlock_others(struct isthmus *p)
 {
 	u32 k = p->lanes;
 
-	while (k-- > 0)
+	while (--k > 0)
 		__netif_tx_unlock(netdev_get_tx_queue(p->dev, k));
 }

@@ -66,7 +66,7 @@ static const char *refusal(long result)
 
 static enum ist_state state_of(const struct isthmus *p)
 {
-	return ist_link_state(ist_lanes_worst(p->lane, p->lanes));
+	return ist_link_state(static_branch_unlikely(&isthmus_has_lanes) ? ist_lanes_worst(p->lane, p->lanes) : &p->ep);
 }
 
 static void leave_session(struct isthmus *p, enum ist_verdict why)
@@ -204,7 +204,8 @@ static void disarm(struct isthmus *p)
 {
 	u32 k;
 
-	for (k = 0; k < p->lanes; k++)
+	ist_disarm(&p->ep);
+	for (k = 1; static_branch_unlikely(&isthmus_has_lanes) && k < p->lanes; k++)
 		ist_disarm(&p->lane[k]);
 }
 
@@ -220,7 +221,7 @@ static void cross(struct isthmus *p, u32 k)
 static netdev_tx_t isthmus_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct isthmus *p = netdev_priv(dev);
-	u32 k = skb_get_queue_mapping(skb);
+	u32 k = static_branch_unlikely(&isthmus_has_lanes) ? skb_get_queue_mapping(skb) : 0;
 	struct ist_endpoint *e = &p->lane[k];
 	struct netdev_queue *queue = netdev_get_tx_queue(dev, k);
 	u32 before = e->tx.head;
@@ -306,7 +307,7 @@ static void deliver(struct isthmus *p, struct sk_buff *skb)
 static enum ist_verdict look(struct isthmus *p, u64 now, struct ist_frame *f, struct ist_endpoint **from)
 {
 	enum ist_verdict v;
-	u32 k = p->lanes;
+	u32 k = isthmus_lanes(p);
 
 	do {
 		*from = &p->lane[--k];
@@ -343,25 +344,31 @@ static int receive(struct isthmus *p, int budget, u64 now)
 	return done;
 }
 
-/* What needs both halves: the session's tick, completion of what was sent, the queues that waited for room. */
+/* Completion of what was sent by a lane, its queue that waited for room, and whether its peer is to be rung. */
+static __always_inline u32 look_after(struct isthmus *p, u32 k)
+{
+	struct ist_endpoint *e = &p->lane[k];
+	struct netdev_queue *queue = netdev_get_tx_queue(p->dev, k);
+
+	if (ist_link_state(e) == IST_RUN) {
+		reclaim(p, k);
+		if (netif_tx_queue_stopped(queue) && netif_carrier_ok(p->dev) && has_room(e))
+			netif_tx_wake_queue(queue);
+	}
+	return ist_rx_bell(e) ? 1u << k : 0;
+}
+
+/* What needs both halves: the session's tick, and each lane. */
 static void under_lock(struct isthmus *p, u64 now)
 {
-	u32 k, ring = 0;
+	u32 k, ring;
 
 	isthmus_lock(p);
 	if (now >= p->next_tick || state_of(p) != IST_RUN)
 		tick(p, now);
-	for (k = 0; k < p->lanes; k++) {
-		struct netdev_queue *queue = netdev_get_tx_queue(p->dev, k);
-
-		if (ist_link_state(&p->lane[k]) == IST_RUN) {
-			reclaim(p, k);
-			if (netif_tx_queue_stopped(queue) && netif_carrier_ok(p->dev) && has_room(&p->lane[k]))
-				netif_tx_wake_queue(queue);
-		}
-		if (ist_rx_bell(&p->lane[k]))
-			ring |= 1u << k;
-	}
+	ring = look_after(p, 0);
+	for (k = 1; static_branch_unlikely(&isthmus_has_lanes) && k < p->lanes; k++)
+		ring |= look_after(p, k);
 	if (ring)
 		doorbell(p, ring);
 	isthmus_unlock(p);
@@ -372,7 +379,9 @@ static bool arm(struct isthmus *p)
 {
 	u32 k;
 
-	for (k = 0; k < p->lanes; k++)
+	if (ist_arm(&p->ep, 1))
+		return true;
+	for (k = 1; static_branch_unlikely(&isthmus_has_lanes) && k < p->lanes; k++)
 		if (ist_arm(&p->lane[k], 1))
 			return true;
 	return false;

@@ -152,6 +152,8 @@ void isthmusif_unblock(struct netif *netif)
     struct isthmusif *i = of(netif);
     ist_u32 freed = 0;
 
+    if (i->blocked == 0)
+        return;
     for (ist_u32 k = 0; i->blocked >> k != 0; k++)
         if ((i->blocked >> k & 1u) != 0 && ist_room(i->lane[k].ep) >= isthmusif_frame_max(netif, k))
             freed |= 1u << k;

@@ -35,9 +35,9 @@ static inline int netport_fits(const struct ist_config *c, ist_u32 mtu)
 /* Receives frames until `frames` or `bytes` are used up, or nothing more may be taken now. A refused frame costs budget
  * too, that of this call and that over time. *work counts frames, refused ones included. Returns why it stopped: OK
  * (budget used up: there may be more), EMPTY, DOWN or BUDGET. */
-static inline enum ist_verdict netport_receive(struct ist_endpoint *ep, const struct netport_hooks *hooks, void *stack,
-                                               struct budget *budget, ist_u64 now, ist_u32 frames, ist_u32 bytes,
-                                               ist_u32 *work)
+static inline __attribute__((__always_inline__)) enum ist_verdict
+netport_receive(struct ist_endpoint *ep, const struct netport_hooks *hooks, void *stack, struct budget *budget, ist_u64 now,
+                ist_u32 frames, ist_u32 bytes, ist_u32 *work)
 {
     struct ist_frame f;
 
