@@ -18,6 +18,9 @@
 
 #include "isthmus.h"
 
+/* With a constant number of lanes, one above all, the loops are folded away, at -Os too. */
+#define IST_FOLDED inline __attribute__((__always_inline__))
+
 /* From the bulk lane's configuration, that of another: what is not given here is the same. */
 static inline struct ist_config ist_lane_config(const struct ist_config *bulk, ist_u32 lane, ist_u32 ring_bytes,
                                                 ist_u64 budget_interval, ist_u64 budget_tolerance)
@@ -56,20 +59,20 @@ static inline enum ist_verdict ist_lanes_init(struct ist_endpoint *e, const stru
     return v;
 }
 
-static inline void ist_lanes_begin(struct ist_endpoint *e, ist_u32 lanes, ist_u64 epoch, const ist_u64 key[2], ist_u64 now)
+static IST_FOLDED void ist_lanes_begin(struct ist_endpoint *e, ist_u32 lanes, ist_u64 epoch, const ist_u64 key[2], ist_u64 now)
 {
     for (ist_u32 k = 0; k < lanes; k++)
         ist_begin(&e[k], epoch, key, now);
 }
 
-static inline void ist_lanes_end(struct ist_endpoint *e, ist_u32 lanes, enum ist_verdict reason)
+static IST_FOLDED void ist_lanes_end(struct ist_endpoint *e, ist_u32 lanes, enum ist_verdict reason)
 {
     for (ist_u32 k = 0; k < lanes; k++)
         ist_end(&e[k], reason);
 }
 
 /* The lane that says how the channel is: one that is DEAD, else one that is least up. */
-static inline const struct ist_endpoint *ist_lanes_worst(const struct ist_endpoint *e, ist_u32 lanes)
+static IST_FOLDED const struct ist_endpoint *ist_lanes_worst(const struct ist_endpoint *e, ist_u32 lanes)
 {
     const struct ist_endpoint *worst = e;
     for (ist_u32 k = 1; k < lanes; k++) {
@@ -82,7 +85,7 @@ static inline const struct ist_endpoint *ist_lanes_worst(const struct ist_endpoi
 
 /* ist_poll of every lane, and one fate: once the session has begun, a lane that is down ends the rest. The state is the
  * channel's; its reason is that of ist_lanes_worst. */
-static inline enum ist_state ist_lanes_poll(struct ist_endpoint *e, ist_u32 lanes, ist_u64 now)
+static IST_FOLDED enum ist_state ist_lanes_poll(struct ist_endpoint *e, ist_u32 lanes, ist_u64 now)
 {
     for (ist_u32 k = 0; k < lanes; k++)
         (void)ist_poll(&e[k], now);
