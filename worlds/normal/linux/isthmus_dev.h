@@ -50,6 +50,28 @@ static inline u32 isthmus_lanes(const struct isthmus *p)
 	return static_branch_unlikely(&isthmus_has_lanes) ? p->lanes : 1;
 }
 
+/* Asks for an interrupt in every lane. True: a frame came between the last look and the request, no bell will come. */
+static inline bool isthmus_arm(struct isthmus *p)
+{
+	u32 k;
+
+	if (ist_arm(&p->ep, 1))
+		return true;
+	for (k = 1; static_branch_unlikely(&isthmus_has_lanes) && k < p->lanes; k++)
+		if (ist_arm(&p->lane[k], 1))
+			return true;
+	return false;
+}
+
+static inline void isthmus_disarm(struct isthmus *p)
+{
+	u32 k;
+
+	ist_disarm(&p->ep);
+	for (k = 1; static_branch_unlikely(&isthmus_has_lanes) && k < p->lanes; k++)
+		ist_disarm(&p->lane[k]);
+}
+
 /* isthmus_lanes.c: the lanes of the node, of which c[0] is filled in. How many there are, or a negative error, logged. */
 int isthmus_read_lanes(struct device *d, struct isthmus *p, struct ist_config c[IST_LANES_MAX]);
 /* The transmit locks behind the bulk lane's, in their order: netif_tx_lock() would reschedule every queue behind it. */

@@ -200,20 +200,11 @@ static enum ist_verdict put(struct isthmus *p, struct ist_endpoint *e, struct sk
 	return ist_commit(e, skb->len);
 }
 
-static void disarm(struct isthmus *p)
-{
-	u32 k;
-
-	ist_disarm(&p->ep);
-	for (k = 1; static_branch_unlikely(&isthmus_has_lanes) && k < p->lanes; k++)
-		ist_disarm(&p->lane[k]);
-}
-
 /* The Secure world runs before the call returns, so its answer is there by then: NAPI looks at once, and asks for an
  * interrupt only when it finds nothing more. */
 static void cross(struct isthmus *p, u32 k)
 {
-	disarm(p);
+	isthmus_disarm(p);
 	doorbell(p, 1u << k);
 	napi_schedule(&p->napi); /* in any case: it asks again */
 }
@@ -374,19 +365,6 @@ static void under_lock(struct isthmus *p, u64 now)
 	isthmus_unlock(p);
 }
 
-/* Asks for an interrupt in every lane. True: a frame came between the last look and the request, no bell will come. */
-static bool arm(struct isthmus *p)
-{
-	u32 k;
-
-	if (ist_arm(&p->ep, 1))
-		return true;
-	for (k = 1; static_branch_unlikely(&isthmus_has_lanes) && k < p->lanes; k++)
-		if (ist_arm(&p->lane[k], 1))
-			return true;
-	return false;
-}
-
 static int isthmus_napi(struct napi_struct *napi, int budget)
 {
 	struct isthmus *p = container_of(napi, struct isthmus, napi);
@@ -395,8 +373,8 @@ static int isthmus_napi(struct napi_struct *napi, int budget)
 
 	under_lock(p, now);
 	if (done < budget && napi_complete_done(napi, done) && state_of(p) == IST_RUN) {
-		if (arm(p)) {
-			disarm(p);
+		if (isthmus_arm(p)) {
+			isthmus_disarm(p);
 			napi_schedule(napi);
 		}
 	}
