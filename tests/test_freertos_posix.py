@@ -60,6 +60,7 @@ def test_a_mistake_is_noticed(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.host
+@pytest.mark.needs("processes")
 def test_a_world_built_elsewhere_runs_in_place_of_our_own(tmp_path: Path) -> None:
     """Any program that speaks the supervisor's protocol; here it is our own by another name."""
     given, report = tmp_path / "my-world", tmp_path / "run.json"

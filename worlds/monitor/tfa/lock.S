@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* lock.S - the ticket lock of lock.h. x0: the lock. Clobbers x1..x3. */
+/* lock.S - drawing a ticket of lock.h, and waiting for its turn. x0: the lock. Clobbers x1..x3. */
 #include <asm_macros.S>
 
 	.globl	lock_take
-	.globl	lock_give
 
 func lock_take
 1:	ldaxr	w1, [x0]
@@ -21,11 +20,3 @@ func lock_take
 	b.ne	2b
 3:	ret
 endfunc lock_take
-
-	/* Its holder alone writes the lower half, whose overflow stays in it. */
-func lock_give
-	ldrh	w1, [x0]
-	add	w1, w1, #1
-	stlrh	w1, [x0]
-	ret
-endfunc lock_give

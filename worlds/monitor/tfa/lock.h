@@ -6,11 +6,17 @@
 
 #include <stdint.h>
 
+/* Zeros: free. lock.S draws and reads with one access. */
 struct lock {
-    uint32_t tickets; /* the one that is served, in the lower half; the next to be drawn. Zeros: free */
+    _Alignas(4) uint16_t served; /* written by its holder alone */
+    uint16_t next;               /* the next ticket to be drawn */
 };
 
 void lock_take(struct lock *lock);
-void lock_give(struct lock *lock);
+
+static inline void lock_give(struct lock *lock)
+{
+    __atomic_store_n(&lock->served, (uint16_t)(lock->served + 1), __ATOMIC_RELEASE);
+}
 
 #endif
