@@ -45,11 +45,6 @@ struct isthmus {
 /* Is there a channel with lanes beside the bulk lane? Where there is none, nobody pays for the question. */
 DECLARE_STATIC_KEY_FALSE(isthmus_has_lanes);
 
-static inline u32 isthmus_lanes(const struct isthmus *p)
-{
-	return static_branch_unlikely(&isthmus_has_lanes) ? p->lanes : 1;
-}
-
 /* Asks for an interrupt in every lane. True: a frame came between the last look and the request, no bell will come. */
 static inline bool isthmus_arm(struct isthmus *p)
 {

@@ -64,9 +64,14 @@ static const char *refusal(long result)
 
 /* ---- the session, in NAPI under the transmit locks ----------------------------------------------------------- */
 
-static enum ist_state state_of(const struct isthmus *p)
+static noinline enum ist_state state_of_lanes(const struct isthmus *p)
 {
-	return ist_link_state(static_branch_unlikely(&isthmus_has_lanes) ? ist_lanes_worst(p->lane, p->lanes) : &p->ep);
+	return ist_link_state(ist_lanes_worst(p->lane, p->lanes));
+}
+
+static __always_inline enum ist_state state_of(const struct isthmus *p)
+{
+	return static_branch_unlikely(&isthmus_has_lanes) ? state_of_lanes(p) : ist_link_state(&p->ep);
 }
 
 static void leave_session(struct isthmus *p, enum ist_verdict why)
@@ -163,7 +168,7 @@ static bool has_room(struct ist_endpoint *e)
 }
 
 /* Tells the byte queue limits what the peer has consumed; counted in bytes of records, as was what we sent. */
-static void reclaim(struct isthmus *p, u32 k)
+static __always_inline void reclaim(struct isthmus *p, u32 k)
 {
 	u32 tail, bytes;
 
@@ -209,10 +214,9 @@ static void cross(struct isthmus *p, u32 k)
 	napi_schedule(&p->napi); /* in any case: it asks again */
 }
 
-static netdev_tx_t isthmus_xmit(struct sk_buff *skb, struct net_device *dev)
+static __always_inline netdev_tx_t send_by(struct isthmus *p, u32 k, struct sk_buff *skb)
 {
-	struct isthmus *p = netdev_priv(dev);
-	u32 k = static_branch_unlikely(&isthmus_has_lanes) ? skb_get_queue_mapping(skb) : 0;
+	struct net_device *dev = p->dev;
 	struct ist_endpoint *e = &p->lane[k];
 	struct netdev_queue *queue = netdev_get_tx_queue(dev, k);
 	u32 before = e->tx.head;
@@ -233,6 +237,18 @@ static netdev_tx_t isthmus_xmit(struct sk_buff *skb, struct net_device *dev)
 	else
 		reclaim(p, k);
 	return NETDEV_TX_OK;
+}
+
+static noinline netdev_tx_t send_by_lane(struct isthmus *p, struct sk_buff *skb)
+{
+	return send_by(p, skb_get_queue_mapping(skb), skb);
+}
+
+static netdev_tx_t isthmus_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	struct isthmus *p = netdev_priv(dev);
+
+	return static_branch_unlikely(&isthmus_has_lanes) ? send_by_lane(p, skb) : send_by(p, 0, skb);
 }
 
 static netdev_features_t isthmus_features_check(struct sk_buff *skb, struct net_device *dev, netdev_features_t features)
@@ -294,17 +310,25 @@ static void deliver(struct isthmus *p, struct sk_buff *skb)
 	napi_gro_receive(&p->napi, skb);
 }
 
-/* The next frame of the highest lane that has one; *from: that lane, or the last one looked at. */
-static enum ist_verdict look(struct isthmus *p, u64 now, struct ist_frame *f, struct ist_endpoint **from)
+static noinline enum ist_verdict look_at_lanes(struct isthmus *p, u64 now, struct ist_frame *f, struct ist_endpoint **from)
 {
 	enum ist_verdict v;
-	u32 k = isthmus_lanes(p);
+	u32 k = p->lanes;
 
 	do {
 		*from = &p->lane[--k];
 		v = ist_peek(*from, now, f);
 	} while (k > 0 && (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET));
 	return v;
+}
+
+/* The next frame of the highest lane that has one; *from: that lane, or the last one looked at. */
+static __always_inline enum ist_verdict look(struct isthmus *p, u64 now, struct ist_frame *f, struct ist_endpoint **from)
+{
+	if (static_branch_unlikely(&isthmus_has_lanes))
+		return look_at_lanes(p, now, f, from);
+	*from = &p->ep;
+	return ist_peek(&p->ep, now, f);
 }
 
 static int receive(struct isthmus *p, int budget, u64 now)
