@@ -103,7 +103,11 @@ def test_a_full_ring_makes_the_kernel_queue_not_the_pump_drop() -> None:
     """Smallest rings, and a Secure world that stands still for a while: nothing is lost on the way there."""
     small = msgspec.structs.replace
     board = Board()
-    board = Board(normal=small(board.normal, ring_bytes=4096), secure=small(board.secure, ring_bytes=65536))
+    board = Board(
+        channel=Channel(frame_max=1536),
+        normal=small(board.normal, ring_bytes=4096),
+        secure=small(board.secure, ring_bytes=65536),
+    )
     with HostMachine(board, programs={"secure": echo_world()}) as machine:
         os.kill(machine.pid("secure"), signal.SIGSTOP)
         with RawTraffic(machine, incarnation=5, sizes=(1000,)) as traffic:

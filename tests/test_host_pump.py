@@ -306,6 +306,8 @@ def test_a_full_ring_stops_the_reading(rig: Rig) -> None:
 def test_a_new_epoch_after_a_detach(rig: Rig) -> None:
     for epoch in (5, 6, 7):
         assert control.send(rig.link, Message(Type.DETACH))
+        while rig.hear(Type.STATE)[0].value != State.RESET:
+            pass
         rig.kernel.send(VNET + frame(epoch))  # while there is no link it waits in the kernel
         rig.attach(epoch)
         assert rig.receive_anew() == frame(epoch)

@@ -123,9 +123,9 @@ def test_linux_before_the_first_period_falls_short(counted: int | None) -> None:
 def test_the_count_ends_with_linuxs_first_instruction(tmp_path: Path) -> None:
     laps = tmp_path / "laps"
     assert work_before_linux(laps) is None
-    laps.write_text("3 0 1 1 1 1 1\n")
+    laps.write_text("3 0 1 1 1 1 1 1\n")
     assert work_before_linux(laps) is None
-    laps.write_text("3 0 1 1 1 1 1\n32 1 0 0 20 0 0 0 0 50000 0 0\n32 0 9 9 99 9 9\n")
+    laps.write_text("3 0 1 1 1 1 1 1\n32 1 0 0 20 0 0 7 0 0 50000 0 0 7\n32 0 9 9 99 9 9 9\n")
     assert work_before_linux(laps) == 50020
 
 

@@ -91,7 +91,7 @@ def test_a_refusal_is_one_line(name: str) -> None:
 
 
 def test_a_board_that_cannot_work(tmp_path: Path) -> None:
-    (tmp_path / "my.toml").write_text("channel.mtu = 9000\n")
+    (tmp_path / "my.toml").write_text("channel = {mtu = 9000, frame_max = 1536}\n")
     line = refused(isthmus("run", "--machine", "host", "--board", str(tmp_path / "my.toml"), "--for", "1"))
     assert line.startswith(f"{tmp_path / 'my.toml'}: channel.mtu: 9000")
     assert list(tmp_path.iterdir()) == [tmp_path / "my.toml"]

@@ -11,7 +11,7 @@ that they do not.
 
 Every mistake is one ConfigError whose line names the file, the key and what is wrong with it:
 
-    >>> decode("channel.mtu = 9000", "my.toml")
+    >>> decode("channel = {mtu = 9000, frame_max = 1536}", "my.toml")
     Traceback (most recent call last):
     isthmus.errors.ConfigError: my.toml: channel.mtu: 9000 + 18 bytes of Ethernet exceed ...
 """

@@ -29,9 +29,9 @@ static void *run(void *unused)
             continue;
         const uint64_t now = ist_now();
         pthread_mutex_lock(&timer.lock);
-        histogram_add(&timer.late, now - next);
+        for (; next <= now; next += timer.period) /* as the task above counts: each period that was missed is one */
+            histogram_add(&timer.late, now - next);
         pthread_mutex_unlock(&timer.lock);
-        next += (now - next) / timer.period * timer.period + timer.period;
     }
     return NULL;
 }
