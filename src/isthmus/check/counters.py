@@ -54,8 +54,8 @@ class Rest:
 
 
 def frames_between(buffer: bytes, ring_bytes: int, tail: int, head: int, trailer: int) -> int:
-    """Records from `tail` up to `head` in a world's buffer. ValueError if they do not end there, or the cursors
-    are of two moments: further apart than the ring is long."""
+    """Records from `tail` up to `head` in a world's buffer. ValueError if they do not end there, or the
+    cursors are of two moments: further apart than the ring is long."""
     frames = 0
     if (head - tail) & 0xFFFFFFFF > ring_bytes:
         raise ValueError("the cursors are further apart than the ring is long")

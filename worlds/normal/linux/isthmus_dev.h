@@ -88,6 +88,11 @@ static inline void isthmus_unlock(struct isthmus *p)
 	__netif_tx_unlock(netdev_get_tx_queue(p->dev, 0));
 }
 
+/* The channel's state, where it has lanes. */
+enum ist_state isthmus_state(const struct isthmus *p);
+/* The next frame of the highest lane that has one; *from: that lane, or the last one looked at. */
+enum ist_verdict isthmus_look(struct isthmus *p, u64 now, struct ist_frame *f, struct ist_endpoint **from);
+
 u16 isthmus_select_queue(struct net_device *dev, struct sk_buff *skb, struct net_device *sb_dev);
 
 /* The region of reserved-memory called `name`, mapped and checked page by page; base and size go to *p. An ERR_PTR

@@ -85,3 +85,20 @@ void isthmus_unlock_others(struct isthmus *p)
 	while (--k > 0)
 		__netif_tx_unlock(netdev_get_tx_queue(p->dev, k));
 }
+
+enum ist_state isthmus_state(const struct isthmus *p)
+{
+	return ist_link_state(ist_lanes_worst(p->lane, p->lanes));
+}
+
+enum ist_verdict isthmus_look(struct isthmus *p, u64 now, struct ist_frame *f, struct ist_endpoint **from)
+{
+	enum ist_verdict v;
+	u32 k = p->lanes;
+
+	do {
+		*from = &p->lane[--k];
+		v = ist_peek(*from, now, f);
+	} while (k > 0 && (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET));
+	return v;
+}

@@ -64,14 +64,9 @@ static const char *refusal(long result)
 
 /* ---- the session, in NAPI under the transmit locks ----------------------------------------------------------- */
 
-static noinline enum ist_state state_of_lanes(const struct isthmus *p)
-{
-	return ist_link_state(ist_lanes_worst(p->lane, p->lanes));
-}
-
 static __always_inline enum ist_state state_of(const struct isthmus *p)
 {
-	return static_branch_unlikely(&isthmus_has_lanes) ? state_of_lanes(p) : ist_link_state(&p->ep);
+	return static_branch_unlikely(&isthmus_has_lanes) ? isthmus_state(p) : ist_link_state(&p->ep);
 }
 
 static void leave_session(struct isthmus *p, enum ist_verdict why)
@@ -239,16 +234,11 @@ static __always_inline netdev_tx_t send_by(struct isthmus *p, u32 k, struct sk_b
 	return NETDEV_TX_OK;
 }
 
-static noinline netdev_tx_t send_by_lane(struct isthmus *p, struct sk_buff *skb)
-{
-	return send_by(p, skb_get_queue_mapping(skb), skb);
-}
-
 static netdev_tx_t isthmus_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct isthmus *p = netdev_priv(dev);
 
-	return static_branch_unlikely(&isthmus_has_lanes) ? send_by_lane(p, skb) : send_by(p, 0, skb);
+	return static_branch_unlikely(&isthmus_has_lanes) ? send_by(p, skb_get_queue_mapping(skb), skb) : send_by(p, 0, skb);
 }
 
 static netdev_features_t isthmus_features_check(struct sk_buff *skb, struct net_device *dev, netdev_features_t features)
@@ -310,23 +300,11 @@ static void deliver(struct isthmus *p, struct sk_buff *skb)
 	napi_gro_receive(&p->napi, skb);
 }
 
-static noinline enum ist_verdict look_at_lanes(struct isthmus *p, u64 now, struct ist_frame *f, struct ist_endpoint **from)
-{
-	enum ist_verdict v;
-	u32 k = p->lanes;
-
-	do {
-		*from = &p->lane[--k];
-		v = ist_peek(*from, now, f);
-	} while (k > 0 && (v == IST_V_EMPTY || v == IST_V_DOWN || v == IST_V_BUDGET));
-	return v;
-}
-
 /* The next frame of the highest lane that has one; *from: that lane, or the last one looked at. */
 static __always_inline enum ist_verdict look(struct isthmus *p, u64 now, struct ist_frame *f, struct ist_endpoint **from)
 {
 	if (static_branch_unlikely(&isthmus_has_lanes))
-		return look_at_lanes(p, now, f, from);
+		return isthmus_look(p, now, f, from);
 	*from = &p->ep;
 	return ist_peek(&p->ep, now, f);
 }
