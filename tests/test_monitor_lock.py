@@ -128,4 +128,5 @@ def test_a_lock_that_errs_is_found(tmp_path: Path, seed: int, name: str) -> None
     was, becomes = MISTAKES[name]
     assert lock().count(was) == 1
     with pytest.raises((AssertionError, IndexError)):
-        contest(tmp_path, lock().replace(was, becomes), seed)
+        for round_ in range(16):  # it shows in most of them
+            contest(tmp_path, lock().replace(was, becomes), seed + round_)

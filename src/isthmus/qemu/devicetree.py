@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The device tree that Linux gets: QEMU's own for this machine, with our nodes and without random seeds."""
+"""The device tree that Linux gets: QEMU's own for this machine, with our nodes and a seed that we know."""
 
 from __future__ import annotations
 
@@ -12,23 +12,30 @@ from isthmus.errors import EnvironmentProblem
 from isthmus.trustzone import generate
 from isthmus.trustzone.board import TrustZone
 
-# Random at each start: two starts would not be alike.
+# QEMU's are random at each start: two starts would not be alike.
 _SEEDS = re.compile(r"^\s*(?:rng-seed|kaslr-seed)\s*=[^;]*;\n", re.MULTILINE)
+SEED_BYTES = 32  # what Linux's generator takes for enough to begin with
 
 
 def device_tree(
-    board: TrustZone, qemu: Sequence[str], initramfs_bytes: int, arguments: str, folder: Path
+    board: TrustZone,
+    qemu: Sequence[str],
+    initramfs_bytes: int,
+    arguments: str,
+    folder: Path,
+    seed: bytes = bytes(SEED_BYTES),
 ) -> Path:
     """Writes and returns FOLDER/board.dtb. `qemu`: the emulator with the arguments that shape the machine,
     firmware included (without it the tree lists devices that are not there). `arguments`: Linux's command
-    line."""
+    line. `seed`: what Linux's random numbers begin with, SEED_BYTES of it; an emulator that counts time by
+    instructions has no other source, and Linux would look for one in a loop, for seconds."""
     raw, source, made = folder / "qemu.dtb", folder / "board.dts", folder / "board.dtb"
     at = qemu.index("-machine") + 1
     _run([*qemu[:at], f"{qemu[at]},dumpdtb={raw}", *qemu[at + 1 :]])
     base = _run(["dtc", "-q", "-I", "dtb", "-O", "dts", str(raw)])
     source.write_text(
         _SEEDS.sub("", base)
-        + chosen(board, initramfs_bytes, arguments)
+        + chosen(board, initramfs_bytes, arguments, seed)
         + cores(board)
         + generate.device_tree(board),
         encoding="utf-8",
@@ -37,14 +44,15 @@ def device_tree(
     return made
 
 
-def chosen(board: TrustZone, initramfs_bytes: int, arguments: str) -> str:
-    """The node by which Linux finds its command line and its initramfs."""
+def chosen(board: TrustZone, initramfs_bytes: int, arguments: str, seed: bytes) -> str:
+    """The node by which Linux finds its command line, its initramfs and its first random numbers."""
     start = board.boot.initramfs
     return (
         "/ { chosen {\n"
         f'    bootargs = "{arguments}";\n'
         f"    linux,initrd-start = <{start:#x}>;\n"
         f"    linux,initrd-end = <{start + initramfs_bytes:#x}>;\n"
+        f"    rng-seed = [{seed.hex()}];\n"
         "}; };\n"
     )
 

@@ -40,9 +40,10 @@ from isthmus.build.storage import write_storage
 from isthmus.config import ChannelConfig, Role
 from isthmus.endpoint import Endpoint
 from isthmus.errors import ClosedError, EnvironmentProblem, RestartedError
+from isthmus.qemu import turns
 from isthmus.qemu.agent import Agent, Done
 from isthmus.qemu.console import Console
-from isthmus.qemu.devicetree import device_tree
+from isthmus.qemu.devicetree import SEED_BYTES, device_tree
 from isthmus.trustzone.board import Emulator, TrustZone, load
 
 _log = logging.getLogger("isthmus.qemu")
@@ -52,16 +53,13 @@ _RAM = "memory-backend-file,id=ram,share=on"
 _STORAGE = "if=pflash,unit=1,format=raw,readonly=on"
 _LOGS_KEPT = 20
 _LOGS_IN_USE_S = 3600  # a machine that was started since may still write its own
-# One instruction is one nanosecond of the machine's time, and an idle machine's time jumps to its next event:
-# two runs are the same to the last instruction. Otherwise the machine's time is ours.
-_COUNTED = ("-icount", "shift=0,align=off,sleep=off", "-rtc", "base=2026-01-01,clock=vm")
-_TURN_US = 10  # for which the other cores together may keep one waiting
 
 
 class QemuMachine:
     """One machine. A context manager; methods may be called from any thread.
 
-    board     the board, or None for boards/qemu-virt.toml
+    board     the board, or None for boards/qemu-virt.toml. `board` then is what runs: with `counted`, further
+              cores of Linux's may have other numbers
     modules   kernel modules that Linux loads at start, in this order
     files     more files of the guest, by their path there
     counted   the machine's time counts instructions, so that two runs are alike; slower
@@ -84,6 +82,8 @@ class QemuMachine:
         payload: Path | None = None,
     ) -> None:
         self.board = board if board is not None else load()
+        if counted:
+            self.board = turns.apart(self.board)
         self.boot_seconds = 0.0  # from QEMU's start to the agent's ready
         self._modules, self._files, self._counted, self._more = modules, files, counted, tuple(more)
         self._ports = dict(ports or {})
@@ -116,7 +116,8 @@ class QemuMachine:
             *("-display", "none", "-monitor", "none", "-nic", "none", "-nodefaults"),
         ]
         with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
-            tree = device_tree(self.board, shape, archive.stat().st_size, _ARGUMENTS, Path(folder))
+            seed = bytes(SEED_BYTES) if self._counted else os.urandom(SEED_BYTES)
+            tree = device_tree(self.board, shape, archive.stat().st_size, _ARGUMENTS, Path(folder), seed)
             shutil.move(tree, self._logs / "board.dtb")
         images = {
             "kernel": kernel.image,
@@ -144,7 +145,7 @@ class QemuMachine:
             *("-chardev", f"socket,id=secure,fd={wire.fileno()},logfile={self._logs / 'secure.log'}"),
             *("-device", "virtio-serial-device"),
             *(argument for name, end in ports.items() for argument in _port(name, end)),
-            *(_counted(self.board.core.count) if self._counted else ()),
+            *(turns.arguments(self.board) if self._counted else ()),
             *self._more,
         ]
         began = time.monotonic()
@@ -326,15 +327,6 @@ class QemuMachine:
         bell, silent = bell_pair()
         self._bells.append(silent)  # were it closed, the peer would seem to have died
         return Endpoint(config, Role.NORMAL, ends["normal"], ends["secure"], bell)
-
-
-def _counted(cores: int) -> tuple[str, ...]:
-    """Cores take turns then, each until the machine's next timer event, which may be milliseconds away: a
-    filter with nothing to filter is there for its timer alone."""
-    if cores == 1:
-        return _COUNTED
-    turn = f"filter-buffer,id=turns,netdev=turn,interval={max(1, _TURN_US // (cores - 1))}"
-    return (*_COUNTED, "-netdev", "hubport,id=turn,hubid=0", "-object", turn)
 
 
 def _port(name: str, end: socket.socket) -> tuple[str, ...]:
