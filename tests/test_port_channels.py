@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: MIT
+"""Many channels and one poll (worlds/secure/port/channels.h): its order, frame by frame, against a model;
+what a flood in one channel costs the others; what a peer does that rings for nothing, or not at all."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from core_programs import ROOT, SANITIZED, Defect, build, compiler, run
+from isthmus.turns import Turns
+
+PERIOD = 1_000_000
+PORT = ROOT / "worlds/secure/port"
+FLAGS = (*SANITIZED, f"-I{PORT}")
+BULK, CRITICAL = 0, 1
+MANY = 1 << 20  # bytes of a poll that has enough of them
+
+Step = tuple[str | int, ...]
+Served = tuple[int, int, int]  # channel, lane, bytes
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory, "channels", *FLAGS)
+
+
+class Answer:
+    """What the program said to its steps: of each poll what it served and how it ended, of each send how many
+    frames found room.
+    """
+
+    def __init__(self, said: str) -> None:
+        self.sent: list[int] = []
+        self.polls: list[tuple[list[Served], str, int]] = []
+        served: list[Served] = []
+        for line in said.splitlines():
+            words = line.split()
+            if words[0] == "+":
+                self.sent.append(int(words[1]))
+            elif words[0] == "=":
+                self.polls.append((served, words[1], int(words[2])))
+                served = []
+            else:
+                served.append((int(words[0]), int(words[1]), int(words[2])))
+
+
+def go(
+    program: Path,
+    steps: list[Step],
+    channels: int,
+    lanes: int = 1,
+    turn: tuple[int, int] = (1, MANY),
+    budget: int = 0,
+) -> Answer:
+    text = "\n".join(" ".join(map(str, step)) for step in steps)
+    return Answer(run(program, *map(str, (channels, lanes, *turn, budget)), stdin=text + "\n"))
+
+
+# ---- the model ---------------------------------------------------------------------------------------------
+
+
+class Model:
+    """The same in plain Python, over queues of lengths."""
+
+    def __init__(self, channels: int, lanes: int, turn: tuple[int, int], budget: int) -> None:
+        self.lanes, self.turn = lanes, turn
+        self.everybody = [(k, c) for k in range(lanes) for c in range(channels)]
+        self.queue: dict[tuple[int, int], deque[int]] = {who: deque() for who in self.everybody}
+        self.armed: set[tuple[int, int]] = set()
+        self.allowed = PERIOD // -(-PERIOD // budget) if budget else 0
+        self.left: dict[tuple[int, int], int] = {}
+        self.turns = Turns(lanes)
+        self.period()
+
+    def period(self) -> None:
+        self.left = {who: self.allowed for who in self.everybody if self.allowed and who[0] == BULK}
+        for k, c in self.everybody:
+            self.turns.ready(k, c)
+
+    def sends(self, c: int, k: int, frames: int, length: int, rings: bool) -> None:
+        self.queue[k, c].extend([length] * frames)
+        if frames and (k, c) in self.armed:
+            self.armed.discard((k, c))
+            if rings:
+                self.turns.ready(k, c)
+
+    def serve(self, who: tuple[int, int], frames: int, room: int) -> tuple[list[int], str]:
+        got: list[int] = []
+        while len(got) < frames:
+            if not self.queue[who]:
+                return got, "EMPTY"
+            if self.left.get(who, 1) == 0:
+                return got, "BUDGET"
+            if who in self.left:
+                self.left[who] -= 1
+            got.append(self.queue[who].popleft())
+            room -= got[-1]
+            if room <= 0:
+                break
+        return got, "OK"
+
+    def poll(self, frames: int, room: int) -> tuple[list[Served], str, int]:
+        served: list[Served] = []
+        spent = 0
+        while spent < frames and room > 0:
+            turn = self.turns.next()
+            if turn is None:
+                return served, "EMPTY", len(served)
+            k, c = turn
+            got, why = self.serve(turn, min(frames - spent, self.turn[0]), min(room, self.turn[1]))
+            if why != "OK":
+                self.turns.rest(k, c)
+            if why == "EMPTY":
+                self.armed.add(turn)
+            served += [(c, k, length) for length in got]
+            spent += len(got) or 1
+            room -= sum(got)
+        return served, "OK", len(served)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[int, int, tuple[int, int], int, list[Step]]:
+    channels, lanes = draw(st.sampled_from([1, 2, 3, 5, 63, 64])), draw(st.integers(1, 4))
+    who = (st.integers(0, channels - 1), st.integers(0, lanes - 1))
+    length = st.sampled_from([60, 61, 200, 512])
+    step = st.one_of(
+        st.tuples(st.just("send"), *who, st.integers(0, 60), length),
+        st.tuples(st.just("send"), *who, st.integers(1, 9), length),
+        st.tuples(st.just("mute"), *who, st.integers(0, 9), length),
+        st.tuples(st.just("ring"), *who),
+        st.tuples(st.just("period")),
+        st.tuples(st.just("poll"), st.sampled_from([1, 2, 7, 300]), st.sampled_from([1, 600, 5000, MANY])),
+    )
+    turn = draw(st.sampled_from([1, 3, 32])), draw(st.sampled_from([1, 1000, MANY]))
+    return channels, lanes, turn, draw(st.sampled_from([0, 1, 7])), draw(st.lists(step, max_size=60))
+
+
+def agree(program: Path, history: tuple[int, int, tuple[int, int], int, list[Step]]) -> None:
+    channels, lanes, turn, budget, steps = history
+    answer = go(program, steps, channels, lanes, turn, budget)
+    model = Model(channels, lanes, turn, budget)
+    sent, polls = iter(answer.sent), iter(answer.polls)
+    for step in steps:
+        match step:
+            case ["send" | "mute" as how, int(c), int(k), int(), int(length)]:
+                model.sends(c, k, next(sent), length, how == "send")
+            case ["ring", int(c), int(k)]:
+                model.turns.ready(k, c)
+            case ["period"]:
+                model.period()
+            case ["poll", int(frames), int(room)]:
+                assert next(polls) == model.poll(frames, room)
+            case _:
+                pytest.fail(f"no such step: {step}")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories())
+@example(history=(64, 2, (1, MANY), 0, [("poll", 300, MANY), ("send", 63, 1, 5, 60), ("poll", 300, MANY)]))
+def test_every_turn_is_the_models(program: Path, history: object) -> None:
+    agree(program, history)  # type: ignore[arg-type]  # what histories() draws
+
+
+#: Each makes one rule of the poll void; the model notices.
+DEFECTS = {
+    "the circle starts anew": ("s->first[k] = (c + 1u) % CHANNELS_MAX;", "s->first[k] = 0;"),
+    "lower lanes first": ("ist_u32 k = s->lanes - 1u;\n\n    *work", "ist_u32 k = 0;\n\n    *work"),
+    "a spent budget stays ready": ("if (l->last != IST_V_OK && (", "if (l->last == IST_V_EMPTY && ("),
+    "turns without an end": ("frames < s->turn_frames ? frames : s->turn_frames", "frames"),
+    "bytes without an end": ("*bytes < s->turn_bytes ? *bytes : s->turn_bytes", "*bytes"),
+    "nobody is armed": ("!ist_arm(l->ep, 1)", "1"),
+    "an empty turn is free": ("spent += one != 0 ? one : 1u", "spent += one"),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_the_model_notices(name: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    defect = Defect("channels.h", *DEFECTS[name])
+    text = (PORT / defect.file).read_text()
+    assert text.count(defect.was) == 1, f"{defect.file} no longer says {defect.was!r}"
+    (tmp_path / defect.file).write_text(text.replace(defect.was, defect.becomes))
+    broken = build(tmp_path_factory, "channels", *FLAGS, instead=tmp_path / defect.file)
+    steps: list[Step] = [
+        ("poll", 300, MANY), ("send", 0, 0, 20, 60), ("send", 1, 0, 6, 200), ("send", 2, 1, 3, 200),
+        ("poll", 3, MANY), ("ring", 0, 1), ("ring", 2, 1), ("poll", 4, MANY), ("poll", 300, MANY),
+        ("send", 1, 1, 2, 60), ("poll", 5, MANY), ("poll", 300, MANY), ("period",), ("poll", 300, MANY),
+        ("send", 0, 1, 5, 60), ("poll", 2, MANY), ("poll", 300, MANY),
+    ]  # fmt: skip
+    history = (3, 2, (2, 150), 7, steps)
+    agree(build(tmp_path_factory, "channels", *FLAGS), history)
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        agree(broken, history)
+
+
+# ---- what it is for ----------------------------------------------------------------------------------------
+
+
+def flood(channel: int, lane: int = BULK) -> Step:
+    return ("send", channel, lane, 60, 60)
+
+
+def test_channels_that_all_flood_get_the_same(program: Path) -> None:
+    """Of any poll each gets its share to a turn, and who comes first changes."""
+    for channels in (2, 7, 64):
+        steps: list[Step] = [("poll", 300, MANY)]
+        for _ in range(8):
+            steps += [*(flood(c) for c in range(channels)), ("poll", 4 * channels + 3, MANY)]
+        answer = go(program, steps, channels, turn=(4, MANY))
+        firsts = set()
+        total = [0] * channels
+        for served, _, work in answer.polls[1:]:
+            assert work == 4 * channels + 3
+            share = [sum(c == one for c, _, _ in served) for one in range(channels)]
+            assert max(share) - min(share) <= 4
+            firsts.add(served[0][0])
+            total = [a + b for a, b in zip(total, share, strict=True)]
+        assert len(firsts) > 1
+        assert max(total) - min(total) <= 4
+
+
+def test_a_flood_costs_each_other_channel_one_turn(program: Path) -> None:
+    """The quiet channel's frame is the flood's turn behind, however much the flood has sent."""
+    steps: list[Step] = [("poll", 300, MANY)]
+    for quiet in range(1, 64):
+        steps += [flood(0), ("send", quiet, BULK, 1, 60), ("poll", 9, MANY)]
+    for served, _, _ in go(program, steps, 64, turn=(8, MANY)).polls[1:]:
+        assert [c for c, _, _ in served].index(next(c for c, _, _ in served if c)) <= 8
+
+
+def test_critical_lanes_of_all_channels_come_before_bulk(program: Path) -> None:
+    steps: list[Step] = [("poll", 300, MANY)]
+    steps += [flood(c) for c in range(64)]
+    steps += [("send", c, CRITICAL, 2, 60) for c in (63, 0, 31)]
+    steps += [("poll", 10, MANY)]
+    served = go(program, steps, 64, lanes=2, turn=(8, MANY)).polls[-1][0]
+    assert [(c, k) for c, k, _ in served[:6]] == [(c, CRITICAL) for c in (0, 0, 31, 31, 63, 63)]
+    assert all(k == BULK for _, k, _ in served[6:])
+
+
+def test_a_spent_budget_is_its_own_channels(program: Path) -> None:
+    """A flooding channel gets its frames of the period and is then left alone, ring as it may; another gets
+    all of its own.
+    """
+    steps: list[Step] = [("poll", 300, MANY), flood(0), ("send", 1, BULK, 5, 60), ("poll", 300, MANY)]
+    steps += [step for _ in range(9) for step in (("ring", 0, BULK), ("send", 0, BULK, 1, 60))]
+    steps += [("send", 1, BULK, 1, 60), ("poll", 300, MANY), ("period",), ("poll", 300, MANY)]
+    _, first, again, after = (
+        [c for c, _, _ in served] for served, _, _ in go(program, steps, 2, turn=(1, MANY), budget=8).polls
+    )
+    assert (first.count(0), first.count(1)) == (8, 5)
+    assert again == [1]
+    assert after == [0] * 8
+
+
+def test_ringing_for_nothing_uses_up_a_poll_and_no_more(program: Path) -> None:
+    steps: list[Step] = [("poll", 300, MANY), *(("ring", c, BULK) for c in range(63))]
+    steps += [("send", 63, BULK, 1, 60), ("poll", 64, MANY)]
+    assert go(program, steps, 64).polls[-1][0] == [(63, BULK, 60)]
+    steps[-1] = ("poll", 63, MANY)
+    assert go(program, steps, 64).polls[-1] == ([], "OK", 0)
+
+
+def test_a_peer_that_never_rings_is_heard_in_the_next_period(program: Path) -> None:
+    steps: list[Step] = [("poll", 300, MANY), ("mute", 5, BULK, 3, 60), ("poll", 300, MANY)]
+    steps += [("period",), ("poll", 300, MANY)]
+    _, before, after = go(program, steps, 64).polls
+    assert before == ([], "EMPTY", 0)
+    assert after == ([(5, BULK, 60)] * 3, "EMPTY", 3)
+
+
+def test_no_bit_beyond_the_last_channel_counts(program: Path) -> None:
+    assert go(program, [("ring", 9, BULK), ("poll", 300, MANY)], 3).polls == [([], "EMPTY", 0)]
+
+
+def test_the_poll_needs_no_library(tmp_path: Path) -> None:
+    """It runs where there is none: freestanding, beside the core."""
+    source = tmp_path / "use.c"
+    source.write_text(
+        '#include "channels.h"\n'
+        "int serve(struct channels *s, const struct netport_hooks *hooks, ist_u32 *work);\n"
+        "int serve(struct channels *s, const struct netport_hooks *hooks, ist_u32 *work)\n"
+        "{ channels_period(s); return (int)channels_poll(s, hooks, 0, 0, 1, 32, 1u << 20, work); }\n"
+    )
+    flags = ("-std=c11", "-Os", "-ffreestanding", "-nostdinc", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+    compiler("gcc", *flags, f"-I{ROOT}/core", f"-I{PORT}", "-c", str(source), "-o", str(tmp_path / "use.o"))
