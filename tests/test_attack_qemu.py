@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from isthmus import attack
 from isthmus.attack.catalogue import ATTACKS
 from isthmus.attack.defences import changed_files
+from isthmus.attack.trustzone.machine import AttackedMachine
+from isthmus.attack.trustzone.rig import Rig
+from isthmus.trustzone.board import load
 
 pytestmark = pytest.mark.qemu
 
@@ -49,3 +54,25 @@ def test_every_control_finds_what_it_takes_out() -> None:
     }
     for name in names:
         assert changed_files([name])
+
+
+@pytest.mark.parametrize(
+    ("without", "settings", "remark"),
+    [
+        (None, {}, ""),
+        ("doorbell rate + one session", {}, ""),  # of the monitor alone
+        ("doorbell rate + budget", {}, "the world with lwIP"),
+        (None, {"tag": "siphash"}, "the world with lwIP"),  # another board's
+    ],
+)
+def test_a_world_built_elsewhere_is_attacked_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, without: str | None, settings: dict[str, str], remark: str
+) -> None:
+    """It runs where it is whole; else our own does, and each row says so."""
+    given, ran = Path("given.elf"), []
+    monkeypatch.setattr(AttackedMachine, "start", lambda self, timeout: ran.append(self._payload))
+    monkeypatch.setattr(Rig, "prepare", lambda self: None)
+    rig = Rig(load(), without, settings, given)
+    assert rig.machine
+    assert rig.remark == remark
+    assert ran == [None if remark else given]

@@ -70,6 +70,8 @@ REFUSALS = {
         ["attack", "--machine", "memory", "--stack", "freertos", "--world", "/bin/true"],
         "on --machine memory no IP stack runs",
     ),
+    "no world to measure": (["bench", "--stack", "freertos"], "name it with --world"),
+    "a case of another stack": (["bench", "--only", "freertos.*"], "freertos.channel wants --stack freertos"),
     "no number": (["run", "--for", "soon"], "'soon' is not a valid float"),
     "negative time": (["run", "--for", "-1"], "-1.0 is not in the range"),
     "time and command": (["run", "--for", "1", "--", "true"], "--for and a command exclude each other"),

@@ -54,8 +54,8 @@ def run(
 ) -> Report:
     """Runs the attacks one after the other; `began` is told of each.
 
-    `board`: the machine's, None for its file in boards/. `world`: the host machine's Secure world with
-    FreeRTOS+TCP, built elsewhere; None: our own, with lwIP. Raises EnvironmentProblem.
+    `board`: the machine's, None for its file in boards/. `world`: a Secure world with FreeRTOS+TCP, built
+    elsewhere; None: our own, with lwIP. Raises EnvironmentProblem.
     """
     started = time.monotonic()
     rows: list[Row] = []
@@ -80,4 +80,4 @@ def _stage(machine: str, board: Board | None, world: Path | None) -> Make:
         on = board or load()
         return lambda without, settings: Rig(on, without, settings, world)
     zone = board if isinstance(board, TrustZone) else load_trustzone()
-    return lambda without, settings: TrustZoneRig(zone, without, settings)
+    return lambda without, settings: TrustZoneRig(zone, without, settings, world)

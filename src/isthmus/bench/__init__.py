@@ -67,6 +67,7 @@ class Options:
     rounds: int | None = None  # None: as many as quick or full asks for
     durations: Durations | None = None
     seed: int = 0
+    world: Path | None = None  # a Secure world built elsewhere, for the cases that are `given`
 
     @property
     def most_rounds(self) -> int:
@@ -134,7 +135,12 @@ def run(
     runner = None
     if sample is None:
         sample = runner = Runner(
-            program or case_runner(), processors, durations, options.seed, threads=options.machine == "memory"
+            program or case_runner(),
+            processors,
+            durations,
+            options.seed,
+            threads=options.machine == "memory",
+            world=options.world,
         )
     try:
         series = measure(jobs, plan, random.Random(options.seed), sample, time.monotonic, count_and_tell)

@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-__all__ = ["CASES", "FRAMES", "LATENCY", "METRICS", "RING_BYTES", "SLOTS", "STACK", "UNITS", "Case", "select"]
+__all__ = [
+    "CASES",
+    "FRAMES",
+    "GIVEN",
+    "LATENCY",
+    "METRICS",
+    "RING_BYTES",
+    "SLOTS",
+    "STACK",
+    "UNITS",
+    "Case",
+    "select",
+]
 
 FRAMES = (64, 1500)  # bytes
 RING_BYTES = 256 << 10  # each way; every packed ring and every pipe
@@ -51,7 +63,8 @@ class Case:
     huge: bool = False  # needs huge pages
     sized: bool = True  # carries frames of the size asked for
     metrics: tuple[str, ...] = METRICS
-    stack: bool = False  # Linux's IP stack to lwIP
+    stack: bool = False  # Linux's IP stack to the Secure world's
+    given: bool = False  # in a Secure world that was built elsewhere, with FreeRTOS+TCP
     threads: bool = False  # can also run inside one process
 
     def slots(self, frame: int) -> int | None:
@@ -73,7 +86,7 @@ def latency(name: str, peer: str = "isthmus") -> Case:
     return Case(name, peer, name, sized=False, batch=1, checks=peer == "isthmus", metrics=LATENCY)
 
 
-def stack(name: str, peer: str, runner: str) -> Case:
+def stack(name: str, peer: str, runner: str, given: bool = False) -> Case:
     return Case(
         name,
         peer,
@@ -86,6 +99,7 @@ def stack(name: str, peer: str, runner: str) -> Case:
         company=True,
         metrics=STACK,
         stack=True,
+        given=given,
     )
 
 
@@ -132,9 +146,14 @@ CASES: tuple[Case, ...] = (
     Case("python.pyzmq", "pyzmq", "pyzmq", mode="sleep", api="python", batch=1, kernel=True, company=True),
     Case("python.pyzmq.spin", "pyzmq", "pyzmq", api="python", batch=1, kernel=True, company=True),
 )
+# Beside lwIP's in the same rounds, where such a world is there.
+GIVEN: tuple[Case, ...] = (
+    stack("freertos.channel", "isthmus", "channel", given=True),
+    stack("freertos.tap", "tap", "tap", given=True),
+)
 
 
-def select(patterns: str, cases: tuple[Case, ...] = CASES) -> tuple[Case, ...]:
+def select(patterns: str, cases: tuple[Case, ...] = (*CASES, *GIVEN)) -> tuple[Case, ...]:
     """The cases that comma-separated names or shell patterns mean, in the table's order.
 
     Raises ValueError with the first one that means nothing.

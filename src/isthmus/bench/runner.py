@@ -82,13 +82,15 @@ def disturbance(result: dict[str, Any], case: Case, taken: Taken, elapsed: float
 
 @dataclass(slots=True)
 class Runner:
-    """`program` is the C runner, `cpus` the two processors, `threads` both ends in one process."""
+    """`program` is the C runner, `cpus` the two processors, `threads` both ends in one process,
+    `world` the one that was built elsewhere."""
 
     program: Path
     cpus: tuple[int, int]
     durations: Durations
     seed: int
     threads: bool = False
+    world: Path | None = None
     ends: Callable[[str], network.Ends] = network.ends
     _ends: dict[str, network.Ends] = field(default_factory=dict, init=False)
 
@@ -148,6 +150,8 @@ class Runner:
         yardstick = Case("cacheline", "bound", "cacheline", sized=False)
         beside = self._c(Job(yardstick, 0), Durations(warm=5_000, rtt=PINGPONG_US, rewarm=0, flood=0))
         command = [sys.executable, "-P", str(ends), job.case.runner]
+        if job.case.stack:
+            command.append(str(self.world) if job.case.given else "lwip")
         seconds = self.durations.seconds() + (STACK_SECONDS if job.case.stack else 0.0)
         result = execute([*command, *self._settings(job, self.durations)], seconds, [])
         return {**result, "pingpong_us": beside["pingpong_us"]}

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Linux's IP stack to lwIP on the host machine: `stack_ends.py channel|tap key=value...`. A program of its
-own, never imported.
+"""Linux's IP stack to the Secure world's on the host machine: `stack_ends.py channel|tap lwip|WORLD
+key=value...`. A program of its own, never imported.
 
     channel   as the board has it: interface, frame pump, channel, Secure world
-    tap       the same lwIP with its interface directly on a TAP, MTU 1500, a frame a segment
+    tap       the same stack with its interface directly on a TAP, MTU 1500, a frame a segment
+    WORLD     a Secure world with FreeRTOS+TCP that was built elsewhere
 
 Prints the line of JSON of the other runners: round trips of ping, back to back, and TCP each way.
 """
@@ -15,6 +16,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from statistics import quantiles
 
 from isthmus.check.program import Failed, answer
@@ -27,9 +29,9 @@ MISSING, BROKEN = 2, 3
 PR_SET_PDEATHSIG = 1
 
 
-def run(plain: bool, milliseconds: int) -> dict[str, object]:
+def run(plain: bool, world: str, milliseconds: int) -> dict[str, object]:
     found: dict[str, object] = {}
-    with HostMachine(plain=plain) as machine:
+    with HostMachine(plain=plain, programs={} if world == "lwip" else {"secure": Path(world)}) as machine:
         address = machine.board.secure.address
         for count in (ECHOES // 10, ECHOES):  # the first ones find the addresses and warm the way
             pinged = answer(machine, "ping", address, count, 0, limit=20.0)
@@ -47,10 +49,10 @@ def run(plain: bool, milliseconds: int) -> dict[str, object]:
 
 def main(argv: list[str]) -> int:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    settings = {key: int(value) for key, value in (a.split("=", 1) for a in argv[2:])}
+    settings = {key: int(value) for key, value in (a.split("=", 1) for a in argv[3:])}
     os.sched_setaffinity(0, {settings["cpu0"], settings["cpu1"]})
     try:
-        found = run(argv[1] == "tap", max(100, settings["flood_us"] // 1000))
+        found = run(argv[1] == "tap", argv[2], max(100, settings["flood_us"] // 1000))
     except (Failed, IsthmusError) as error:
         sys.stderr.write(f"{argv[1]}: {error}\n")
         return BROKEN if isinstance(error, Failed) else MISSING

@@ -118,4 +118,4 @@ def render_counts(result: CountResult) -> Group:
         found = "" if goal.measured is None else f"{goal.measured:.3f}"
         verdict = Text("ok", style="green") if goal.ok else Text("fell short", style="bold red")
         goals.add_row(name, found, f"{goal.limit:g}", verdict)
-    return Group(head, rows, goals)
+    return Group(head, rows, goals) if result.goals else Group(head, rows)

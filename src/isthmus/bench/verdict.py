@@ -96,6 +96,7 @@ GOALS: tuple[Target, ...] = (
     Target("lwip.ping", "rtt_p50", 0, "lwip.channel", "lwip.tap", "at most", 1.3),
     Target("lwip.to_secure", "to_secure", 0, "lwip.channel", "lwip.tap", "at least", 2.0),
     Target("lwip.to_normal", "to_normal", 0, "lwip.channel", "lwip.tap", "at least", 2.0),
+    Target("freertos.ping", "rtt_p50", 0, "freertos.channel", "lwip.channel", "at most", 3.0),
     Target("latency.loaded", "latency_p999", 0, "latency.loaded", "latency.idle", "at most", 3.0),
     Target("python.64.c", "rtt_p50", 64, "python.isthmus", "isthmus", "at most", 2.0),
     Target("python.64.shared_memory", "rtt_p50", 64, "python.isthmus", SHARED, "at most", 0.5),

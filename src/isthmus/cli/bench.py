@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from isthmus.bench import Machine, Options, jobs_of, run
-from isthmus.bench.cases import CASES, Case, select
+from isthmus.bench.cases import CASES, GIVEN, Case, select
 from isthmus.bench.rounds import Job
 from isthmus.cli.common import (
     FELL_SHORT,
@@ -24,7 +24,7 @@ from isthmus.cli.common import (
     writable,
     write_document,
 )
-from isthmus.trustzone import board as trustzone
+from isthmus.trustzone.board import TrustZone
 
 __all__ = ["command"]
 
@@ -119,9 +119,10 @@ def command(
 
     Each case moves frames between two processes pinned to two cores (--machine memory: two threads of one
     process); every frame is copied in and out and its sequence checked. Rounds are interleaved in random
-    order, and disturbed runs are repeated. --machine qemu counts executed instructions instead, per world, in
-    one run that is the same each time; --only, --rounds, --seed and --quick are not for it. Exit status 1: a
-    goal was not met.
+    order, and disturbed runs are repeated. With --stack freertos Linux's IP stack to FreeRTOS+TCP is measured
+    beside the same to lwIP, and nothing else unless --only asks for it. --machine qemu counts executed
+    instructions instead, per world, in one run that is the same each time; --only, --rounds, --seed and
+    --quick are not for it. Exit status 1: a goal was not met.
     """
     if source is not None:
         if document is None:
@@ -132,16 +133,21 @@ def command(
     if common.machine == "qemu":
         if chosen is not CASES or rounds is not None or seed is not None:
             raise click.UsageError("--only, --rounds and --seed are not for --machine qemu: it counts once")
-        if record and common.changes:
-            raise click.UsageError("--record is for the board as its file has it: leave out --set")
+        if record and (common.changes or common.world is not None):
+            raise click.UsageError(
+                "--record is for our own world and the board as its file has it: leave out --set and --stack"
+            )
         return count(common, record)
-    if common.world is not None:
-        raise click.UsageError("--machine host measures the channel alone: no IP stack runs")
     if record:
         raise click.UsageError("--record is for --machine qemu: only counts are the same in each run")
+    if common.world is not None and chosen is CASES:
+        chosen = (*(c for c in CASES if c.stack), *GIVEN)  # the others know of no IP stack
+    if common.world is None and (wanted := [c.name for c in chosen if c.given]):
+        raise click.UsageError(f"--only: {wanted[0]} wants --stack freertos")
     options = Options(
         machine=cast(Machine, common.machine),
         cases=chosen,
+        world=common.world,
         quick=quick,
         rounds=rounds,
         seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
@@ -190,9 +196,9 @@ def redraw(page: Path, source: Path) -> int:
 def count(common: Common, keep: bool) -> int:
     from isthmus.bench import instructions, record
 
-    board = trustzone.load(common.board_file, common.changes)
+    board = cast(TrustZone, common.board())
     with progress("bench", total=2) as began:
-        result = instructions.run(board, began)
+        result = instructions.run(board, began, common.world)
     if keep:
         file = record.file_of(board)
         for line in record.keep(record.inputs_of(board), result.rows, file):

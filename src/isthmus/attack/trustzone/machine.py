@@ -17,7 +17,7 @@ from isthmus.qemu.linked import LinkedMachine
 from isthmus.resources import tree
 from isthmus.trustzone.board import TrustZone
 
-__all__ = ["AttackedMachine", "modules"]
+__all__ = ["AttackedMachine", "modules", "of_the_monitor"]
 
 _FLOW = Path(__file__).parents[1] / "programs" / "flow.py"
 _MONITOR = "worlds/monitor/"
@@ -25,20 +25,36 @@ _MONITOR = "worlds/monitor/"
 
 class AttackedMachine(LinkedMachine):
     """Its time counts instructions, so that a missed deadline is one that the attack has cost, on a busy
-    computer, too. `without`: names of DEFENCES that are taken out."""
+    computer, too. `without`: names of DEFENCES that are taken out. `payload`: another Secure world than our
+    own, built elsewhere; of its defences none can be taken out."""
 
-    def __init__(self, board: TrustZone, without: Sequence[str] = (), *, more: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        board: TrustZone,
+        without: Sequence[str] = (),
+        *,
+        more: Sequence[str] = (),
+        payload: Path | None = None,
+    ) -> None:
         files = {f"{path.stem}.ko": path for path in modules()}
-        super().__init__(board, counted=True, files={**files, "programs/flow.py": _FLOW}, more=more)
+        files["programs/flow.py"] = _FLOW
+        super().__init__(board, counted=True, files=files, more=more, payload=payload)
         self._without = tuple(without)
 
     def flash(self) -> Path:
         """The product's image, or that of the test build."""
-        monitor = [name for name in self._without if DEFENCES[name].file.startswith(_MONITOR)]
+        monitor = [name for name in self._without if of_the_monitor(name)]
         instead = {file.name: changed for file, changed in changed_files(monitor).items()}
         others = [name for name in self._without if name not in monitor]
-        program = payload(self.board, lambda unit: without_defence(unit, *others)) if others else None
+        program = self._payload
+        if others:
+            program = payload(self.board, lambda unit: without_defence(unit, *others))
         return firmware(self.board, program, instead)
+
+
+def of_the_monitor(defence: str) -> bool:
+    """Not of the core or of the Secure world's runtime."""
+    return DEFENCES[defence].file.startswith(_MONITOR)
 
 
 def modules() -> list[Path]:

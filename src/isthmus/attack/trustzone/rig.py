@@ -14,13 +14,14 @@ import base64
 import struct
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from isthmus import _native
 from isthmus.attack.catalogue import Evidence, Outcome
-from isthmus.attack.trustzone.machine import AttackedMachine
+from isthmus.attack.trustzone.machine import AttackedMachine, of_the_monitor
 from isthmus.build.python import INTERPRETER
 from isthmus.errors import ClosedError, EnvironmentProblem, LinkDown, RestartedError
 from isthmus.trustzone.board import TrustZone
@@ -44,16 +45,20 @@ class Stopped(Exception):
 
 class Rig:
     """A machine, booted once for all attacks that want it like this. `without`: names of DEFENCES, joined by
-    " + "; settings: "tag", the channel's."""
+    " + "; settings: "tag", the channel's. `world`: its Secure world, built elsewhere, which is of one
+    board and keeps its defences: where these are to change, our own stands for it, and `remark` says so."""
 
-    remark = ""
-
-    def __init__(self, board: TrustZone, without: str | None, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, board: TrustZone, without: str | None, settings: Mapping[str, Any], world: Path | None = None
+    ) -> None:
         tag = settings.get("tag", board.channel.tag)
         channel = msgspec.structs.replace(board.channel, tag=tag)
         self.board = msgspec.structs.replace(board, channel=channel)
         self.evidence = Evidence()
         self._without = without.split(" + ") if without else []
+        fits = self.board == board and all(map(of_the_monitor, self._without))
+        self._world = world if fits else None
+        self.remark = "" if fits or world is None else "the world with lwIP"
         self._machine: AttackedMachine | None = None
         self._failed = False
         self._frames: list[bytes] = []
@@ -67,7 +72,7 @@ class Rig:
             self.close()
         if self._machine is None:
             self._failed = False
-            machine = AttackedMachine(self.board, self._without)
+            machine = AttackedMachine(self.board, self._without, payload=self._world)
             machine.start(PATIENCE_S * 4)
             self._machine = machine
             self.prepare()
