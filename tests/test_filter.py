@@ -391,6 +391,10 @@ BAD = {
     "no network": ('source = "10.77.0.9/24"', "filter[0].source: '10.77.0.9/24' is not an IPv4 network"),
     "our own address": ('source = "10.77.0.2"', "filter[0].source: 10.77.0.2 holds no address that a peer may"),
     "no group": ('group = "02:00:00:00:00:01"', "filter[0].group: 02:00:00:00:00:01 is not a group's address"),
+    "group elsewhere": (
+        'group = "224.0.1.129"\ndestination = "10.77.0.2"',
+        "filter[0].destination: 10.77.0.2 does not hold the group 224.0.1.129",
+    ),
     "no group's address": ('group = "10.77.0.3"', "filter[0].group: 10.77.0.3 is not a group's address"),
     "group by MAC": ('group = "01:00:5e:00:00:01"', "filter[0].group: 01:00:5e:00:00:01: an IPv4 group is named"),
     "garbage": ('group = "everybody"', "filter[0].group: 'everybody' is neither broadcast nor"),

@@ -181,6 +181,14 @@ BAD = {
         "[[lane]]\nname = 'other'\nframes = 1\nbroadcasts_per_second = 2000",
         "lane[1].broadcasts_per_second: 2000 is above lane[1].frames, 1 per period",
     ),
+    "a burst of broadcasts above a period's frames": (
+        "[[lane]]\nname = 'other'\nframes = 4",
+        "lane[1].broadcast_burst: 8 is above lane[1].frames = 4",
+    ),
+    "a lane that no rule names": (
+        '[[filter]]\nname = "a"\nethertype = "arp"',
+        "lane[0].name: no rule of the allow-list names 'critical': nothing comes by it",
+    ),
     "broadcasts that the rest cannot hold": (
         "[secure.budget]\nframes = 33\nstep_frames = 1\nbroadcasts_per_second = 2000",
         "secure.budget.broadcasts_per_second: 2000: the lanes leave 1 frames per period to 'bulk'",

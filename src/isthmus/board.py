@@ -436,6 +436,9 @@ class _Check:
             if lane.broadcasts_per_second > lane.frames * 1_000_000 // budget.period_us:
                 what = f"{lane.broadcasts_per_second} is above {key}.frames, {lane.frames} per period"
                 self.fail(f"{key}.broadcasts_per_second", what)
+            if lane.broadcast_burst > lane.frames:
+                what = f"{lane.broadcast_burst} is above {key}.frames = {lane.frames}"
+                self.fail(f"{key}.broadcast_burst", what)
         bulk = b.lanes[0]
         for unit, left, least, whole in (
             ("frames", bulk.frames, 1, budget.frames),
@@ -461,6 +464,11 @@ class _Check:
             check(b.filter, b.ends, bulk[1], dict(rest))
         except Problem as problem:
             self.fail(problem.key, problem.what)
+        for i, lane in enumerate(b.lane):
+            if not any(rule.lane == lane.name for rule in b.filter):
+                self.fail(
+                    f"lane[{i}].name", f"no rule of the allow-list names {lane.name!r}: nothing comes by it"
+                )
 
     def flows(self, flows: tuple[Flow, ...]) -> None:
         if len(flows) > FLOWS_MAX:

@@ -288,6 +288,8 @@ def _check_group(key: str, r: Rule, ip: bool) -> None:
         raise Problem(f"{key}.group", f"{r.group} is not a group's address")
     if address is not None and not ip:
         raise Problem(f"{key}.group", "only IPv4 has groups by IPv4 address")
+    if address is not None and r.destination is not None and address not in IPv4Network(r.destination):
+        raise Problem(f"{key}.destination", f"{r.destination} does not hold the group {r.group}")
     if ip and address is None and mac != BROADCAST_MAC and r.destination is None:
         what = f"{r.group}: an IPv4 group is named by its IPv4 address, like 224.0.1.129"
         raise Problem(f"{key}.group", what)
