@@ -46,6 +46,7 @@ def sample_of(job: Job, factor: float = 1.0, disturbed: str = "") -> Sample:
         "rtt_p50": 1.0 / better, "rtt_p99": 2.0 / better, "frames": 1e6 * better, "bits": 1e9 * better,
         "cpu": 0.5, "samples": 1000.0, "to_secure": 1e9, "to_normal": 1e9,
         "latency_p50": 1.0, "latency_p99": 2.0, "latency_p999": 3.0,
+        "size": 4096.0,
     }  # fmt: skip
     return Sample({k: v * factor for k, v in values.items()}, pingpong_us=0.3, disturbed=disturbed)
 

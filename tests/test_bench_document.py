@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from isthmus.bench import document
+from isthmus.bench import chart, document
 from isthmus.errors import EnvironmentProblem
 
 ROOT = Path(__file__).parent.parent
@@ -110,3 +110,17 @@ def test_options_that_say_nothing_together_are_refused(page: Path) -> None:
         done = isthmus(*arguments)
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_chart_has_a_curve_over_the_number_of_channels() -> None:
+    """Only where one channel and more were measured; each point is a ratio to one channel's cost."""
+    record = json.loads(document.record_of(PAGE).read_text())
+    blank = next(r for r in record["rows"] if r["case"] == "isthmus" and r["metric"] == "cpu")
+    record["rows"] = [r for r in record["rows"] if not r["case"].startswith("scale")]
+    without = labels(chart.draw(document.decode(json.dumps(record).encode(), "a record")))
+    for channels, cost in ((1, 0.5), (64, 0.55)):
+        values = {"frame_bytes": 0, "value": cost, "rounds": [cost]}
+        record["rows"].append({**blank, "case": f"scale.{channels}", **values})
+    drawn = labels(chart.draw(document.decode(json.dumps(record).encode(), "a record")))
+    assert {"64", "1.00", "1.10"} <= set(drawn)
+    assert "1.10" not in without

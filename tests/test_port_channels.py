@@ -22,6 +22,8 @@ MANY = 1 << 20  # bytes of a poll that has enough of them
 
 Step = tuple[str | int, ...]
 Served = tuple[int, int, int]  # channel, lane, bytes
+#: Channels, lanes, frames and bytes of a turn, budget, linger, steps.
+History = tuple[int, int, tuple[int, int], int, int, list[Step]]
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +58,10 @@ def go(
     lanes: int = 1,
     turn: tuple[int, int] = (1, MANY),
     budget: int = 0,
+    linger: int = 0,
 ) -> Answer:
     text = "\n".join(" ".join(map(str, step)) for step in steps)
-    return Answer(run(program, *map(str, (channels, lanes, *turn, budget)), stdin=text + "\n"))
+    return Answer(run(program, *map(str, (channels, lanes, *turn, budget, linger)), stdin=text + "\n"))
 
 
 # ---- the model ---------------------------------------------------------------------------------------------
@@ -67,8 +70,10 @@ def go(
 class Model:
     """The same in plain Python, over queues of lengths."""
 
-    def __init__(self, channels: int, lanes: int, turn: tuple[int, int], budget: int) -> None:
-        self.lanes, self.turn = lanes, turn
+    def __init__(self, channels: int, lanes: int, turn: tuple[int, int], budget: int, linger: int) -> None:
+        self.turn, self.linger = turn, linger
+        self.now, self.aged = 0, 0  # periods
+        self.warm: set[tuple[int, int]] = set()
         self.everybody = [(k, c) for k in range(lanes) for c in range(channels)]
         self.queue: dict[tuple[int, int], deque[int]] = {who: deque() for who in self.everybody}
         self.armed: set[tuple[int, int]] = set()
@@ -78,6 +83,7 @@ class Model:
         self.period()
 
     def period(self) -> None:
+        self.now += 1
         self.left = {who: self.allowed for who in self.everybody if self.allowed and who[0] == BULK}
         for k, c in self.everybody:
             self.turns.ready(k, c)
@@ -107,16 +113,20 @@ class Model:
     def poll(self, frames: int, room: int) -> tuple[list[Served], str, int]:
         served: list[Served] = []
         spent = 0
+        if self.now - self.aged >= self.linger:
+            self.warm, self.aged = set(), self.now
         while spent < frames and room > 0:
             turn = self.turns.next()
             if turn is None:
                 return served, "EMPTY", len(served)
             k, c = turn
             got, why = self.serve(turn, min(frames - spent, self.turn[0]), min(room, self.turn[1]))
-            if why != "OK":
+            if got and self.linger:
+                self.warm.add(turn)
+            if why != "OK" and not (why == "EMPTY" and turn in self.warm):
                 self.turns.rest(k, c)
-            if why == "EMPTY":
-                self.armed.add(turn)
+                if why == "EMPTY":
+                    self.armed.add(turn)
             served += [(c, k, length) for length in got]
             spent += len(got) or 1
             room -= sum(got)
@@ -124,7 +134,7 @@ class Model:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[int, int, tuple[int, int], int, list[Step]]:
+def histories(draw: st.DrawFn) -> History:
     channels, lanes = draw(st.sampled_from([1, 2, 3, 5, 63, 64])), draw(st.integers(1, 4))
     who = (st.integers(0, channels - 1), st.integers(0, lanes - 1))
     length = st.sampled_from([60, 61, 200, 512])
@@ -137,13 +147,14 @@ def histories(draw: st.DrawFn) -> tuple[int, int, tuple[int, int], int, list[Ste
         st.tuples(st.just("poll"), st.sampled_from([1, 2, 7, 300]), st.sampled_from([1, 600, 5000, MANY])),
     )
     turn = draw(st.sampled_from([1, 3, 32])), draw(st.sampled_from([1, 1000, MANY]))
-    return channels, lanes, turn, draw(st.sampled_from([0, 1, 7])), draw(st.lists(step, max_size=60))
+    budget, linger = draw(st.sampled_from([0, 1, 7])), draw(st.sampled_from([0, 0, 1, 2]))
+    return channels, lanes, turn, budget, linger, draw(st.lists(step, max_size=60))
 
 
-def agree(program: Path, history: tuple[int, int, tuple[int, int], int, list[Step]]) -> None:
-    channels, lanes, turn, budget, steps = history
-    answer = go(program, steps, channels, lanes, turn, budget)
-    model = Model(channels, lanes, turn, budget)
+def agree(program: Path, history: History) -> None:
+    channels, lanes, turn, budget, linger, steps = history
+    answer = go(program, steps, channels, lanes, turn, budget, linger)
+    model = Model(channels, lanes, turn, budget, linger)
     sent, polls = iter(answer.sent), iter(answer.polls)
     for step in steps:
         match step:
@@ -161,9 +172,9 @@ def agree(program: Path, history: tuple[int, int, tuple[int, int], int, list[Ste
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories())
-@example(history=(64, 2, (1, MANY), 0, [("poll", 300, MANY), ("send", 63, 1, 5, 60), ("poll", 300, MANY)]))
-def test_every_turn_is_the_models(program: Path, history: object) -> None:
-    agree(program, history)  # type: ignore[arg-type]  # what histories() draws
+@example(history=(64, 2, (1, MANY), 0, 0, [("poll", 300, MANY), ("send", 63, 1, 5, 60), ("poll", 300, MANY)]))
+def test_every_turn_is_the_models(program: Path, history: History) -> None:
+    agree(program, history)
 
 
 #: Each makes one rule of the poll void; the model notices.
@@ -174,6 +185,8 @@ DEFECTS = {
     "turns without an end": ("frames < s->turn_frames ? frames : s->turn_frames", "frames"),
     "bytes without an end": ("*bytes < s->turn_bytes ? *bytes : s->turn_bytes", "*bytes"),
     "nobody is armed": ("!ist_arm(l->ep, 1)", "1"),
+    "what is warm is armed": ("(s->warm[k] & bit) == 0 && ", ""),
+    "nothing gets cold": ("s->warm[k] = 0;", ";"),
     "an empty turn is free": ("spent += one != 0 ? one : 1u", "spent += one"),
 }
 
@@ -191,7 +204,8 @@ def test_the_model_notices(name: str, tmp_path: Path, tmp_path_factory: pytest.T
         ("send", 1, 1, 2, 60), ("poll", 5, MANY), ("poll", 300, MANY), ("period",), ("poll", 300, MANY),
         ("send", 0, 1, 5, 60), ("poll", 2, MANY), ("poll", 300, MANY),
     ]  # fmt: skip
-    history = (3, 2, (2, 150), 7, steps)
+    linger = int(name in ("what is warm is armed", "nothing gets cold"))
+    history = (3, 2, (2, 150), 7, linger, steps)
     agree(build(tmp_path_factory, "channels", *FLAGS), history)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         agree(broken, history)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* channels.c - many channels and one poll, driven by words on standard input; prints what was served, in order.
  *
- *     channels CHANNELS LANES TURN_FRAMES TURN_BYTES BUDGET      budget: frames of each bulk lane per period; 0: none
+ *     channels CHANNELS LANES TURN_FRAMES TURN_BYTES BUDGET LINGER
+ *         BUDGET: frames of each bulk lane per period, 0: none; LINGER: in periods
  *
  *     send C K N LENGTH   the peer of channel C sends N frames by lane K and rings if it is told to
  *     mute C K N LENGTH   the same, but it never rings; both -> "+ FRAMES" that found room
@@ -99,12 +100,13 @@ int main(int argc, char **argv)
 {
     char word[16];
     ist_u32 a, b, n, length, work;
-    CHECK_EQ(argc, 6);
+    CHECK_EQ(argc, 7);
     set = (struct channels){.lane = lane,
                             .count = (ist_u32)atoi(argv[1]),
                             .lanes = (ist_u32)atoi(argv[2]),
                             .turn_frames = (ist_u32)atoi(argv[3]),
-                            .turn_bytes = (ist_u32)atoi(argv[4])};
+                            .turn_bytes = (ist_u32)atoi(argv[4]),
+                            .linger = (ist_u64)atoi(argv[6]) * PERIOD};
     for (ist_u32 c = 0; c < set.count; c++)
         open_channel(c, (ist_u32)atoi(argv[5]));
     channels_period(&set);

@@ -18,6 +18,7 @@ __all__ = [
     "LATENCY",
     "METRICS",
     "RING_BYTES",
+    "SCALE",
     "SLOTS",
     "STACK",
     "UNITS",
@@ -33,12 +34,14 @@ RECORD_HEADER = 16  # bytes, and the alignment of a record
 METRICS = ("rtt_p50", "rtt_p99", "frames", "bits", "cpu")
 PINGPONG = ("rtt_p50", "rtt_p99")
 LATENCY = ("latency_p50", "latency_p99", "latency_p999")
+SCALE = ("frames", "cpu", "size")
 STACK = ("rtt_p50", "rtt_p99", "to_secure", "to_normal")
 UNITS = {
     **dict.fromkeys((*PINGPONG, *LATENCY), "us"),
     "frames": "1/s",
     **dict.fromkeys(("bits", "to_secure", "to_normal"), "bit/s"),
     "cpu": "s per million frames",
+    "size": "bytes",
 }
 
 Mode = Literal["spin", "adaptive", "sleep"]
@@ -63,13 +66,15 @@ class Case:
     huge: bool = False  # needs huge pages
     sized: bool = True  # carries frames of the size asked for
     metrics: tuple[str, ...] = METRICS
+    channels: int = 0  # many of them, each with two lanes and small rings, and
+    busy: int = 0  # how many of them have traffic
     stack: bool = False  # Linux's IP stack to the Secure world's
     given: bool = False  # in a Secure world that was built elsewhere, with FreeRTOS+TCP
     threads: bool = False  # can also run inside one process
 
     def slots(self, frame: int) -> int | None:
         """Frames of `frame` bytes that fit each way; None where the kernel decides."""
-        if self.peer not in ("bound", "isthmus") or not self.sized:
+        if self.peer not in ("bound", "isthmus") or not self.sized or self.channels:
             return None
         if self.name in ("ideal.slots", "ideal.slotseq"):
             return SLOTS
@@ -84,6 +89,20 @@ def bound(name: str, sized: bool = True) -> Case:
 def latency(name: str, peer: str = "isthmus") -> Case:
     """Of 64 bytes on the critical lane, from when they were due; 120,000 of them in each round."""
     return Case(name, peer, name, sized=False, batch=1, checks=peer == "isthmus", metrics=LATENCY)
+
+
+def scale(channels: int, busy: int = 0) -> Case:
+    """Frames of 64 bytes over so many channels at once, all of them busy or only the first ones."""
+    return Case(
+        f"scale.{channels}" + (f".{busy}_busy" if busy else ""),
+        "isthmus",
+        "scale",
+        sized=False,
+        checks=True,
+        channels=channels,
+        busy=busy or channels,
+        metrics=SCALE,
+    )
 
 
 def stack(name: str, peer: str, runner: str, given: bool = False) -> Case:
@@ -133,6 +152,8 @@ CASES: tuple[Case, ...] = (
     latency("latency.timer", "bound"),
     latency("latency.idle"),
     latency("latency.loaded"),
+    *(scale(n) for n in (1, 2, 4, 8, 16, 32, 64)),
+    scale(64, busy=1),
     stack("lwip.channel", "isthmus", "channel"),
     stack("lwip.tap", "tap", "tap"),
     Case("python.isthmus", "isthmus", "channel", api="python", checks=True, batch=1),

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from isthmus.bench import Row
 from isthmus.bench.document import Document, number
-from isthmus.report.figure import INK, MARK, NORMAL, SECURE, figure, svg, title
+from isthmus.report.figure import INK, MARK, NORMAL, SECURE, SOFT, figure, svg, title
 
 __all__ = ["draw"]
 
@@ -18,6 +18,7 @@ PANELS = (  # title, metric, bytes, factor to the shown unit
 )
 COLOURS = {"isthmus": SECURE, "bound": MARK}  # by peer; every other is a peer
 BAR = 0.21  # inches
+CURVE = 8  # bars high
 STYLE = """<style>
 svg { --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --normal: #8fa3b8; --secure: #0b6e4f; --mark: #b8860b;
       font-family: system-ui, sans-serif }
@@ -30,10 +31,15 @@ def draw(document: Document) -> str:
     """As SVG that stands alone, for light and dark pages, and the same for the same document."""
     wanted = [_bars(document.rows, metric, size) for _, metric, size, _ in PANELS]
     heights = [max(1, len(rows)) for rows in wanted]
+    scale = _scale(document.rows)
+    heights += [CURVE] * bool(scale)
     with figure(9.0, BAR * sum(heights) + 1.6, heights, shared=False) as (whole, panels):
-        for axes, rows, (heading, metric, _, factor) in zip(panels, wanted, PANELS, strict=True):
+        for axes, rows, (heading, metric, _, factor) in zip(panels, wanted, PANELS, strict=False):
             _panel(axes, rows, factor, rising=metric == "rtt_p50")
             title(axes, heading)
+        if scale:
+            _curve(panels[-1], scale)
+            title(panels[-1], "Cost of a 64-byte frame over so many channels, as a ratio to one: less is better")
         text = svg(whole)
     end = text.index(">") + 1
     return text[:end] + "\n" + STYLE + text[end:]
@@ -43,6 +49,28 @@ def _bars(rows: list[Row], metric: str, size: int) -> list[Row]:
     """From C, with a value; the sleeping modes would hide the rest of a round trip's scale."""
     found = [r for r in rows if (r.metric, r.frame_bytes) == (metric, size) and r.value and r.api == "c"]
     return [r for r in found if r.mode == "spin" or metric != "rtt_p50"]
+
+
+def _scale(rows: list[Row]) -> list[tuple[int, float]]:
+    """(channels, all of them busy; cost of a frame as a ratio to one channel's), from two points on."""
+    cost = {
+        int(r.case.removeprefix("scale.")): r.value
+        for r in rows
+        if r.metric == "cpu" and r.value and r.case.removeprefix("scale.").isdecimal()
+    }
+    return [(n, cost[n] / cost[1]) for n in sorted(cost)] if 1 in cost and len(cost) > 1 else []
+
+
+def _curve(axes: Axes, points: list[tuple[int, float]]) -> None:
+    channels, ratios = zip(*points, strict=True)
+    axes.plot(channels, ratios, color=SECURE, marker="o", markersize=4)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(channels, [str(n) for n in channels])
+    axes.set_ylim(0, max(*ratios, 1.0) * 1.25)
+    axes.tick_params(axis="y", colors=SOFT)
+    for at, value in points:
+        axes.annotate(f"{value:.2f}", (at, value), xytext=(0, 6), textcoords="offset points", ha="center",
+                      color=INK)  # fmt: skip
 
 
 def _panel(axes: Axes, rows: list[Row], factor: float, rising: bool) -> None:

@@ -32,11 +32,11 @@ def case_runner() -> Path:
     """The finished executable, from the user's cache when nothing has changed. The core is built as it is
     shipped: with every check and optimised as in the Python extension; nothing is tuned to this processor.
     """
-    core, host = tree() / "core", tree() / "host"
+    core, host, port = (tree() / folder for folder in ("core", "host", "worlds/secure/port"))
     return build_program(
         "isthmus-bench",
         sources=[*sorted(NATIVE.glob("*.c")), *sorted(core.glob("*.c")), host / "link.c"],
-        includes=[core, host, NATIVE],
+        includes=[core, host, port, NATIVE],
         cflags=[*CFLAGS, "-flto"],
         ldflags=["-O2", "-flto", "-pthread"],
     )

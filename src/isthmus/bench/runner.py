@@ -119,6 +119,7 @@ class Runner:
             "frame": job.frame or 64,
             "batch": case.batch,
             **({"buffers": int(case.buffers)} if case.api == "python" else {}),
+            **({"channels": case.channels, "busy": case.busy} if case.channels else {}),
             "ring": RING_BYTES,
             "slots": SLOTS,
             "seed": self.seed,

@@ -98,6 +98,8 @@ GOALS: tuple[Target, ...] = (
     Target("lwip.to_normal", "to_normal", 0, "lwip.channel", "lwip.tap", "at least", 2.0),
     Target("freertos.ping", "rtt_p50", 0, "freertos.channel", "lwip.channel", "at most", 3.0),
     Target("latency.loaded", "latency_p999", 0, "latency.loaded", "latency.idle", "at most", 3.0),
+    Target("scale.64", "cpu", 0, "scale.64", "scale.1", "at most", 1.15),
+    Target("scale.64.1_busy", "cpu", 0, "scale.64.1_busy", "scale.1", "at most", 1.15),
     Target("python.64.c", "rtt_p50", 64, "python.isthmus", "isthmus", "at most", 2.0),
     Target("python.64.shared_memory", "rtt_p50", 64, "python.isthmus", SHARED, "at most", 0.5),
     Target("python.64.iceoryx2", "rtt_p50", 64, "python.isthmus", "python.iceoryx2", "at most", 0.2),

@@ -2,14 +2,19 @@
 /* channels.h - many channels on one critical side, served by one poll, each with its lanes.
  *
  *     doorbell --(channel, lane)--> ready ----> a turn: frames of one lane ----> more? ready, at the end of the circle
- *     period   -----(all)---------> ready                                       empty? armed, at rest until its doorbell
+ *     period   -----(all)---------> ready                                       empty, but warm? likewise
+ *                                                                               empty? armed, at rest until its doorbell
  *                                                                               budget spent, down? at rest until the period
  *
  * Only lanes that are ready are looked at, so channels that idle cost nothing. Every ready lane of a higher number comes
  * before any of a lower one, whichever channel it is of; lanes of the same number take turns in a circle. A turn is bounded
  * in frames and bytes, and a lane that has spent its budget is not looked at before the next period: a flood in one channel
  * costs each other one a turn, and its own peer the rest. A turn that finds nothing counts as a frame, so that a peer that
- * rings without sending uses up a poll's frames as any other would.
+ * rings without sending uses up a poll's frames as any other would. Where a core can be spared, a lane that had frames stays
+ * warm for a while (`linger`): while they follow each other closely, no doorbell and no fence is paid for each batch.
+ *
+ * Peers must not rely on the sleeper's fence (IST_FEATURE_SLEEPER_FENCE is not to be offered): a system call for each lane
+ * that is armed costs many channels more than a fence for each batch.
  *
  * All state is the caller's. Doorbells are heard between turns, so a frame of a higher lane waits for the turn in hand. */
 #ifndef ISTHMUS_CHANNELS_H
@@ -24,8 +29,11 @@ struct channels {
     ist_u32 count, lanes;      /* 1..CHANNELS_MAX and 1..IST_LANES_MAX */
     ist_u32 turn_frames;       /* of one turn, at least 1 */
     ist_u32 turn_bytes;        /* likewise; the last frame may be beyond it */
+    ist_u64 linger;            /* ns; 0: what is found empty is armed at once */
     ist_u64 ready[IST_LANES_MAX]; /* by lane, a bit for each channel: it may hold frames */
     ist_u64 ring[IST_LANES_MAX];  /* likewise: the caller is to ring the peer's doorbell, and to clear it */
+    ist_u64 warm[IST_LANES_MAX];  /* likewise: it had frames since `aged` */
+    ist_u64 aged;
     ist_u32 first[IST_LANES_MAX]; /* the channel at which the circle goes on */
 };
 
@@ -63,6 +71,16 @@ static inline ist_u32 channels_next(ist_u64 ready, ist_u32 first)
     return (ist_u32)__builtin_ctzll(rest != 0 ? rest : ready);
 }
 
+/* What has no frames from now on gets cold: a lane lingers for up to `linger` after its last one. */
+static inline void channels_age(struct channels *s, ist_u64 now)
+{
+    if (now - s->aged < s->linger)
+        return;
+    s->aged = now;
+    for (ist_u32 k = 0; k < s->lanes; k++)
+        s->warm[k] = 0;
+}
+
 /* One turn, of at most `frames` frames and *bytes bytes, which are taken off. *work counts frames, refused ones included.
  * False where no lane is ready. */
 static inline __attribute__((__always_inline__)) int
@@ -81,7 +99,9 @@ channels_turn(struct channels *s, const struct netport_hooks *hooks, ist_u64 now
 
     l->last = netport_receive(l->ep, hooks, l->stack, &l->budget, now, frames < s->turn_frames ? frames : s->turn_frames,
                               *bytes < s->turn_bytes ? *bytes : s->turn_bytes, work);
-    if (l->last != IST_V_OK && (l->last != IST_V_EMPTY || !ist_arm(l->ep, 1)))
+    if (*work != 0 && s->linger != 0)
+        s->warm[k] |= bit;
+    if (l->last != IST_V_OK && (l->last != IST_V_EMPTY || ((s->warm[k] & bit) == 0 && !ist_arm(l->ep, 1))))
         s->ready[k] &= ~bit;
     if (ist_rx_bell(l->ep))
         s->ring[k] |= bit;
@@ -99,6 +119,7 @@ channels_poll(struct channels *s, const struct netport_hooks *hooks, channels_he
 {
     ist_u32 spent = 0, one;
 
+    channels_age(s, now);
     for (*work = 0; spent < frames && bytes > 0; spent += one != 0 ? one : 1u, *work += one) {
         if (hear)
             hear(doorbells, s);

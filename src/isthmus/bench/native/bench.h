@@ -27,6 +27,8 @@ struct options {
     uint32_t ring_bytes; /* packed rings: bytes each way, a power of two */
     uint32_t slots;      /* slot rings: slots each way, a power of two */
     uint32_t tag;        /* enum ist_tag */
+    uint32_t channels;   /* where there are many: so many, */
+    uint32_t busy;       /* of which the first so many have traffic */
     enum wait wait;
     int threads;         /* both ends in one process instead of two */
     int cpu[2];
@@ -48,6 +50,7 @@ struct report {
     uint64_t samples; /* round trips noted in `sample` */
     double ns_per_tick;
     uint64_t frames;  /* received in the flood phase */
+    uint64_t size;    /* bytes that a channel takes, where there are many */
     char error[160];
     uint32_t sample[SAMPLES]; /* ticks */
 };

@@ -210,6 +210,8 @@ static void print_result(struct run *r)
         printf(", \"frames\": %.3f, \"bits\": %.1f, \"cpu\": %.6f", frames / seconds, frames * r->opt.frame * 8.0 / seconds,
                (double)(lead->flood.cpu_ns + follow->flood.cpu_ns) / 1e9 / frames * 1e6);
         print_meters("flood_meter", &lead->flood, &follow->flood);
+        if (follow->size)
+            printf(", \"size\": %llu", (unsigned long long)follow->size);
     }
     printf("}\n");
 }
@@ -221,7 +223,9 @@ struct setting {
     uint64_t value, least, most;
 };
 
-enum { FRAME, BATCH, RING, SLOTS, TAG, WAIT, THREADS, CPU0, CPU1, FD0, FD1, SEED, WARM, RTT, REWARM, FLOOD, SETTINGS };
+enum {
+    FRAME, BATCH, RING, SLOTS, TAG, CHANNELS, BUSY, WAIT, THREADS, CPU0, CPU1, FD0, FD1, SEED, WARM, RTT, REWARM, FLOOD, SETTINGS
+};
 
 static struct setting settings[SETTINGS] = {
     [FRAME] = {"frame", 64, 60, FRAME_ROOM},
@@ -229,6 +233,8 @@ static struct setting settings[SETTINGS] = {
     [RING] = {"ring", 262144, 4096, 1u << 30},
     [SLOTS] = {"slots", 256, 4, 1u << 20},
     [TAG] = {"tag", 0, 0, 2},
+    [CHANNELS] = {"channels", 1, 1, 64},
+    [BUSY] = {"busy", 1, 1, 64},
     [WAIT] = {"wait", WAIT_SPIN, WAIT_SPIN, WAIT_SLEEP},
     [THREADS] = {"threads", 0, 0, 1},
     [CPU0] = {"cpu0", 0, 0, CPU_SETSIZE - 1},
@@ -263,12 +269,18 @@ static int parse(int argc, char **argv, struct options *o)
         fprintf(stderr, "isthmus-bench: ring and slots must be powers of two\n");
         return -1;
     }
+    if (settings[BUSY].value > settings[CHANNELS].value) {
+        fprintf(stderr, "isthmus-bench: more channels are busy than there are\n");
+        return -1;
+    }
     *o = (struct options){
         .frame = (uint32_t)settings[FRAME].value,
         .batch = (uint32_t)settings[BATCH].value,
         .ring_bytes = (uint32_t)settings[RING].value,
         .slots = (uint32_t)settings[SLOTS].value,
         .tag = (uint32_t)settings[TAG].value,
+        .channels = (uint32_t)settings[CHANNELS].value,
+        .busy = (uint32_t)settings[BUSY].value,
         .wait = (enum wait)settings[WAIT].value,
         .threads = (int)settings[THREADS].value,
         .cpu = {(int)settings[CPU0].value, (int)settings[CPU1].value},
