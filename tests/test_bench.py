@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from isthmus.bench import Options, Result, jobs_of, machine, rounds, run, runner
-from isthmus.bench.cases import CASES, METRICS, UNITS, select
+from isthmus.bench.cases import CASES, GIVEN, METRICS, UNITS, select
 from isthmus.bench.rounds import Broken, Job, Missing, Plan, Sample
 from isthmus.bench.verdict import GOALS, LESS_IS_BETTER, Row, judge, rows_of
 from isthmus.errors import EnvironmentProblem
@@ -169,7 +169,7 @@ def test_same_seed_same_verdict() -> None:
 
 def test_every_case_has_its_rows_and_only_known_ones() -> None:
     result = bench(sample_of)
-    assert {r.case for r in result.rows} == {c.name for c in CASES}
+    assert {r.case for r in result.rows} == {c.name for c in (*CASES, *GIVEN)}
     assert {r.peer for r in result.rows} >= {
         "bound",
         "isthmus",

@@ -39,7 +39,7 @@ def draw(document: Document) -> str:
             title(axes, heading)
         if scale:
             _curve(panels[-1], scale)
-            title(panels[-1], "Cost of a 64-byte frame over so many channels, as a ratio to one: less is better")
+            title(panels[-1], "Cost of a 64-byte frame over so many channels, to one: less is better")
         text = svg(whole)
     end = text.index(">") + 1
     return text[:end] + "\n" + STYLE + text[end:]

@@ -50,8 +50,8 @@ MORE = (  # title, headings, metrics, factor: of cases that carry no frames of t
     ),
     (
         "64-byte frames over many channels at once, each with a bulk and a critical lane (rings of 16 and\n"
-        "4 KiB), served by one poll. Memory: of one channel, both worlds' buffers and the critical side's state:",
-        ("million frames/s", "CPU s per million frames", "memory of a channel, bytes"),
+        "4 KiB), served by one poll. Memory of one: both worlds' buffers and the critical side's state:",
+        ("million frames/s", "CPU s per million frames", "memory, bytes"),
         SCALE,
         (1e-6, 1.0, 1.0),
     ),
