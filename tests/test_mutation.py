@@ -15,6 +15,7 @@ from mutation import __main__ as mutation
 from mutation import verdicts
 from mutation.find import Mutant, mutants
 from mutation.judges import AREAS, Workshop
+from mutation.objects import same_code
 
 SOURCE = """
 /* if (never) here(); */
@@ -98,6 +99,15 @@ def test_a_sample_is_noticed(seed: int, tmp_path: Path) -> None:
         assert workshop.judge(known[ident], "core", quick=True).startswith("unit_"), ident
 
 
+def test_only_what_compiles_to_the_same_needs_no_test(tmp_path: Path) -> None:
+    known = {m.id: m for _, m in verdicts.find(["core"])}
+    text = (ROOT / "core" / "session.c").read_text()
+    assert same_code("core/session.c", text.replace("return", "return  "), tmp_path)
+    order = next(m for m in known.values() if m.file == "core/session.c" and m.kind == "order")
+    assert not same_code("core/session.c", order.apply(text), tmp_path), "x86-64 has one load for both"
+    assert not same_code("core/session.c", "what does not compile", tmp_path)
+
+
 def test_what_the_suite_says_is_heard(tmp_path: Path) -> None:
     workshop = Workshop(tmp_path)
     assert workshop.suite("pytest tests/test_smc.py") == ""
@@ -122,7 +132,7 @@ def test_a_survivor_needs_a_reason(made_up: Path, capsys: pytest.CaptureFixture[
     argv = ["core", "--only", "limit.c*", "--seed", "1"]
     assert mutation.main(argv) == 1
     said = capsys.readouterr().out
-    assert "0 noticed, 0 explained, 4 unexplained, 0 not yet judged" in said
+    assert "0 noticed, 0 without effect on the machine code, 0 explained, 4 unexplained, 0 not yet" in said
     ids = [line.removeprefix("noticed by nothing: ") for line in said.splitlines() if "by nothing: " in line]
     made_up.write_text(f'[[survivors]]\nreason = "because it is so"\nmutants = {ids}\n')
     assert mutation.main(argv) == 0

@@ -7,13 +7,13 @@ Exit status 1: a change that nothing notices and nothing explains, or an explana
 from __future__ import annotations
 
 import argparse
+import queue
 import random
 import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from isthmus.build import cache
 from mutation.find import Mutant
-from mutation.judges import AREAS, Workshop
+from mutation.judges import AREAS, SAME_CODE, Workshop
 from mutation.verdicts import Verdicts, explained, find, stale
 
 
@@ -50,27 +50,39 @@ def main(argv: Sequence[str]) -> int:
         verdicts.known.clear()
     work = [(area, m) for area, m in chosen if verdicts.get(m) is None]
     print(f"{len(chosen)} changes, {len(work)} to judge, seed {options.seed}", flush=True)
-    _judge(work, verdicts, reasons, options.seconds, options.jobs)
+    _judge(work, verdicts, reasons, options)
     return _summary([m for _, m in chosen], verdicts, reasons, gone)
 
 
 def _judge(
-    work: list[tuple[str, Mutant]], verdicts: Verdicts, reasons: dict[str, str], seconds: float, jobs: int
+    work: list[tuple[str, Mutant]], verdicts: Verdicts, reasons: dict[str, str], options: argparse.Namespace
 ) -> None:
-    end, lock, queue = time.monotonic() + seconds, threading.Lock(), iter(work)
+    """First the tests that take seconds, for all changes; then the others, for what those did not notice."""
+    end, lock = time.monotonic() + options.seconds, threading.Lock()
+    rest: queue.SimpleQueue[tuple[str, Mutant]] = queue.SimpleQueue()
+    first: queue.SimpleQueue[tuple[str, Mutant]] = queue.SimpleQueue()
+    for item in work:
+        first.put(item)
     folder = Path(tempfile.mkdtemp(prefix="isthmus-mutation-"))
 
     def worker(number: int) -> None:
         workshop = Workshop(folder / str(number))
         while time.monotonic() < end:
-            with lock:
-                area, mutant = next(queue, ("", None))
-            if mutant is None:
+            quick = not first.empty()
+            try:
+                area, mutant = (first if quick else rest).get_nowait()
+            except queue.Empty:
                 return
             try:
-                noticed_by = workshop.judge(mutant, area)
+                noticed_by = workshop.judge(mutant, area, quick)
             except RuntimeError as error:  # it proves nothing, and is not kept
                 print(f"{error}: {mutant.file}:{mutant.line}: {mutant.id}", flush=True)
+                continue
+            if quick and not noticed_by:
+                if options.quick:
+                    print(f"{'not by a quick test':<30} {mutant.file}:{mutant.line}: {mutant.id}", flush=True)
+                else:
+                    rest.put((area, mutant))
                 continue
             with lock:
                 verdicts.put(mutant, noticed_by)
@@ -78,8 +90,8 @@ def _judge(
                 print(f"{said[:60]:<30} {mutant.file}:{mutant.line}: {mutant.id}", flush=True)
 
     try:
-        with ThreadPoolExecutor(jobs) as pool:
-            for done in [pool.submit(worker, n) for n in range(jobs)]:
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for done in [pool.submit(worker, n) for n in range(options.jobs)]:
                 try:
                     done.result()
                 except BaseException:
@@ -96,14 +108,16 @@ def _summary(chosen: list[Mutant], verdicts: Verdicts, reasons: dict[str, str], 
     for ident in gone:
         print(f"explained, but the source does not say it: {ident}")
     for ident in reasons:
-        if by.get(ident):
+        if by.get(ident) not in (None, "", SAME_CODE):
             print(f"explained, but noticed by {by[ident]}: {ident}")
     for ident in left:
         print(f"noticed by nothing: {ident}")
-    noticed = Counter(bool(v) for v in by.values() if v is not None)
+    same = sum(v == SAME_CODE for v in by.values())
+    noticed = sum(bool(v) for v in by.values()) - same
+    silent = len(by) - len(unknown) - noticed - same
     print(
-        f"{noticed[True]} noticed, {noticed[False] - len(left)} explained, {len(left)} unexplained, "
-        f"{len(unknown)} not yet judged"
+        f"{noticed} noticed, {same} without effect on the machine code, {silent - len(left)} explained, "
+        f"{len(left)} unexplained, {len(unknown)} not yet judged"
     )
     return 1 if left or gone else 0
 
@@ -117,6 +131,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=seed, help="of the order")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no change after so long")
     parser.add_argument("--jobs", type=int, default=1, help="changes at a time")
+    parser.add_argument("--quick", action="store_true", help="the tests that take seconds, alone")
     parser.add_argument("--again", action="store_true", help="judge what is known, too")
     parser.add_argument("--list", action="store_true", help="show the changes and judge none")
     options = parser.parse_args(argv)

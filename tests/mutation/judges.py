@@ -7,6 +7,7 @@ which shares what was fetched and compiled.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -23,11 +24,15 @@ from typing import cast
 import pytest
 
 import core_programs
+import monitor_programs
 from core_programs import HOOKED, HOST, ROOT, SANITIZED, build
 from isthmus.build import cache
 from mutation.find import Mutant
+from mutation.objects import same_code, same_monitor
 
-__all__ = ["AREAS", "Workshop"]
+__all__ = ["AREAS", "SAME_CODE", "Workshop"]
+
+SAME_CODE = "the same machine code"
 
 #: What is changed, by area.
 AREAS = {
@@ -36,7 +41,7 @@ AREAS = {
     "monitor": ("worlds/monitor/tfa/*.c", "worlds/monitor/tfa/*.h", "worlds/monitor/tfa/*.S"),
 }
 LIMIT_S = 600  # of one step: a test that hangs has noticed
-PROGRAM_S = 400  # of one C program, which takes a few
+PROGRAM_S = 120  # of one C program, which takes a few
 
 FIRST = {"guard": "guard", "ring": "ring", "session": "session", "tag": "tag", "config": "config",
          "limit": "limit", "check": "guard", "shared": "copy", "inner": "wake"}  # fmt: skip
@@ -92,8 +97,9 @@ class Workshop:
     def __init__(self, folder: Path) -> None:
         self.copy = folder / "tree"
         self.changed = folder / "changed"
+        self.code = folder / "code"
         digest = hashlib.sha256()
-        for place in ("core", "host", "tests/c"):
+        for place in ("core", "host", "tests/c", "tests/monitor", "worlds/monitor/tfa"):
             for path in sorted((ROOT / place).iterdir()):
                 digest.update(path.read_bytes())
         self.objects = folder / f"objects-{digest.hexdigest()[:16]}"
@@ -111,13 +117,15 @@ class Workshop:
             (own / shared).symlink_to(cache.folder(shared))
 
     def judge(self, mutant: Mutant, area: str, quick: bool = False) -> str:
-        """What noticed the change, or an empty string. `quick`: the C programs alone.
+        """What noticed the change, SAME_CODE, or an empty string. `quick`: what takes seconds alone.
 
         RuntimeError: a test falls short without the change too. Each one that notices is asked that once.
         """
         original = (ROOT / mutant.file).read_text(encoding="utf-8")
+        if area != "monitor" and same_code(mutant.file, mutant.apply(original), self.code):
+            return SAME_CODE
         noticed_by = self._first(mutant, area, mutant.apply(original), quick)
-        if noticed_by and (mutant.file, noticed_by) not in self.sound:
+        if noticed_by not in ("", SAME_CODE) and (mutant.file, noticed_by) not in self.sound:
             if self._first(mutant, area, original, quick, noticed_by):
                 raise RuntimeError(f"without any change this does not hold: {noticed_by}")
             self.sound.add((mutant.file, noticed_by))
@@ -132,6 +140,11 @@ class Workshop:
                     return name
                 if only == name:
                     return ""
+        if area == "monitor" and not only.startswith(("pytest", "tests/")):
+            if noticed_by := self._units(Path(mutant.file).name, text):
+                return noticed_by
+            if not only and same_monitor(Path(mutant.file).name, text, self.code):
+                return SAME_CODE
         if quick:
             return ""
         target = self.copy / mutant.file
@@ -181,6 +194,19 @@ class Workshop:
             for fence in ("core", "peer"):
                 yield "threads", step("threads", *race, argv=("6000", "1", "mixed", fence, "2", "1"))
 
+    def _units(self, name: str, text: str) -> str:
+        """The first board for which a unit of the monitor does not hold with `text` in place of its file."""
+        if name.endswith(".S"):
+            return ""
+        for board in monitor_programs.BOARDS:
+            place = self.changed / board
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir(parents=True)
+            (place / name).write_text(text, encoding="utf-8")
+            if _fails(functools.partial(_unit_of_monitor, self.objects / board, board, place / name)):
+                return f"unit_monitor, {board}"
+        return ""
+
     def suite(self, tests: str) -> str:
         """The first of these tests that does not hold in the copy; empty if all do."""
         module, *arguments = shlex.split(tests)
@@ -210,6 +236,10 @@ class Workshop:
             said.seek(0)
             failed = re.search(r"^(?:FAILED|ERROR) ([^\s[]+)", said.read(), re.MULTILINE)
         return failed[1] if failed else tests
+
+
+def _unit_of_monitor(folder: Path, board: str, changed: Path) -> None:
+    core_programs.run(monitor_programs.build(folder, board, changed), timeout=PROGRAM_S)
 
 
 def _fails(step: Callable[[], object]) -> bool:

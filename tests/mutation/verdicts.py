@@ -77,7 +77,8 @@ class Verdicts:
 
 
 def _tests() -> list[Path]:
-    return sorted(p for pattern in ("*.py", "c/*", "secure/*") for p in (ROOT / "tests").glob(pattern))
+    patterns = ("*.py", "c/*", "monitor/*", "secure/*")
+    return sorted(p for pattern in patterns for p in (ROOT / "tests").glob(pattern))
 
 
 def _digest(*texts: str) -> str:
