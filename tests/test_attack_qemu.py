@@ -19,6 +19,7 @@ pytestmark = pytest.mark.qemu
 # One of each kind, on one machine; the controls of the last two have a test build between them.
 SHORT = ("dos-04", "mem-21", "mem-30", "mem-35b", "pkt-50", "smc-66", "psci-71", "irq-68", "leak-63")
 CONTROLLED = ("dos-08",)
+RACES = ("mem-36", "mem-36a", "mem-37")
 
 
 def failed(report: attack.Report) -> list[tuple[str, str, str]]:
@@ -39,6 +40,16 @@ def test_a_flood_costs_a_task_its_deadline_where_nothing_limits_it(seed: int) ->
     assert (on.missed_deadlines, on.defence, off.defence) == (0, "on", "off")
     assert off.missed_deadlines
     assert "supervision missed" in off.detail
+
+
+def test_a_race_at_any_load_is_judged_by_what_was_loaded(seed: int) -> None:
+    report = attack.run("qemu", attack.select("qemu", RACES), seed=seed, controls=False)
+    assert failed(report) == []
+    length, head, payload = report.rows
+    assert list(length.counters) == ["LENGTH_LONG"]
+    assert list(head.counters) == ["HEAD_RANGE"]
+    assert list(payload.counters) == ["FILTER"]
+    assert all(row.detail.startswith("k = 0 to 16: ") for row in report.rows)
 
 
 @pytest.mark.slow

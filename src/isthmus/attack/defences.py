@@ -49,6 +49,29 @@ DEFENCES = {
         f"ist_copy_in(dst, {_PAYLOAD}, r->length);",
         f"ist_copy_in(dst, {_PAYLOAD}, ist_load(rx->peer, r->at + IST_REC_LENGTH));",
     ),
+    "one load of the head": Defence(
+        "guard.c", "        rx->head = head;", "        rx->head = ist_load(rx->peer, IST_CTL_HEAD);"
+    ),
+    "one load of the sequence": Defence(
+        "guard.c",
+        "v = ist_check_sequence(low, rx->expected, rx->slack, &gap);",
+        "v = ist_check_sequence(low, rx->expected, rx->slack, &gap);\n"
+        "    gap = ist_load(rx->peer, at + IST_REC_SEQUENCE) - (ist_u32)rx->expected;",
+    ),
+    "one load of the flags": Defence(
+        "guard.c",
+        "(void *)&r->meta = flags | (ist_u64)csum << 32;",
+        "(void *)&r->meta = ist_load(rx->peer, at + IST_REC_FLAGS) |\n"
+        "        (ist_u64)ist_load(rx->peer, at + IST_REC_CSUM) << 32;",
+    ),
+    "one load of the state": Defence(
+        "session.c",
+        "    ist_u32 state = IST_STATE_OF(word);\n    if (own",
+        "    ist_u32 state = IST_STATE_OF(ist_load(e->rx.peer, IST_CTL_STATE));\n    if (own",
+    ),
+    "filter over the copy": Defence(
+        "guard.c", "ist_filter_judge(e->filter, dst,", f"ist_filter_judge(e->filter, {_PAYLOAD},"
+    ),
     "tag over the copy": Defence(
         "guard.c",
         f"ist_tag_copy(&t, dst, {_PAYLOAD}, r->length, e->copy_crc);",

@@ -60,8 +60,6 @@ elsewhere(
         "life-55": "kill -9 of a peer in mid-write",
         "life-56": "stale epoch",
         "mem-33": "tail moved past what was sent",
-        "mem-36": "length flips between check and use",
-        "mem-37": "payload flips during the copy",
         "pkt-47": "reordering",
     },
 )

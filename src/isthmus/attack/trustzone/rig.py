@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import msgspec
 from isthmus import _native
 from isthmus.attack.catalogue import Evidence, Outcome
 from isthmus.attack.trustzone.machine import AttackedMachine, of_the_monitor
+from isthmus.attack.trustzone.race import Course, Driver, Target
 from isthmus.build.python import INTERPRETER
 from isthmus.errors import ClosedError, EnvironmentProblem, LinkDown, RestartedError
 from isthmus.trustzone.board import TrustZone
@@ -45,8 +46,9 @@ class Stopped(Exception):
 
 class Rig:
     """A machine, booted once for all attacks that want it like this. `without`: names of DEFENCES, joined by
-    " + "; settings: "tag", the channel's. `world`: its Secure world, built elsewhere, which is of one
-    board and keeps its defences: where these are to change, our own stands for it, and `remark` says so."""
+    " + "; settings: "tag", the channel's; "races": whether the emulator drives races. `world`: its Secure
+    world, built elsewhere, which is of one board and keeps its defences: where these are to change, our own
+    stands for it, and `remark` says so."""
 
     def __init__(
         self, board: TrustZone, without: str | None, settings: Mapping[str, Any], world: Path | None = None
@@ -60,6 +62,8 @@ class Rig:
         self._world = world if fits else None
         self.remark = "" if fits or world is None else "the world with lwIP"
         self._machine: AttackedMachine | None = None
+        self._driven = bool(settings.get("races", False))
+        self._driver: Driver | None = None
         self._failed = False
         self._frames: list[bytes] = []
 
@@ -72,7 +76,9 @@ class Rig:
             self.close()
         if self._machine is None:
             self._failed = False
-            machine = AttackedMachine(self.board, self._without, payload=self._world)
+            self._driver = Driver(self.board) if self._driven else None
+            more = self._driver.arguments if self._driver is not None else ()
+            machine = AttackedMachine(self.board, self._without, more=more, payload=self._world)
             machine.start(PATIENCE_S * 4)
             self._machine = machine
             self.prepare()
@@ -93,6 +99,9 @@ class Rig:
         if self._machine is not None:
             self._machine.close()
             self._machine = None
+        if self._driver is not None:
+            self._driver.close()
+            self._driver = None
 
     # ---- what an attacker does
 
@@ -135,6 +144,16 @@ class Rig:
         """Frames as records of the Normal world's ring, `alter`ed at (offset, mask, value); how many."""
         data = b"".join(struct.pack("<H", len(f)) + f for f in frames)
         return self.order("records", burst, *alter, data=data, rounds=rounds, us=us, pause=pause)[0]
+
+    def races(
+        self, frame: bytes, target: Target, ks: Sequence[int], alter: tuple[int, int, int] = (0, 0, 0)
+    ) -> list[Course]:
+        """Sends the frame once for each k, 2 ms apart and `alter`ed, and drives a race with each."""
+        assert self._driver is not None
+        self._driver.arm(target, ks)
+        self.records([frame], rounds=len(ks), pause=2000, alter=alter)
+        self.shell("usleep 3000")
+        return self._driver.courses(16 + -(-len(frame) // 16) * 16 + 16)  # header, payload, a tag if any
 
     def send(self, frame: bytes) -> str:
         """One of the frames that `expect` sends."""
@@ -217,6 +236,7 @@ class Rig:
         said = act()
         self._wait(before["critical"]["periods"] + PERIODS)
         recovered = self.flowing()
+        self._failed = recovered is None  # the next attack gets another machine
         after = self.status()
         self.evidence = self._evidence(before)
         moved = difference(before, after)
