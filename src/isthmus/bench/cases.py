@@ -105,7 +105,7 @@ def scale(channels: int, busy: int = 0) -> Case:
     )
 
 
-def stack(name: str, peer: str, runner: str, given: bool = False) -> Case:
+def stack(name: str, peer: str, runner: str, given: bool = False, metrics: tuple[str, ...] = STACK) -> Case:
     return Case(
         name,
         peer,
@@ -116,7 +116,7 @@ def stack(name: str, peer: str, runner: str, given: bool = False) -> Case:
         checks=peer == "isthmus",
         kernel=True,
         company=True,
-        metrics=STACK,
+        metrics=metrics,
         stack=True,
         given=given,
     )
@@ -156,6 +156,7 @@ CASES: tuple[Case, ...] = (
     scale(64, busy=1),
     stack("lwip.channel", "isthmus", "channel"),
     stack("lwip.tap", "tap", "tap"),
+    stack("tap.echo", "tap", "echo", metrics=PINGPONG),
     Case("python.isthmus", "isthmus", "channel", api="python", checks=True, batch=1),
     Case("python.isthmus.batch", "isthmus", "channel", api="python", checks=True, batch=32),
     Case("python.isthmus.buffers", "isthmus", "channel", api="python", checks=True, batch=32, buffers=True),

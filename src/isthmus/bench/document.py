@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from isthmus.bench import Goal, Result, Row
-from isthmus.bench.cases import LATENCY, SCALE, STACK
+from isthmus.bench.cases import CASES, GIVEN, LATENCY, SCALE, STACK
 from isthmus.bench.verdict import judge
 from isthmus.errors import EnvironmentProblem
 
@@ -36,7 +36,8 @@ COLUMNS = (  # heading, metric, bytes, factor to the shown unit, significant dig
 
 MORE = (  # title, headings, metrics, factor: of cases that carry no frames of the two sizes
     (
-        "Linux's IP stack to lwIP, over the channel and directly on a TAP (MTU 1500 both), the host machine:",
+        "Linux's IP stack to lwIP, over the channel and directly on a TAP (MTU 1500), the host machine;\n"
+        "tap.echo is a process that answers pings on the TAP by itself:",
         ("ping p50, us", "p99, us", "TCP to Secure, Gbit/s", "TCP to Normal, Gbit/s"),
         STACK,
         (1.0, 1.0, 1e-9, 1e-9),
@@ -56,6 +57,11 @@ MORE = (  # title, headings, metrics, factor: of cases that carry no frames of t
         (1e-6, 1.0, 1.0),
     ),
 )
+KINDS = {  # which of these tables a case is in
+    c.name: STACK if c.stack else c.metrics
+    for c in (*CASES, *GIVEN)
+    if c.stack or c.metrics in (LATENCY, SCALE)
+}
 
 
 class Document(Result, frozen=True, kw_only=True):
@@ -201,8 +207,7 @@ def _measured(rows: Sequence[Row]) -> Iterator[str]:
     table = {(r.case, r.metric, r.frame_bytes): r for r in rows}
     yield f"| case | {' | '.join(heading for heading, *_ in COLUMNS)} |"
     yield "|---" * (1 + len(COLUMNS)) + "|"
-    others = {r.case for r in rows if r.metric in (*STACK[2:], *LATENCY, SCALE[-1])}
-    for case in dict.fromkeys(r.case for r in rows if r.status != "missing" and r.case not in others):
+    for case in dict.fromkeys(r.case for r in rows if r.status != "missing" and r.case not in KINDS):
         found = (
             table.get((case, metric, size)) or table.get((case, metric, 0 if size == 64 else -1))
             for _, metric, size, _ in COLUMNS
@@ -218,14 +223,17 @@ def _measured(rows: Sequence[Row]) -> Iterator[str]:
 def _more(rows: Sequence[Row]) -> Iterator[str]:
     table = {(r.case, r.metric): r for r in rows if r.status != "missing"}
     for title, headings, metrics, factors in MORE:
-        cases = dict.fromkeys(case for case, metric in table if metric == metrics[-1])
+        cases = dict.fromkeys(case for case, _ in table if KINDS.get(case) == metrics)
         if not cases:
             continue
         yield title
         lines = [f"| case | {' | '.join(headings)} |", "|---" * (1 + len(headings)) + "|"]
         for case in cases:
-            values = (table[case, metric].value for metric in metrics)
-            cells = ("invalid" if v is None else number(v * f) for v, f in zip(values, factors, strict=True))
+            found = (table.get((case, metric)) for metric in metrics)
+            cells = (
+                "" if row is None else "invalid" if row.value is None else number(row.value * factor)
+                for row, factor in zip(found, factors, strict=True)
+            )
             lines.append(f"| {case} | {' | '.join(cells)} |")
         yield "\n".join(lines)
 

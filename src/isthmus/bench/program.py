@@ -15,7 +15,7 @@ from isthmus.build import build_program
 from isthmus.build.program import Unit
 from isthmus.resources import tree
 
-__all__ = ["PEERS", "case_runner", "peer_runner"]
+__all__ = ["PEERS", "case_runner", "peer_runner", "tap_echo"]
 
 NATIVE = Path(__file__).parent / "native"
 CFLAGS = ("-std=c11", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra")
@@ -39,6 +39,17 @@ def case_runner() -> Path:
         includes=[core, host, port, NATIVE],
         cflags=[*CFLAGS, "-flto"],
         ldflags=["-O2", "-flto", "-pthread"],
+    )
+
+
+def tap_echo() -> Path:
+    """What answers pings on a TAP by itself; started as the Secure world of a machine without a channel."""
+    host = tree() / "worlds" / "secure" / "host"
+    return build_program(
+        "isthmus-bench-tap-echo",
+        sources=[NATIVE / "peers" / "tap_echo.c", host / "packetfd.c"],
+        includes=[host],
+        cflags=CFLAGS,
     )
 
 
