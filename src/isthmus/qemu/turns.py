@@ -3,7 +3,8 @@
 
 A turn ends where its core waits, or at the machine's next timer event. QEMU looks at its timers between two
 rounds, and where a turn would have no length. So of two cores in a row, while the first never waits, the
-second one's turns have none, and it stands still for as long. A core that is off takes that turn instead."""
+second one's turns have none, and it stands still for as long. A core that sleeps for good takes that turn
+instead (worlds/monitor/tfa/pen.S)."""
 
 from __future__ import annotations
 

@@ -9,3 +9,7 @@ NEED_BL32	:=	yes
 
 # entry.S stands before TF-A's vector.
 BL31_LDFLAGS	+=	--wrap=sync_exception_aarch64
+
+# pen.S stands before the platform's.
+BL1_SOURCES	+=	${SPD_DIR}/pen.S
+BL1_LDFLAGS	+=	--wrap=plat_secondary_cold_boot_setup
