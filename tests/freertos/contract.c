@@ -171,9 +171,10 @@ static unsigned rung;
 static ist_u64 now;
 static void *buffers[2];
 
-static void ring(void *of)
+static void ring(void *of, ist_u32 lanes)
 {
     CHECK(of == &rung);
+    CHECK(lanes == 1);
     rung++;
 }
 

@@ -36,6 +36,13 @@ struct critical_report {
     const struct task *tasks;   /* the accounts of all TASKS; NULL: none */
 };
 
+/* From the accounts of all TASKS: `first_ns` is first_period_us. The second fills in late_kernel's quantiles, which take
+ * longer; between the two, interrupts that change the accounts may be masked and let in again. */
+void report_tasks(struct critical_report *r, const struct task *tasks, uint64_t first_ns);
+void report_lateness(struct critical_report *r);
+/* "critical":{...}. */
+void report_json(struct text *t, const struct critical_report *r);
+
 struct netport_lane;
 
 /* What the IP stack says of itself. */

@@ -14,34 +14,6 @@ static const char *const state_names[IST_STATES] = {"RESET", "INIT", "READY", "R
 
 /* ---- JSON --------------------------------------------------------------------------------------------------- */
 
-static void lateness_json(struct text *t, const char *name, const struct lateness *l)
-{
-    text_open(t, name);
-    text_member(t, "p50", l->p50);
-    text_member(t, "p99", l->p99);
-    text_member(t, "max", l->max);
-    text_close(t);
-}
-
-static void report_json(struct text *t, const struct critical_report *r)
-{
-    text_open(t, "critical");
-    text_member(t, "periods", r->periods);
-    text_member(t, "missed", r->missed);
-    text_member(t, "skipped", r->skipped);
-    text_member(t, "period_us", r->period_us);
-    text_member(t, "cost_us", r->cost_us);
-    text_member(t, "deadline_us", r->deadline_us);
-    text_member(t, "first_period_us", r->first_period_us);
-    text_member(t, "cost_us_max", r->cost_us_max);
-    text_member(t, "wait_us_max", r->wait_us_max);
-    lateness_json(t, "late_kernel_us", &r->late_kernel);
-    lateness_json(t, "bare_timer_us", &r->bare_timer);
-    if (r->tasks != NULL)
-        tasks_json(t, r->tasks);
-    text_close(t);
-}
-
 /* The ledger of receive work: the most in a window of one period, beside what no window may hold. */
 static void budget_json(struct text *t, const char *name, const struct budget *b)
 {

@@ -83,7 +83,7 @@ enum ist_verdict isthmus_step(struct isthmus_freertos *i, ist_u64 now)
     hand_over(i);
     for (ist_u32 k = 0; k < i->lanes; k++)
         if (ist_rx_bell(i->lane[k].ep)) /* the peer waits for room */
-            i->ring(i->of);
+            i->ring(i->of, 1u << k);
     return v;
 }
 
@@ -110,7 +110,7 @@ static BaseType_t output(NetworkInterface_t *nif, NetworkBufferDescriptor_t *con
                                    ? ist_send(ep, b->pucEthernetBuffer, length, NULL) : IST_V_EGRESS;
 
     if (v == IST_V_OK && ist_publish(ep))
-        i->ring(i->of);
+        i->ring(i->of, 1u << k);
     if (release)
         vReleaseNetworkBufferAndDescriptor(b);
     return v == IST_V_OK ? pdPASS : pdFAIL;

@@ -23,7 +23,7 @@ struct isthmus_freertos {
     struct netport_lane lane[IST_LANES_MAX]; /* ep, budget, out of each; the bulk lane first */
     ist_u32 lanes, frames, bytes; /* how many there are; what one step may take */
     ist_u64 (*now)(void);
-    void (*ring)(void *of);   /* rings the peer's doorbell; from the IP task and from the network task */
+    void (*ring)(void *of, ist_u32 lanes); /* the peer's doorbell, for lanes by bit; from the IP task and the network task */
     void *of;
     void (*valid)(const void *frame, ist_u32 length); /* told of each frame that the guard accepted */
     /* The port's: */

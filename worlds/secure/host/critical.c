@@ -10,7 +10,6 @@
 #include "link.h"
 #include "platform.h"
 
-#define US 1000u
 #define SECOND 1000000000u
 /* ns that a piece takes by itself at the very most, several times what it does take. */
 #define LOOK_MAX 20000u
@@ -210,23 +209,8 @@ void critical_start(struct critical *c, uint64_t born)
 
 void critical_fill(const struct critical *c, struct critical_report *r)
 {
-    const struct task *t = &c->tasks[TASK_ABOVE];
-    const struct histogram *h = &t->late;
-
-    *r = (struct critical_report){
-        .tasks = c->tasks,
-        .periods = t->periods,
-        .missed = t->missed,
-        .skipped = t->skipped,
-        .period_us = (uint32_t)(t->spec.period / US),
-        .cost_us = (uint32_t)(t->spec.cost / US),
-        .deadline_us = (uint32_t)(t->spec.deadline / US),
-        .first_period_us = (uint32_t)((c->first_done - c->born) / US),
-        .cost_us_max = (uint32_t)(t->cost_max / US),
-        .wait_us_max = (uint32_t)(t->wait_max / US),
-        .late_kernel = {(uint32_t)(histogram_quantile(h, 500) / US), (uint32_t)(histogram_quantile(h, 990) / US),
-                        (uint32_t)(h->max / US)},
-    };
+    report_tasks(r, c->tasks, c->first_done - c->born);
+    report_lateness(r);
 }
 
 void critical_burn(struct critical *c, uint64_t ns)

@@ -2,12 +2,11 @@
 #include "network.h"
 
 #include "board.h"
+#include "channel.h"
 #include "clock.h"
 #include "console.h"
 #include "fault.h"
-#include "filter.h"
 #include "isthmusif.h"
-#include "lane.h"
 #include "lwip/init.h"
 #include "lwip/timeouts.h"
 #include "lwipapps.h"
@@ -32,10 +31,8 @@ static uint8_t rx_memory[RX_MEMORY], small_memory[SMALL_MEMORY];
 #if BOARD_LANES > 1
 static uint8_t lane_memory[BOARD_LANES - 1][LANE_MEMORY];
 #endif
-static struct ist_endpoint endpoint[BOARD_LANES]; /* the bulk lane's first */
 static struct isthmusif lower = {.valid = critical_frame, .lanes = BOARD_LANES, .mtu = BOARD_MTU, .mac = BOARD_SECURE_MAC};
 static struct netif netif;
-static struct ist_filter received[BOARD_LANES], sent[BOARD_LANES];
 static uint64_t random_key[2];
 static uint64_t last_frame;     /* when the last one came; 0 = never */
 static uint64_t ended;          /* epoch whose end is still to be confirmed; 0 = none */
@@ -81,7 +78,7 @@ static void stack_status(struct stack_status *s)
 }
 
 static const struct status_source source = {
-    .ep = &endpoint[0],
+    .ep = &channel[0],
     .budget = &lower.lane[0].budget,
     .lane = lower.lane,
     .lanes = BOARD_LANES,
@@ -93,43 +90,20 @@ static const struct status_source source = {
     .more = normal_json,
 };
 
-/* The board's allow-lists: of what is received always, of what is sent where the board says so. */
-static enum ist_verdict load_filters(uint32_t k)
+static void init_buffers(uint32_t k)
 {
-    static const ist_u64 table[] = BOARD_LANE_TABLES;
-    static const struct {
-        uint32_t in, in_words, out, out_words;
-    } at[BOARD_LANES] = BOARD_LANE_FILTERS;
-    enum ist_verdict v = ist_filter_load(&received[k], table + at[k].in, at[k].in_words);
+    const uint32_t frame_max = channel[k].config.frame_max, longest = frame_max < 0xffffu ? frame_max : 0xffffu;
 
-    endpoint[k].filter = &received[k];
-    lower.lane[k].out = at[k].out_words != 0 ? &sent[k] : NULL;
-    if (v == IST_V_OK && at[k].out_words != 0)
-        v = ist_filter_load(&sent[k], table + at[k].out, at[k].out_words);
-    return v;
-}
-
-static enum ist_verdict init_lane(uint32_t k)
-{
-    static const struct {
-        uint32_t frames, bytes;
-    } budget[BOARD_LANES] = BOARD_LANE_BUDGETS;
-    const uint32_t frame_max = endpoint[k].config.frame_max, longest = frame_max < 0xffffu ? frame_max : 0xffffu;
-
-    lower.lane[k].ep = &endpoint[k];
-    budget_init(&lower.lane[k].budget, BOARD_BUDGET_PERIOD_NS, budget[k].frames, budget[k].bytes, frame_max);
     if (k == 0)
         rxpool_init(&lower.buffers[0].pool, rx_memory, sizeof rx_memory, longest);
 #if BOARD_LANES > 1
     else
         rxpool_init(&lower.buffers[k].pool, lane_memory[k - 1], LANE_MEMORY, longest);
 #endif
-    return load_filters(k);
 }
 
 const char *network_init(const uint64_t seed[2])
 {
-    static const struct ist_config config[BOARD_LANES] = BOARD_LANE_CONFIGS;
     const ip4_addr_t ip = {PP_HTONL(BOARD_SECURE_IP)}, netmask = {PP_HTONL(BOARD_NETMASK)};
     static const struct task_spec tasks[TASKS] = BOARD_TASKS;
     static const struct flow flows[] = BOARD_FLOWS;
@@ -138,14 +112,13 @@ const char *network_init(const uint64_t seed[2])
 
     random_key[0] = seed[0];
     random_key[1] = seed[1];
-    v = ist_lanes_init(endpoint, config, BOARD_LANES, (void *)BOARD_SECURE_BUFFER_BASE,
-                       (const void *)BOARD_NORMAL_BUFFER_BASE);
+    v = channel_init(lower.lane);
     lower.now = clock_now;
-    for (uint32_t k = 0; k < BOARD_LANES && v == IST_V_OK; k++)
-        v = init_lane(k);
+    for (uint32_t k = 0; k < BOARD_LANES; k++)
+        init_buffers(k);
     if (v != IST_V_OK)
         return ist_verdict_name(v);
-    if (config[0].frame_max > SMALL_FRAME)
+    if (channel[0].config.frame_max > SMALL_FRAME)
         rxpool_init(&lower.buffers[0].small, small_memory, sizeof small_memory, SMALL_FRAME);
     lwip_init();
     if (netif_add(&netif, &ip, &netmask, &peer, &lower, isthmusif_init, ethernet_input) == NULL)
@@ -153,25 +126,6 @@ const char *network_init(const uint64_t seed[2])
     netif_set_default(&netif);
     netif_set_up(&netif);
     return apps_start(&source) == 0 && networked_start(&tasks[TASK_INSIDE], flows) == 0 ? NULL : "lwIP's pools are too small for the applications";
-}
-
-const struct ist_endpoint *network_endpoint(void)
-{
-    return &endpoint[0];
-}
-
-static enum ist_state channel_state(void)
-{
-    return ist_link_state(ist_lanes_worst(endpoint, BOARD_LANES));
-}
-
-void network_frames(uint64_t *in, uint64_t *out)
-{
-    *in = *out = 0;
-    for (uint32_t k = 0; k < BOARD_LANES; k++) {
-        *in += endpoint[k].count[IST_V_OK];
-        *out += endpoint[k].sent;
-    }
 }
 
 static void follow(enum ist_state state)
@@ -193,13 +147,13 @@ static void ask_session(void)
     call_monitor(&c);
     if (c.x[0] != IST_SMC_OK)
         fault("the monitor does not know our channel");
-    if (c.x[1] == IST_SESSION_SEALED && c.x[2] != endpoint[0].epoch) {
+    if (c.x[1] == IST_SESSION_SEALED && c.x[2] != channel[0].epoch) {
         const ist_u64 key[2] = {c.x[3], c.x[4]};
-        ist_lanes_begin(endpoint, BOARD_LANES, c.x[2], key, clock_now());
+        ist_lanes_begin(channel, BOARD_LANES, c.x[2], key, clock_now());
     } else if (c.x[1] == IST_SESSION_ENDING) {
         /* Nothing of the peer's buffer is in our hands between two steps: once ended, we are quiescent. */
         ended = c.x[2];
-        ist_lanes_end(endpoint, BOARD_LANES, IST_V_PEER_LEFT);
+        ist_lanes_end(channel, BOARD_LANES, IST_V_PEER_LEFT);
         follow(channel_state());
         normal_took_leave();
         c = (struct call){{IST_SMC_QUIESCED, CHANNEL, ended}};
@@ -225,7 +179,7 @@ static void restart(void)
 
     for (unsigned i = 0; i < 2; i++)
         seed[i] = (uint64_t)isthmus_lwip_random() << 32 | isthmus_lwip_random();
-    ist_lanes_end(endpoint, BOARD_LANES, IST_V_PEER_LEFT);
+    ist_lanes_end(channel, BOARD_LANES, IST_V_PEER_LEFT);
     record_event(&control_record, clock_now(), "stack restarts");
     restart_memory();
     failure = network_init(seed);
@@ -242,7 +196,7 @@ static void tick(void)
     if (now == ticks)
         return;
     ticks = now;
-    follow(ist_lanes_poll(endpoint, BOARD_LANES, clock_now()));
+    follow(ist_lanes_poll(channel, BOARD_LANES, clock_now()));
     normal_watch(clock_now(), channel_state());
     sys_check_timeouts();
     orders_obey(restart);
@@ -273,9 +227,9 @@ static int arm(void)
     for (uint32_t k = 0; k < BOARD_LANES; k++) {
         if (lower.lane[k].last != IST_V_EMPTY)
             continue;
-        if ((lower.blocked >> k & 1u) != 0 && ist_arm_tx(&endpoint[k], isthmusif_frame_max(&netif, k)))
+        if ((lower.blocked >> k & 1u) != 0 && ist_arm_tx(&channel[k], isthmusif_frame_max(&netif, k)))
             return 1;
-        if (ist_arm(&endpoint[k], 1))
+        if (ist_arm(&channel[k], 1))
             return 1;
     }
     return 0;
@@ -284,7 +238,7 @@ static int arm(void)
 static void disarm(void)
 {
     for (uint32_t k = 0; k < BOARD_LANES; k++)
-        ist_disarm(&endpoint[k]);
+        ist_disarm(&channel[k]);
 }
 
 /* Works until there is nothing left or the period's cost is spent. What to say to YIELD. */
@@ -332,7 +286,7 @@ _Noreturn void network_run(void)
         if (!schedule_rest(ticks))
             continue;
         if (function == IST_SMC_YIELD)
-            rest(why, ticks, endpoint);
+            rest(why, ticks, channel);
         if (BOARD_CORE_SHARED || function == IST_SMC_READY || schedule_ticks() != ticks) {
             give(function, why);
             function = IST_SMC_YIELD;

@@ -5,16 +5,11 @@
 
 #include <stdint.h>
 
-struct ist_endpoint;
-
 /* NULL, or what does not hold. The seed is the monitor's; with zeros, numbers can be guessed. */
 const char *network_init(const uint64_t seed[2]);
 /* Says READY, and never comes back: receives, answers, yields. */
 _Noreturn void network_run(void);
 /* Publishes what was sent, and rings for it. */
 void network_flush(void);
-const struct ist_endpoint *network_endpoint(void);
-/* Accepted and sent since the channel began, or began anew. Callable from an interrupt. */
-void network_frames(uint64_t *in, uint64_t *out);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "apps.h"
 #include "board.h"
+#include "channel.h"
 #include "clock.h"
 #include "fault.h"
 #include "gic.h"
@@ -13,7 +14,6 @@
 #include "restart.h"
 #include "sysreg.h"
 
-#define US 1000u
 #define PSTATE_THREAD (4u | PSTATE_OTHERS | 1u << 8 | 1u << 9) /* EL1t; all masked but our own interrupts */
 
 enum thread_name { CONTROL, NETWORK, BELOW, THREADS }; /* highest first */
@@ -96,7 +96,7 @@ static void record(uint64_t late, uint64_t done)
 {
     uint64_t in, out;
 
-    network_frames(&in, &out);
+    channel_frames(&in, &out);
     record_period(&control_record, short_ns(late), short_ns(done), in, out);
 }
 
@@ -306,7 +306,7 @@ void schedule_start(void)
     prepare(BELOW, below, __below_stack_high);
     threads[NETWORK].cost = BOARD_NETWORK_COST_NS;
     running = NETWORK;
-    critical_init(tasks, flows, network_endpoint());
+    critical_init(tasks, flows, channel);
     born = next = since = control_record.born = clock_now();
     clock_arm(next);
 }
@@ -423,23 +423,8 @@ void platform_inside_end(void)
 
 void schedule_report(struct critical_report *r)
 {
-    const struct task *t = &tasks[TASK_ABOVE];
-
     interrupts_off();
-    *r = (struct critical_report){
-        .tasks = tasks,
-        .periods = t->periods,
-        .missed = t->missed,
-        .skipped = t->skipped,
-        .period_us = (uint32_t)(t->spec.period / US),
-        .cost_us = (uint32_t)(t->spec.cost / US),
-        .deadline_us = (uint32_t)(t->spec.deadline / US),
-        .first_period_us = (uint32_t)((first_done - born) / US),
-        .cost_us_max = (uint32_t)(t->cost_max / US),
-        .wait_us_max = (uint32_t)(t->wait_max / US),
-        .late_kernel.max = (uint32_t)(t->late.max / US),
-    };
+    report_tasks(r, tasks, first_done - born);
     interrupts_on();
-    r->late_kernel.p50 = (uint32_t)(histogram_quantile(&t->late, 500) / US);
-    r->late_kernel.p99 = (uint32_t)(histogram_quantile(&t->late, 990) / US);
+    report_lateness(r);
 }

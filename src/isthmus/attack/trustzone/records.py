@@ -112,7 +112,7 @@ def length_all_ones(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("mem-35b", "record that runs past the head", machines=QEMU, off="length within head")
 def runs_past_the_head(s: Rig, dice: random.Random) -> Outcome:
-    return altered(s, "LENGTH_OVERRUN", LENGTH, ALL, dice.randrange(200, 60000))
+    return altered(s, "LENGTH_OVERRUN", LENGTH, ALL, dice.randrange(200, s.board.channel.frame_max))
 
 
 @attack("mem-40", "unknown flags", machines=QEMU, off="reserved flags")

@@ -8,6 +8,7 @@
 #include "isthmus_freertos.h"
 
 #include "board.h"
+#include "channel.h"
 #include "clock.h"
 #include "console.h"
 #include "fault.h"
@@ -20,13 +21,11 @@
 #include "smc.h"
 #include "sysreg.h"
 
-#define CHANNEL 0
+#define CHANNEL 0 /* its number, with the monitor */
 #define STACK 2048u /* words */
 
 _Static_assert(!BOARD_DOORBELL_POLL, "the idle hook waits for an interrupt");
 
-static struct ist_endpoint endpoint;
-static struct ist_filter received, sent;
 static struct isthmus_freertos port;
 uint64_t border_seed[2];
 static KEPT uint64_t events; /* of the monitor's, that the network task has not seen: set by the idle hook, below it */
@@ -51,7 +50,7 @@ static void follow(enum ist_state state)
 static void begin_session(uint64_t epoch, const ist_u64 key[2])
 {
     vTaskPrioritySet(NULL, PRIORITY_IP - 1);
-    ist_begin(&endpoint, epoch, key, clock_now());
+    ist_lanes_begin(channel, BOARD_LANES, epoch, key, clock_now());
     vTaskPrioritySet(NULL, PRIORITY_NETWORK);
 }
 
@@ -62,60 +61,40 @@ static void ask_session(void)
     call_monitor(&c);
     if (c.x[0] != IST_SMC_OK)
         fault("the monitor does not know our channel");
-    if (c.x[1] == IST_SESSION_SEALED && c.x[2] != endpoint.epoch) {
+    if (c.x[1] == IST_SESSION_SEALED && c.x[2] != channel[0].epoch) {
         begin_session(c.x[2], (const ist_u64[2]){c.x[3], c.x[4]});
     } else if (c.x[1] == IST_SESSION_ENDING) {
         /* Nothing of the peer's buffer is in our hands between two steps: once ended, we are quiescent. */
         const uint64_t ended = c.x[2];
 
-        ist_end(&endpoint, IST_V_PEER_LEFT);
-        follow(ist_link_state(&endpoint));
+        ist_lanes_end(channel, BOARD_LANES, IST_V_PEER_LEFT);
+        follow(channel_state());
         normal_took_leave();
         c = (struct call){{IST_SMC_QUIESCED, CHANNEL, ended}};
         call_monitor(&c);
     }
 }
 
-static void ring(void *of)
+static void ring(void *of, ist_u32 lanes)
 {
     (void)of;
-    call_monitor(&(struct call){{IST_SMC_RING, CHANNEL, IST_LANE_BULK}});
+    call_monitor(&(struct call){{IST_SMC_RING, CHANNEL, lanes}});
 }
 
 /* ---- the channel, from its beginning ----------------------------------------------------------------------------- */
 
-/* The board's allow-lists: of what is received always, of what is sent where the board says so. */
-static enum ist_verdict load_filters(void)
-{
-    _Static_assert(BOARD_LANES == 1, "this IP stack serves the bulk lane alone");
-    static const ist_u64 in[] = BOARD_FILTER, out[] = BOARD_FILTER_OUT;
-    enum ist_verdict v = ist_filter_load(&received, in, BOARD_FILTER_WORDS);
-
-    endpoint.filter = &received;
-    if (v != IST_V_OK || BOARD_FILTER_OUT_WORDS == 0)
-        return v;
-    port.lane[0].out = &sent;
-    return ist_filter_load(&sent, out, BOARD_FILTER_OUT_WORDS);
-}
-
 /* Channel, stack and applications, out of memory as it was at the start. NULL, or what does not hold. */
 static const char *channel_start(const uint64_t seed[2])
 {
-    static const struct ist_config config = BOARD_CONFIG;
     enum ist_verdict v;
 
     border_seed[0] = seed[0];
     border_seed[1] = seed[1];
-    v = ist_init(&endpoint, &config, (void *)BOARD_SECURE_BUFFER_BASE, (const void *)BOARD_NORMAL_BUFFER_BASE);
-    if (v != IST_V_OK)
-        return ist_verdict_name(v);
-    port = (struct isthmus_freertos){
-        .lane = {{.ep = &endpoint}}, .lanes = 1, .frames = BOARD_STEP_FRAMES, .bytes = BOARD_STEP_BYTES,
-        .now = clock_now, .ring = ring, .valid = critical_frame};
-    if (config.frame_max >= 2u * BOARD_MTU)
+    port = (struct isthmus_freertos){.lanes = BOARD_LANES, .frames = BOARD_STEP_FRAMES, .bytes = BOARD_STEP_BYTES,
+                                     .now = clock_now, .ring = ring, .valid = critical_frame};
+    v = channel_init(port.lane);
+    if (v == IST_V_OK && channel[0].config.frame_max >= 2u * BOARD_MTU)
         return "channel.frame_max: FreeRTOS+TCP drops what Linux has joined to frames beyond the MTU";
-    budget_init(&port.lane[0].budget, BOARD_BUDGET_PERIOD_NS, BOARD_BUDGET_FRAMES, BOARD_BUDGET_BYTES, config.frame_max);
-    v = load_filters();
     return v != IST_V_OK ? ist_verdict_name(v) : stack_start(&port);
 }
 
@@ -128,7 +107,7 @@ static void restart(void)
 
     for (unsigned i = 0; i < 2; i++)
         seed[i] = (uint64_t)platform_random() << 32 | platform_random();
-    ist_end(&endpoint, IST_V_PEER_LEFT);
+    ist_lanes_end(channel, BOARD_LANES, IST_V_PEER_LEFT);
     record_event(&control_record, clock_now(), "stack restarts");
     stack_stop();
     restart_memory();
@@ -143,27 +122,34 @@ static void restart(void)
 /* Once per period, bell or not. */
 static void tick(void)
 {
-    follow(ist_poll(&endpoint, clock_now()));
-    normal_watch(clock_now(), ist_link_state(&endpoint));
+    follow(ist_lanes_poll(channel, BOARD_LANES, clock_now()));
+    normal_watch(clock_now(), channel_state());
     orders_obey(restart);
 }
 
-/* Asks for a doorbell. True: there is work already. */
+/* Asks for a doorbell in each lane that can take more. True: there is work already. */
 static int arm(void)
 {
-    return ist_link_state(&endpoint) == IST_RUN && ist_arm(&endpoint, 1);
+    if (channel_state() != IST_RUN)
+        return 0;
+    for (uint32_t k = 0; k < BOARD_LANES; k++)
+        if (port.lane[k].last == IST_V_EMPTY && ist_arm(&channel[k], 1))
+            return 1;
+    return 0;
 }
 
-/* Until there is nothing left, or this period's budget or cost is spent: then the next one looks by itself. */
+/* Until there is nothing left, or this period's budget or cost is spent: then the next one looks by itself. A lane whose
+ * budget is spent asks for no doorbell. */
 static void work(void)
 {
     enum ist_verdict v;
 
-    ist_disarm(&endpoint);
+    for (uint32_t k = 0; k < BOARD_LANES; k++)
+        ist_disarm(&channel[k]);
     do {
         v = isthmus_step(&port, clock_now());
         taskYIELD(); /* to the IP task: what came is answered before more is taken */
-    } while (!tasks_spent() && (v == IST_V_OK || (v != IST_V_BUDGET && arm())));
+    } while (!tasks_spent() && (v == IST_V_OK || ((BOARD_LANES > 1 || v != IST_V_BUDGET) && arm())));
 }
 
 static void network_task(void *unused)
@@ -232,9 +218,4 @@ const char *border_init(const uint64_t seed[2])
     network = xTaskCreateStatic(network_task, "network", STACK, NULL, PRIORITY_NETWORK, network_stack, &network_memory);
     normal_init(clock_now());
     return channel_start(seed);
-}
-
-const struct ist_endpoint *border_endpoint(void)
-{
-    return &endpoint;
 }

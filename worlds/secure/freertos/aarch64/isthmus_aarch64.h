@@ -60,7 +60,6 @@ void tasks_report(struct critical_report *report);
 const char *border_init(const uint64_t seed[2]);
 /* From the kick's interrupt: a doorbell was rung on another core. True: a task is ready that was not. */
 long border_kick(void);
-const struct ist_endpoint *border_endpoint(void);
 /* Random numbers are drawn from it. */
 extern uint64_t border_seed[2];
 

@@ -77,6 +77,8 @@ static const char *start(struct isthmus_freertos *port)
 
     source.ep = port->lane[0].ep;
     source.budget = &port->lane[0].budget;
+    source.lane = port->lane;
+    source.lanes = port->lanes;
     port->valid = valid;
     if (isthmus_fill_interface(port, &interface) != pdPASS)
         return "ipconfigNETWORK_MTU is not the channel's";

@@ -10,6 +10,7 @@
 #include "timers.h"
 
 #include "board.h"
+#include "channel.h"
 #include "clock.h"
 #include "fault.h"
 #include "platform.h"
@@ -18,7 +19,6 @@
 #include "schedule.h"
 #include "sysreg.h"
 
-#define US 1000u
 #define PSTATE_EL1T 4u
 #define PSTATE_MASKED (PSTATE_OTHERS | 1u << 8 | 1u << 9) /* SError and debug exceptions too, as in start.S's threads */
 #define SAVED_PSTATE 3 /* of what the port lays out for a new task: FP flag, nesting, pc, pstate */
@@ -211,9 +211,10 @@ static uint32_t short_ns(uint64_t ns)
 
 static void record(uint64_t late, uint64_t response)
 {
-    const struct ist_endpoint *ep = border_endpoint();
+    uint64_t in, out;
 
-    record_period(&control_record, short_ns(late), short_ns(response), ep->count[IST_V_OK], ep->sent);
+    channel_frames(&in, &out);
+    record_period(&control_record, short_ns(late), short_ns(response), in, out);
 }
 
 /* One period's work; how many releases have passed meanwhile. */
@@ -289,7 +290,7 @@ const char *tasks_init(void)
     threads[BELOW].cost = specs[TASK_BELOW].cost;
     threads[NETWORK].cost = BOARD_NETWORK_COST_NS;
     running = NETWORK;
-    critical_init(tasks, flows, border_endpoint());
+    critical_init(tasks, flows, channel);
     threads[CONTROL].handle =
         xTaskCreateStatic(control, "control", (uint32_t)(__control_stack_high - __control_stack_low) / sizeof(StackType_t),
                           NULL, PRIORITY_CONTROL, (StackType_t *)(void *)__control_stack_low, &control_memory);
@@ -391,23 +392,8 @@ void platform_inside_end(void)
 
 void tasks_report(struct critical_report *r)
 {
-    const struct task *t = &tasks[TASK_ABOVE];
-
     taskENTER_CRITICAL();
-    *r = (struct critical_report){
-        .tasks = tasks,
-        .periods = t->periods,
-        .missed = t->missed,
-        .skipped = t->skipped,
-        .period_us = (uint32_t)(t->spec.period / US),
-        .cost_us = (uint32_t)(t->spec.cost / US),
-        .deadline_us = (uint32_t)(t->spec.deadline / US),
-        .first_period_us = (uint32_t)((first_done - control_record.born) / US),
-        .cost_us_max = (uint32_t)(t->cost_max / US),
-        .wait_us_max = (uint32_t)(t->wait_max / US),
-        .late_kernel.max = (uint32_t)(t->late.max / US),
-    };
+    report_tasks(r, tasks, first_done - control_record.born);
     taskEXIT_CRITICAL();
-    r->late_kernel.p50 = (uint32_t)(histogram_quantile(&t->late, 500) / US);
-    r->late_kernel.p99 = (uint32_t)(histogram_quantile(&t->late, 990) / US);
+    report_lateness(r);
 }
