@@ -16,7 +16,8 @@ CASES = [(program, name) for program in PROGRAMS for name in names_of(program)]
 OTHERS = {"clang": ("clang",), "gcc-size": ("gcc", "-Os")}
 
 ALSO = {"unit_copy": (HOST / "link.c",)}
-FLAGS = {"unit_wake": (HOOKED,), "unit_lane": (f"-I{HOST.parent}/worlds/secure/port",)}
+PORT = (f"-I{HOST.parent}/worlds/secure/port",)
+FLAGS = {"unit_wake": (HOOKED,), "unit_lane": PORT, "unit_port": PORT}
 
 
 def built(factory: pytest.TempPathFactory, program: str, *flags: str, cc: str = "gcc") -> Path:

@@ -48,8 +48,9 @@ TEST(priorities_change_hands)
             priority_enter();
             DID("[%x]=10 wait wait %sicc_pmr_el1=e0 %s", distributor, busy ? "active_2=0 active_3=0 isb " : "", ours);
             cpu.scr_el3 = 0x400;
+            cpu.distributor = 0x40; /* what else is in there is not Linux's to come back */
             priority_leave(fresh);
-            DID("%s scr_el3=401 isb %sicc_pmr_el1=%x [%x]=12 wait wait", above,
+            DID("%s scr_el3=401 isb %sicc_pmr_el1=%x [%x]=42 wait wait", above,
                 busy && !fresh ? "active_2=10 active_3=1 isb " : "", fresh ? GIC_PRI_MASK : 0xa0, distributor);
         }
 }

@@ -44,12 +44,21 @@ LIMIT_S = 600  # of one step: a test that hangs has noticed
 PROGRAM_S = 120  # of one C program, which takes a few
 
 FIRST = {"guard": "guard", "ring": "ring", "session": "session", "tag": "tag", "config": "config",
-         "limit": "limit", "check": "guard", "shared": "copy", "inner": "wake"}  # fmt: skip
-UNITS = ("guard", "ring", "session", "states", "tag", "wake", "limit", "copy", "config")
+         "limit": "limit", "check": "guard", "shared": "copy", "inner": "wake", "lane": "lane",
+         "budget": "port", "netport": "port"}  # fmt: skip
+UNITS = ("guard", "ring", "session", "states", "tag", "wake", "limit", "copy", "config", "lane", "port")
+PORT = (f"-I{ROOT / 'worlds' / 'secure' / 'port'}",)
 GEOMETRIES = ("plain", "crc", "wrap", "budget", "siphash", "tight", "uneven")
 QUICK = ("-g", "-O1", "-fsanitize=address", HOOKED)
 ORDERING = ("order", "call", "barrier", "always", "never")
 
+LOCK = "pytest tests/test_monitor_lock.py -k in_order"
+#: Of the steps below those that take seconds.
+SECONDS = (
+    "pytest tests/test_monitor_session.py",
+    LOCK,
+    "pytest tests/test_filter.py -k 'not defect and not lets_out'",
+)
 #: What else tries an area, cheapest first: modules of Python with their arguments. Never a test that changes
 #: the source itself, or counts instructions: that one would notice for another reason.
 SUITE = {
@@ -69,6 +78,8 @@ SUITE = {
         "isthmus attack --machine host --no-controls",
     ),
     "worlds/monitor/tfa/session.c": ("pytest tests/test_monitor_session.py",),
+    "worlds/monitor/tfa/lock.S": (LOCK,),
+    "worlds/monitor/tfa/lock.h": (LOCK,),
     "monitor": (
         "pytest tests/test_smc.py tests/test_qemu.py",
         "pytest tests/test_qemu_smc.py",
@@ -133,7 +144,7 @@ class Workshop:
 
     def _first(self, mutant: Mutant, area: str, text: str, quick: bool, only: str = "") -> str:
         """The first step that fails with `text` in the file's place; `only`: this step alone."""
-        if area == "core":
+        if area in ("core", "port"):
             shutil.rmtree(self.changed, ignore_errors=True)
             for name, step in self._programs(Path(mutant.file).name, text, mutant.kind):
                 if only in ("", name) and _fails(step):
@@ -143,15 +154,17 @@ class Workshop:
         if area == "monitor" and not only.startswith(("pytest", "tests/")):
             if noticed_by := self._units(Path(mutant.file).name, text):
                 return noticed_by
-            if not only and same_monitor(Path(mutant.file).name, text, self.code):
+            if only:
+                return ""
+            if same_monitor(Path(mutant.file).name, text, self.code):
                 return SAME_CODE
-        if quick:
-            return ""
         target = self.copy / mutant.file
         original = target.read_text(encoding="utf-8")
         target.write_text(text, encoding="utf-8")
         more = SUITE["order"] if area == "core" and mutant.kind in ORDERING else ()
         steps = (*SUITE.get(mutant.file, ()), *SUITE[area], *more)
+        if quick:
+            steps = tuple(step for step in steps if step in SECONDS)
         try:
             for tests in (f"pytest {only}",) if only.startswith("tests/") else (only,) if only else steps:
                 if noticed_by := self.suite(tests):
@@ -181,14 +194,18 @@ class Workshop:
             yield "unit_guard", step("unit_guard", "-O0")
             return
         first = FIRST.get(name.split(".")[0], "guard")
-        order = (first, *(u for u in UNITS if u != first))
+        others = ("lane",) if first == "port" else UNITS
+        order = (first, *(u for u in others if u != first))
         for unit in order:
-            yield f"unit_{unit}", step(f"unit_{unit}", *(hooked if unit == "wake" else ("-O0",)))
+            flags = hooked if unit == "wake" else ("-O0", *PORT) if unit in ("lane", "port") else ("-O0",)
+            yield f"unit_{unit}", step(f"unit_{unit}", *flags)
+        if first == "port":
+            return
         yield "trace", step("trace", "-O2")
         for geometry in GEOMETRIES:
             yield f"hostile {geometry}", step("hostile", *QUICK, argv=("--cut", "1", "--only", geometry))
         for unit in order:
-            flags = (*SANITIZED, HOOKED) if unit == "wake" else SANITIZED
+            flags = (*SANITIZED, *(HOOKED,) * (unit == "wake"), *PORT * (unit in ("lane", "port")))
             yield f"unit_{unit}, sanitized", step(f"unit_{unit}", *flags)
         if kind in ORDERING:
             for fence in ("core", "peer"):
