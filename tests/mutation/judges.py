@@ -52,9 +52,11 @@ GEOMETRIES = ("plain", "crc", "wrap", "budget", "siphash", "tight", "uneven")
 QUICK = ("-g", "-O1", "-fsanitize=address", HOOKED)
 ORDERING = ("order", "call", "barrier", "always", "never")
 
+CHANNELS = "pytest tests/test_port_channels.py -k 'not notices'"
 LOCK = "pytest tests/test_monitor_lock.py -k in_order"
 #: Of the steps below those that take seconds.
 SECONDS = (
+    CHANNELS,
     "pytest tests/test_monitor_session.py",
     LOCK,
     "pytest tests/test_filter.py -k 'not defect and not lets_out'",
@@ -72,6 +74,7 @@ SUITE = {
         "pytest tests/test_core_threads.py -k 'no_race or no_wake or both'",
         "pytest tests/test_memory_model.py -k 'holds_every or comes_behind'",
     ),
+    "worlds/secure/port/channels.h": (CHANNELS,),
     "port": (
         "pytest tests/test_secure_port.py",
         "pytest tests/test_freertos_port.py -k 'not mistake and not checksums'",
@@ -176,7 +179,7 @@ class Workshop:
     def _programs(self, name: str, text: str, kind: str) -> Iterator[tuple[str, Callable[[], object]]]:
         """C programs with `text` in place of the core's file `name`."""
         folders = cast(pytest.TempPathFactory, _Folders(self.objects))
-        hooked, race = ("-O0", HOOKED), ("-g", "-O1", "-fsanitize=thread", "-Wno-tsan", "-pthread")
+        race = ("-g", "-O1", "-fsanitize=thread", "-Wno-tsan", "-pthread")
 
         def step(program: str, *flags: str, argv: Sequence[str] = ()) -> Callable[[], None]:
             def run() -> None:
@@ -190,6 +193,8 @@ class Workshop:
 
             return run
 
+        if name == "channels.h":  # has its own program, too
+            return
         if name == "filter.c":  # the allow-list has its own tests
             yield "unit_guard", step("unit_guard", "-O0")
             return
@@ -197,16 +202,16 @@ class Workshop:
         others = ("lane",) if first == "port" else UNITS
         order = (first, *(u for u in others if u != first))
         for unit in order:
-            flags = hooked if unit == "wake" else ("-O0", *PORT) if unit in ("lane", "port") else ("-O0",)
-            yield f"unit_{unit}", step(f"unit_{unit}", *flags)
+            more = PORT if unit in ("lane", "port") else (HOOKED,) if unit == "wake" else ()
+            yield f"unit_{unit}", step(f"unit_{unit}", "-O0", *more)
         if first == "port":
             return
         yield "trace", step("trace", "-O2")
         for geometry in GEOMETRIES:
             yield f"hostile {geometry}", step("hostile", *QUICK, argv=("--cut", "1", "--only", geometry))
         for unit in order:
-            flags = (*SANITIZED, *(HOOKED,) * (unit == "wake"), *PORT * (unit in ("lane", "port")))
-            yield f"unit_{unit}, sanitized", step(f"unit_{unit}", *flags)
+            more = PORT if unit in ("lane", "port") else (HOOKED,) if unit == "wake" else ()
+            yield f"unit_{unit}, sanitized", step(f"unit_{unit}", *SANITIZED, *more)
         if kind in ORDERING:
             for fence in ("core", "peer"):
                 yield "threads", step("threads", *race, argv=("6000", "1", "mixed", fence, "2", "1"))
