@@ -70,7 +70,7 @@ def test_the_document_has_its_rows() -> None:
     assert rows["mem-21", "on"]["applies"] is False
     assert "TrustZone" in rows["mem-21", "on"]["detail"]
     wanted = "id name class attacker defence applies contained missed_deadlines counters work_max work_bound"
-    assert set(rows["mem-30", "on"]) == {*wanted.split(), "recovered_s", "seed", "detail"}
+    assert set(rows["mem-30", "on"]) == {*wanted.split(), "recovered_s", "seed", "replayable", "detail"}
 
 
 def test_without_controls_there_are_none() -> None:

@@ -75,6 +75,7 @@ class Attack:
     settings: Mapping[str, Any] = field(default_factory=dict)
     control: Control | None = None
     elsewhere: str = ""  # why it does not apply here
+    replayable: bool = True  # the same seed makes the same attack
 
     @property
     def kind(self) -> str:
@@ -98,6 +99,7 @@ class Row(msgspec.Struct, frozen=True):
     work_bound: int | None
     recovered_s: float | None
     seed: int
+    replayable: bool
     detail: str
 
     @property
@@ -118,6 +120,7 @@ def attack(
     *,
     machines: Sequence[Machine] = ("memory",),
     off: str | Mapping[str, Any] | None,
+    replayable: bool = True,
     **settings: Any,
 ) -> Callable[[Run], Run]:
     """Registers an attack. `off`: the defence that its control does without, or settings of a test policy;
@@ -127,7 +130,9 @@ def attack(
         control = (
             Control(without=off) if isinstance(off, str) else None if off is None else Control(settings=off)
         )
-        ATTACKS.extend(Attack(ident, name, attacker, m, run, settings, control) for m in machines)
+        ATTACKS.extend(
+            Attack(ident, name, attacker, m, run, settings, control, replayable=replayable) for m in machines
+        )
         return run
 
     return register

@@ -55,6 +55,7 @@ def row(attack: Attack, defence: Defence, seed: int, outcome: Outcome | None) ->
         work_bound=o.work_bound,
         recovered_s=o.recovered_s,
         seed=seed,
+        replayable=attack.replayable,
         detail=o.detail,
     )
 

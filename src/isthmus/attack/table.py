@@ -60,6 +60,8 @@ def render(report: Report) -> Group:
         detail = on.detail
         if on.work_max is not None:
             detail += f"; work {on.work_max} of at most {on.work_bound}"
+        if not on.replayable:
+            detail += "; not replayable"
         if (off := rows.get("off")) is not None and not off.ok:
             detail += f"; control: {off.detail}"
         table.add_row(ident, on.name, on.attacker, _verdict(on), _verdict(off), Text(detail))

@@ -70,6 +70,7 @@ def _lines(found: Report) -> Iterator[dict[str, str]]:
         on, off = rows["on"], rows.get("off")
         moved = ", ".join(f"{name} {n}" for name, n in on.counters.items())
         work = f"work {on.work_max} of at most {on.work_bound}" if on.work_max is not None else ""
+        once = "" if on.replayable else "not replayable"
         short = f"control: {off.detail}" if off is not None else ""
         yield {
             "kind": on.kind,
@@ -79,7 +80,7 @@ def _lines(found: Report) -> Iterator[dict[str, str]]:
             "on": words[on.contained],
             "off": "" if off is None else "succeeds" if off.ok else "fails",
             "ok": "yes" if all(row.ok for row in rows.values()) else "",
-            "detail": "; ".join(part for part in (moved, on.detail, work, short) if part),
+            "detail": "; ".join(part for part in (moved, on.detail, work, once, short) if part),
         }
 
 

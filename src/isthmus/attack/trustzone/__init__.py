@@ -3,6 +3,6 @@
 
 from __future__ import annotations
 
-from isthmus.attack.trustzone import calls, elsewhere, floods, interrupts, life, races, records
+from isthmus.attack.trustzone import calls, concurrent, elsewhere, floods, interrupts, life, races, records
 
-__all__ = ["calls", "elsewhere", "floods", "interrupts", "life", "races", "records"]
+__all__ = ["calls", "concurrent", "elsewhere", "floods", "interrupts", "life", "races", "records"]

@@ -46,16 +46,18 @@ class Stopped(Exception):
 
 class Rig:
     """A machine, booted once for all attacks that want it like this. `without`: names of DEFENCES, joined by
-    " + "; settings: "tag", the channel's; "races": whether the emulator drives races. `world`: its Secure
-    world, built elsewhere, which is of one board and keeps its defences: where these are to change, our own
-    stands for it, and `remark` says so."""
+    " + "; settings: "tag", the channel's; "races": whether the emulator drives races;
+    "cores": of Linux's, the first one shared. `world`: its Secure world, built elsewhere, which is of one
+    board and keeps its defences: where these are to change, our own stands for it, and `remark` says so."""
 
     def __init__(
         self, board: TrustZone, without: str | None, settings: Mapping[str, Any], world: Path | None = None
     ) -> None:
         tag = settings.get("tag", board.channel.tag)
         channel = msgspec.structs.replace(board.channel, tag=tag)
-        self.board = msgspec.structs.replace(board, channel=channel)
+        cores = tuple(range(settings["cores"])) if "cores" in settings else board.core.normal
+        core = msgspec.structs.replace(board.core, normal=cores)
+        self.board = msgspec.structs.replace(board, channel=channel, core=core)
         self.evidence = Evidence()
         self._without = without.split(" + ") if without else []
         fits = self.board == board and all(map(of_the_monitor, self._without))

@@ -32,5 +32,6 @@ int order_records(struct order *o);
 int order_word(struct order *o);
 int order_scan(struct order *o);
 int order_deaf(struct order *o);
+int order_flips(struct order *o);
 
 #endif

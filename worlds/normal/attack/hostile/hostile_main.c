@@ -11,6 +11,8 @@
  *     word ROLE OFFSET MASK VALUE HOLD-US   the word at OFFSET of a world's buffer becomes (word & ~MASK) + VALUE, with
  *                                      a doorbell, and after HOLD-US what it was
  *     sessions BASE SIZE BASE SIZE     ends the session that there is and registers again, as fast as the monitor lets it
+ *     flips OFFSET FLIP STRIDE US      for US from now, on the last core, the word at OFFSET in each of the records that were
+ *                                      published last, STRIDE bytes apart, becomes word ^ FLIP, again and again
  *     deaf ON                          the driver takes nothing from the Secure world's ring, until it is told 0
  *     scan LOW HIGH                    counts the 64-bit words in the window that lie in LOW..HIGH
  *
@@ -43,6 +45,7 @@ static const struct {
 	{ "scan", order_scan },
 	{ "sessions", order_sessions },
 	{ "deaf", order_deaf },
+	{ "flips", order_flips },
 };
 
 bool pace_on(struct pace *p)
