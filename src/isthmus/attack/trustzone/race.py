@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Races that are driven: a word of the Normal world's buffer changes behind the k-th Secure load of it.
 
-The machine's emulator does it (native/race.c), in a process that shares this file of control words.
+The machine's emulator does it (native/race.c), in a process that shares this memory of control words.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,24 +59,23 @@ class Driver:
             ldflags=("-shared",),
         )
         self._ring = board.normal.ring_bytes
-        handle, self._file = tempfile.mkstemp(prefix="isthmus-race-")
+        self._handle = os.memfd_create("isthmus-race")
         size = _HEAD.size + RACES_MAX * _RACE.size
-        os.ftruncate(handle, size)
-        self._shared = mmap.mmap(handle, size)
-        os.close(handle)
+        os.ftruncate(self._handle, size)
+        self._shared = mmap.mmap(self._handle, size)
         secure, own = board.memory.secure, board.buffer_region("normal")
         given = (
             f"secure={secure.base:#x}-{secure.end:#x}",
             f"buffer={own.base:#x}-{own.end:#x}",
             f"ram={board.memory.normal.base:#x}",
-            f"control={self._file}",
+            f"control=/proc/{os.getpid()}/fd/{self._handle}",
         )
         self.arguments = ("-plugin", ",".join((str(plugin), *given)))
 
     def close(self) -> None:
         """The emulator has mapped it by now, or never will."""
         self._shared.close()
-        os.unlink(self._file)
+        os.close(self._handle)
 
     def arm(self, target: Target, ks: Sequence[int]) -> None:
         """A race for each k, one with each record that the attacker marks; at most RACES_MAX."""

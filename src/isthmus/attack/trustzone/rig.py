@@ -78,7 +78,8 @@ class Rig:
             self.close()
         if self._machine is None:
             self._failed = False
-            self._driver = Driver(self.board) if self._driven else None
+            if self._driven and self._driver is None:
+                self._driver = Driver(self.board)
             more = self._driver.arguments if self._driver is not None else ()
             machine = AttackedMachine(self.board, self._without, more=more, payload=self._world)
             machine.start(PATIENCE_S * 4)
