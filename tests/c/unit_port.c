@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What every IP stack's port shares: which lane a frame goes by, what may leave, when receiving stops, what is counted
  * against the bound. */
+#include "budget.h"
 #include "harness.h"
 #include "netport.h"
 
@@ -216,6 +217,27 @@ TEST(a_spent_budget_is_waited_for)
     pair_close(&p);
 }
 
+/* A lane that is down says so for all, whatever those below it wait for. */
+TEST(a_channel_with_a_lane_that_is_down_is_down)
+{
+    struct pair p[2];
+    struct netport_lane lane[2];
+    ist_u32 work;
+    for (int k = 0; k < 2; k++) {
+        pair_up(&p[k], config());
+        lane[k] = (struct netport_lane){.ep = &p[k].side[IST_SECURE].e, .stack = room};
+    }
+    budget_init(&lane[0].budget, 1000000, 100, 256, FRAME);
+    lane[0].budget.bytes.due = UINT32_MAX; /* spent */
+    sent(&p[0], 1, 100);
+    CHECK_VERDICT(netport_receive_lanes(lane, 2, &hooks, p[0].now, 9, 10000, &work), IST_V_BUDGET);
+    ist_end(lane[1].ep, IST_V_PEER_LEFT);
+    CHECK_VERDICT(netport_receive_lanes(lane, 2, &hooks, p[0].now, 9, 10000, &work), IST_V_DOWN);
+    CHECK_EQ(work, 0);
+    pair_close(&p[0]);
+    pair_close(&p[1]);
+}
+
 /* ---- the ledger ---------------------------------------------------------------------------------------------------- */
 
 TEST(a_budget_is_rounded_so_that_nothing_is_given_away)
@@ -235,8 +257,9 @@ TEST(a_budget_is_rounded_so_that_nothing_is_given_away)
     budget_spend(&b, 1, 5000);
     CHECK_EQ(b.frames_now, 1);
     b.period = 0;
-    budget_spend(&b, 1, 5000);
+    budget_spend(&b, 1, 6000);
     CHECK_EQ(b.frames_now, 1);
+    CHECK_EQ(b.bytes_now, 5000);
 }
 
 TEST(the_ledger_counts_each_window_and_what_goes_beyond_its_bound_once)
@@ -263,6 +286,8 @@ TEST(the_ledger_counts_each_window_and_what_goes_beyond_its_bound_once)
     budget_spend(&b, 1002, 1);
     CHECK_EQ(b.over, 2);
     CHECK_EQ(b.frames_most, 6);
+    CHECK_EQ(b.bytes_most, 1002);
+    budget_spend(&b, 2000, 1);
     CHECK_EQ(b.bytes_most, 1002);
 }
 
