@@ -42,7 +42,7 @@ DOORBELL = (1, 2)
 FRAMES = {("channel.send", 64): (3, 4), ("channel.receive", 64): (5, 6),
           ("channel.send", 1500): (7, 8), ("channel.receive", 1500): (9, 10)}  # fmt: skip
 PUBLISHED, NOTICED = (21, 22), (23, 24)
-LIMITS = {"crossing.roundtrip": 500.0, "doorbell.noswitch": 260.0, "crossing.polled": 100.0,
+LIMITS = {"crossing.roundtrip": 430.0, "doorbell.noswitch": 260.0, "crossing.polled": 60.0,
           "tcp.to_secure": 4.0, "tcp.to_normal": 4.0}  # fmt: skip
 TRAFFIC = {"ping.rtt": 11, "loopback.ping": 13, "tcp.to_secure": 15, "tcp.to_normal": 17, "loopback.tcp": 19}
 
