@@ -58,7 +58,7 @@
 /* ---- protocols ----------------------------------------------------------------------------------------------------------- */
 
 #define ipconfigUSE_IPv4 1
-/* The board's filter lets IPv4 in; with IPv6 it wants rules for that, and for neighbour discovery. */
+/* No rule of a board can name IPv6: our worlds refuse it whole. A channel of yours without an allow-list carries it. */
 #ifndef ipconfigUSE_IPv6
 #define ipconfigUSE_IPv6 0
 #endif
