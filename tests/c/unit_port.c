@@ -196,6 +196,24 @@ TEST(what_is_refused_costs_and_holds_nothing_up)
     pair_close(&p);
 }
 
+TEST(a_record_that_lies_gets_no_buffer)
+{
+    struct pair p;
+    struct budget b;
+    ist_u32 work;
+    pair_up(&p, config());
+    budget_init(&b, 1000000, 100, 100 * FRAME, FRAME);
+    p.now += 2000000;
+    sent(&p, 1, 100);
+    word_set(p.side[IST_NORMAL].own, IST_CONTROL_SIZE + (p.side[IST_SECURE].e.rx.tail & (RING - 1)) + IST_REC_LENGTH, 1);
+    CHECK_VERDICT(taken(&p, &b, 9, 1000, &work), IST_V_EMPTY);
+    CHECK_EQ(work, 1);
+    CHECK_EQ(b.frames_now, 1);
+    CHECK_EQ(b.bytes_now, 0);
+    CHECK_EQ(allocated, 0);
+    pair_close(&p);
+}
+
 TEST(a_spent_budget_is_waited_for)
 {
     struct pair p;
