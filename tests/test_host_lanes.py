@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from isthmus import board
-from isthmus.attack.rig import with_lane
+from isthmus.attack.lane import with_lane
+from isthmus.attack.rig import LANE, LANE_RULES
 from isthmus.host import HostMachine
 
 pytestmark = [pytest.mark.host, pytest.mark.needs("processes")]
@@ -23,7 +24,7 @@ WAIT_S = 20.0
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[HostMachine]:
-    with HostMachine(with_lane(board.load())) as running:
+    with HostMachine(with_lane(board.load(), LANE, LANE_RULES)) as running:
         yield running
 
 

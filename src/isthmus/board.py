@@ -204,12 +204,17 @@ class Board(_Table, frozen=True):
 
     def buffer_bytes(self, role: Literal["normal", "secure"]) -> int:
         """Bytes of the buffer that `role` owns: for each lane control block, ring, one largest record."""
-        size = 0
+        at, ring = self.lane_places(role)[-1]
+        return at + CONTROL + ring + record_bytes(self.channel)
+
+    def lane_places(self, role: Literal["normal", "secure"]) -> list[tuple[int, int]]:
+        """Of each lane, where in that buffer its control block begins, and the bytes of its ring."""
+        found, at = [], 0
         for lane in self.lanes:
             ring = lane.ring_bytes or self.side(role).ring_bytes
-            size = (size + LINE - 1) & -LINE
-            size += CONTROL + ring + record_bytes(self.channel)
-        return size
+            found.append((at, ring))
+            at = (at + CONTROL + ring + record_bytes(self.channel) + LINE - 1) & -LINE
+        return found
 
     @property
     def whole_segments(self) -> int:

@@ -12,19 +12,20 @@ from pathlib import Path
 
 import msgspec
 
-from isthmus.attack import denial, host, life, memory, packet, trustzone
+from isthmus.attack import border, denial, host, life, memory, packet, trustzone
 from isthmus.attack.campaign import Make, on_a_machine
-from isthmus.attack.catalogue import ATTACKS, Attack, Evidence, Row, select
+from isthmus.attack.catalogue import ATTACKS, SHORT, Attack, Evidence, Row, select
 from isthmus.attack.rig import Rig
 from isthmus.attack.runner import on_memory, row
+from isthmus.attack.trustzone.rig import PERIODS
 from isthmus.attack.trustzone.rig import Rig as TrustZoneRig
 from isthmus.board import Board, load
 from isthmus.trustzone.board import TrustZone
 from isthmus.trustzone.board import load as load_trustzone
 
-__all__ = ["ATTACKS", "Attack", "Report", "Row", "run", "select"]
+__all__ = ["ATTACKS", "SHORT", "Attack", "Report", "Row", "run", "select"]
 
-MODULES = (denial, memory, packet, life, host, trustzone)  # importing one registers its attacks
+MODULES = (denial, memory, packet, life, host, border, trustzone)  # importing one registers its attacks
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -50,18 +51,20 @@ def run(
     board: Board | None = None,
     world: Path | None = None,
     controls: bool = True,
+    periods: int = PERIODS,
     began: Callable[[Attack], None] = lambda attack: None,
 ) -> Report:
     """Runs the attacks one after the other; `began` is told of each.
 
     `board`: the machine's, None for its file in boards/. `world`: a Secure world with FreeRTOS+TCP, built
-    elsewhere; None: our own, with lwIP. Raises EnvironmentProblem.
+    elsewhere; None: our own, with lwIP. `periods`: of the control task, for each attack on the TrustZone
+    machine. Raises EnvironmentProblem.
     """
     started = time.monotonic()
     rows: list[Row] = []
     if machine != "memory":
         seen: dict[str, Evidence] = {}
-        rows = on_a_machine(attacks, _stage(machine, board, world), seed, controls, began, seen)
+        rows = on_a_machine(attacks, _stage(machine, board, world, periods), seed, controls, began, seen)
         return Report(machine, seed, round(time.monotonic() - started, 1), rows, seen)
     for attack in attacks:
         began(attack)
@@ -74,10 +77,10 @@ def run(
     return Report(machine, seed, round(time.monotonic() - started, 1), rows)
 
 
-def _stage(machine: str, board: Board | None, world: Path | None) -> Make:
+def _stage(machine: str, board: Board | None, world: Path | None, periods: int) -> Make:
     """Brings the machine up for attacks."""
     if machine == "host":
         on = board or load()
         return lambda without, settings: Rig(on, without, settings, world)
     zone = board if isinstance(board, TrustZone) else load_trustzone()
-    return lambda without, settings: TrustZoneRig(zone, without, settings, world)
+    return lambda without, settings: TrustZoneRig(zone, without, settings, world, periods)

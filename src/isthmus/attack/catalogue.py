@@ -14,6 +14,7 @@ import msgspec
 __all__ = [
     "ANYWHERE",
     "ATTACKS",
+    "SHORT",
     "Attack",
     "Control",
     "Evidence",
@@ -36,7 +37,7 @@ class Evidence:
     periods: list[tuple[float, float | None, float | None, int]] = field(default_factory=list)
     """At, microseconds to the control task's begin and end (None: skipped), frames taken in."""
     flow: list[tuple[float, float | None]] = field(default_factory=list)
-    """At, microseconds to a setpoint's answer (None: none came)."""
+    """At, microseconds to a setpoint's answer (None: none came in half of its period)."""
 
 
 @dataclass(slots=True)
@@ -52,6 +53,8 @@ class Outcome:
     work_max: int | None = None
     work_bound: int | None = None
     recovered_s: float | None = None
+    flow_sent: int | None = None  # setpoints of somebody who means well, and how many never arrived
+    flow_lost: int | None = None
     evidence: Evidence | None = None
 
 
@@ -98,6 +101,8 @@ class Row(msgspec.Struct, frozen=True):
     work_max: int | None
     work_bound: int | None
     recovered_s: float | None
+    flow_sent: int | None
+    flow_lost: int | None
     seed: int
     replayable: bool
     detail: str
@@ -144,15 +149,23 @@ def elsewhere(machine: Machine, why: str, attacks: Mapping[str, str], attacker: 
         ATTACKS.append(Attack(ident, name, attacker, machine, None, elsewhere=why))
 
 
-def select(machine: str, only: Iterable[str] = ()) -> list[Attack]:
+#: One of each kind, two of the commonest: for who has seconds.
+SHORT = (
+    "dos-05", "mem-30", "mem-35b", "pkt-50", "life-60", "leak-63", "smc-66", "irq-68", "psci-71", "host-74",
+)  # fmt: skip
+
+
+def select(machine: str, only: Iterable[str] = (), *, known: bool = True) -> list[Attack]:
     """The attacks of a machine in the catalogue's order; `only`: ids or shell patterns. ValueError for one
-    that names nothing."""
+    that names nothing; where they need not be `known`, those that run there alone."""
     here = sorted((a for a in ATTACKS if a.machine == machine), key=lambda a: (_ORDER.get(a.kind, 9), a.id))
     wanted = list(only)
+    if not known:
+        return [a for a in here if a.id in wanted and a.run is not None]
     for pattern in wanted:
         if not any(fnmatchcase(a.id, pattern) for a in here):
-            known = ", ".join(a.id for a in here)
-            raise ValueError(f"no attack is called {pattern} on {machine}; there are {known}")
+            there = ", ".join(a.id for a in here)
+            raise ValueError(f"no attack is called {pattern} on {machine}; there are {there}")
     return [a for a in here if not wanted or any(fnmatchcase(a.id, p) for p in wanted)]
 
 

@@ -107,6 +107,14 @@ DEFENCES = {
         "        if (0) {\n            e->count",
     ),
     "zeroed padding": Defence("ring.c", "if ((length & (IST_ALIGN - 1u)) != 0 || full != length)", "if (0)"),
+    "no address in a slot": Defence(  # a leak is put in, for the search to find
+        "ring.c",
+        "length, IST_ROUND(full) - length);\n    ist_store(",
+        "length, IST_ROUND(full) - length);\n"
+        "    if (IST_ROUND(full) - length >= 8)\n"
+        "        *(struct ist_endpoint **)(record + IST_REC_PAYLOAD + IST_ROUND(full) - 8) = e;\n"
+        "    ist_store(",
+    ),
     "filter": Defence("guard.c", "if (e->filter) {", "if (0) {"),
     "one-shot doorbell": Defence("worlds/secure/host/bell.h", "b->deaf = 1;", "b->deaf = 0;"),
     "agreed offloads": Defence("check.c", "if ((agreed & IST_FEATURE_OFFLOAD) == 0)", "if (0)"),
@@ -114,6 +122,12 @@ DEFENCES = {
         "filter.c", "v = take_rate(&f->broadcast, now, IST_V_BROADCAST);", "v = IST_V_OK;"
     ),
     # ---- of the Secure world's runtime
+    "no wait for room": Defence(
+        "worlds/secure/lwip/isthmusif.c",
+        "    v = ist_reserve(ep, p->tot_len, NULL);\n",
+        "    for (int tries = 0; tries < 1 << 16; tries++)\n"
+        "        if ((v = ist_reserve(ep, p->tot_len, NULL)) != IST_V_FULL)\n            break;\n",
+    ),
     "secure priorities": Defence(
         "worlds/secure/runtime/main.c", "gic_init(BOARD_TIMER_PRIORITY,", "gic_init(0xc0,"
     ),
@@ -149,10 +163,16 @@ DEFENCES = {
         "if (s->state == IST_SESSION_ENDING)\n        return IST_SMC_BUSY;",
         "",
     ),
-    "resets about Linux": Defence("worlds/monitor/tfa/power.c", "    ops.system_reset = system_reset;\n", ""),
-    "powers off Linux": Defence("worlds/monitor/tfa/power.c", "    ops.system_off = system_off;\n", ""),
+    "resets about Linux": Defence(
+        "worlds/monitor/tfa/power.c", "    ops.system_reset = system_reset;\n", "    (void)system_reset;\n"
+    ),
+    "powers off Linux": Defence(
+        "worlds/monitor/tfa/power.c", "    ops.system_off = system_off;\n", "    (void)system_off;\n"
+    ),
     "standby only": Defence(
-        "worlds/monitor/tfa/power.c", "    ops.validate_power_state = standby_only;\n", ""
+        "worlds/monitor/tfa/power.c",
+        "    ops.validate_power_state = standby_only;\n",
+        "    (void)standby_only;\n",
     ),
     "core's power": Defence(
         "worlds/monitor/tfa/power.c",

@@ -3,21 +3,16 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 from isthmus.attack import frames
 from isthmus.attack.catalogue import Outcome, attack, elsewhere
 from isthmus.attack.rig import Rig, difference
 from isthmus.attack.stage import HEAD, STATE
-from isthmus.check.isolation import isolation
-from isthmus.host import HostMachine
 
 FLOOD_S, LOOK_S = 0.5, 0.5
 STORM_S, STORM_SESSIONS = 1.2, 8  # 10 + 20 + ... + 640 ms
@@ -241,90 +236,6 @@ def session_storm(s: Rig, dice: random.Random) -> Outcome:
     good = len(epochs) <= STORM_SESSIONS and not missed and recovered is not None
     detail = f"{len(epochs)} sessions in {STORM_S:g} s"
     return Outcome(good, detail, difference(before, after), missed, len(epochs), STORM_SESSIONS, recovered)
-
-
-# ---- past the border ---------------------------------------------------------------------------------------
-
-
-class Exposed:
-    """A machine with a Secure world that has none of its defences: a memfd without seals, and a process that
-    may be looked into, in the Normal world's own namespaces. Everything else is the machine's."""
-
-    def __init__(self, machine: HostMachine) -> None:
-        self.machine = machine
-        self.entered = machine.popen(["sleep", "60"])
-        self.memory = os.memfd_create("open", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.memory, 1 << 16)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.machine, name)
-
-    def buffer(self, world: str) -> int:
-        return os.dup(self.memory)
-
-    def pid(self, world: str) -> int:
-        """The sleeper that stands in for the Secure world's process."""
-        if world == "normal":
-            return self.machine.pid("normal")
-        enter, end = self.entered.pid, time.monotonic() + 5
-        while time.monotonic() < end:
-            with suppress(OSError, IndexError):
-                child = int(Path(f"/proc/{enter}/task/{enter}/children").read_text().split()[0])
-                if Path(f"/proc/{child}/comm").read_text().strip() == "sleep":
-                    return child
-            time.sleep(0.01)
-        raise OSError("the stand-in did not start")
-
-    def close(self) -> None:
-        self.entered.kill()
-        self.entered.wait()
-        os.close(self.memory)
-
-
-@contextmanager
-def under_attack(s: Rig) -> Iterator[HostMachine]:
-    """The machine, or in a control the stand-in without defences."""
-    if not s.exposed:
-        yield s.machine
-        return
-    exposed = Exposed(s.machine)
-    try:
-        yield cast(HostMachine, exposed)
-    finally:
-        exposed.close()
-
-
-def border(s: Rig, ident: str) -> Outcome:
-    before = s.status()
-    with under_attack(s) as machine:
-        (row,) = (row for row in isolation(machine) if row.id == ident)
-    recovered = s.recovers()
-    after = s.status()
-    missed = after["critical"]["missed"] - before["critical"]["missed"]
-    good = row.ok and recovered is not None and not missed
-    return Outcome(good, row.detail, difference(before, after), missed, recovered_s=recovered)
-
-
-@attack(
-    "host-74",
-    "writing, remapping, truncating the Secure world's memory",
-    "U",
-    machines=HOST,
-    off={"exposed": True},
-)
-def write_the_buffer(s: Rig, dice: random.Random) -> Outcome:
-    return border(s, "isolation.write")
-
-
-@attack(
-    "host-75",
-    "ptrace, /proc/PID/mem, process_vm_readv, pidfd_getfd on the Secure process",
-    "U",
-    machines=HOST,
-    off={"exposed": True},
-)
-def look_into_the_process(s: Rig, dice: random.Random) -> Outcome:
-    return border(s, "isolation.read")
 
 
 elsewhere("host", "shown by tests/test_host_kill.py under traffic", {"life-55": "kill -9 of a peer"}, "F")

@@ -5,12 +5,15 @@ the hands of an attacker who has taken it over. Somebody who means well asks for
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import struct
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -18,18 +21,21 @@ import msgspec
 from isthmus import _native
 from isthmus.attack.catalogue import Outcome
 from isthmus.attack.defences import without_defence
+from isthmus.attack.lane import with_lane
 from isthmus.board import Board
 from isthmus.build import secure_world
 from isthmus.host import HostMachine
 from isthmus.host.pump import frame_pump
 from isthmus.lanes import Lane
 
-__all__ = ["Rig"]
+__all__ = ["LANE", "LANE_RULES", "Rig"]
 
 ANSWERS = ("OK", "EMPTY", "DOWN", "FULL")  # not refusals
 SETTLE_S, RECOVER_S = 1.0, 5.0
 ECHO_PORT = 7
 NATIVE = Path(__file__).parent / "native"
+LANE = Lane("critical", frames=16)
+LANE_RULES = ("setpoints", "arp", "arp-request")  # without ARP no datagram finds its way
 
 
 class Rig:
@@ -45,7 +51,7 @@ class Rig:
         self.exposed = bool(wanted.pop("exposed", False))
         pump = tuple(wanted.pop("pump", ()))
         if wanted.pop("lane", False):
-            board = with_lane(board)
+            board = with_lane(board, LANE, LANE_RULES)
         recovery = board.recovery
         if "quarantine_ms" in wanted:
             recovery = msgspec.structs.replace(recovery, quarantine_ms=wanted.pop("quarantine_ms"))
@@ -131,6 +137,17 @@ class Rig:
             return round(time.monotonic() - begun, 4)
         return None
 
+    def round_trip(self, seconds: float = 0.2) -> float:
+        """Microseconds to an echo, the median of all that can be asked for in so long."""
+        times, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            with suppress(OSError):
+                begun = time.monotonic()
+                self.well.send(os.urandom(16))
+                self.well.recv(100)
+                times.append((time.monotonic() - begun) * 1e6)
+        return median(times) if times else math.inf
+
     def expect(
         self, verdict: str, act: Callable[[], Any], *, once: bool = True, fresh_session: bool = False
     ) -> Outcome:
@@ -156,15 +173,6 @@ class Rig:
         work = after["work"]
         detail = "; ".join(wrong) or verdict
         return Outcome(not wrong, detail, moved, missed, work["frames_max"], work["frames_bound"], recovered)
-
-
-def with_lane(board: Board) -> Board:
-    """The board with a lane for the setpoints, and for ARP, without which no datagram finds its way."""
-    critical = ("setpoints", "arp", "arp-request")
-    rules = tuple(
-        msgspec.structs.replace(r, lane="critical") if r.name in critical else r for r in board.filter
-    )
-    return msgspec.structs.replace(board, lane=(Lane("critical", frames=16),), filter=rules)
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:

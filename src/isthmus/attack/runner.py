@@ -54,6 +54,8 @@ def row(attack: Attack, defence: Defence, seed: int, outcome: Outcome | None) ->
         work_max=o.work_max,
         work_bound=o.work_bound,
         recovered_s=o.recovered_s,
+        flow_sent=o.flow_sent,
+        flow_lost=o.flow_lost,
         seed=seed,
         replayable=attack.replayable,
         detail=o.detail,

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Every frame that a world has handed to the channel is delivered, refused by name, or still in the ring.
 
-Both worlds' counters run on through sessions, so an account covers one session: between two looks at rest.
+Both worlds' counters run on through sessions, so an account covers one session: between two looks at rest. Of
+a channel with lanes it is all lanes' together.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import re
 import struct
 import time
 from collections.abc import Mapping
@@ -25,7 +27,7 @@ __all__ = ["Balance", "Ledger", "Rest", "at_rest", "balance", "frames_between"]
 # core/abi.h: verdicts on a received frame that consume it.
 REFUSALS = (
     "LENGTH_SHORT", "LENGTH_LONG", "LENGTH_OVERRUN", "FLAGS", "OFFLOAD", "REPLAY", "GAP", "TAG", "FILTER",
-    "HEADER", "FRAGMENT", "IP_OPTIONS", "VLAN", "SOURCE", "BROADCAST", "RATE", "NO_BUFFER",
+    "HEADER", "FRAGMENT", "IP_OPTIONS", "VLAN", "SOURCE", "BROADCAST", "RATE", "LANE", "NO_BUFFER",
 )  # fmt: skip
 CTL_HEAD, CTL_TAIL, CONTROL = 0x080, 0x100, 0x200
 RECORD_HEADER, ALIGN, TRAILER = 16, 16, 16
@@ -44,23 +46,38 @@ class Rest:
     in_flight: Mapping[World, int]
 
     def accepted(self, sender: World) -> int:
-        return int(self.reports[sender]["sent"])
+        return of_all_lanes(self.reports[sender])["sent"]
 
     def delivered(self, receiver: World) -> int:
-        return int(self.reports[receiver]["counters"]["OK"])
+        return of_all_lanes(self.reports[receiver])["OK"]
 
     def refused(self, receiver: World) -> dict[str, int]:
-        return {name: int(self.reports[receiver]["counters"][name]) for name in REFUSALS}
+        found = of_all_lanes(self.reports[receiver])
+        return {name: found[name] for name in REFUSALS}
 
 
-def frames_between(buffer: bytes, ring_bytes: int, tail: int, head: int, trailer: int) -> int:
-    """Records from `tail` up to `head` in a world's buffer. ValueError if they do not end there, or the
-    cursors are of two moments: further apart than the ring is long."""
+def of_all_lanes(report: Mapping[str, Any]) -> dict[str, int]:
+    """Verdicts by name, and "sent". What stands at the top of a report is the bulk lane's; the others follow
+    by number, in a list or under names with the number in front."""
+    found = {"sent": int(report["sent"]), **report["counters"]}
+    lanes = report.get("lanes", ())
+    for lane in lanes.values() if isinstance(lanes, Mapping) else lanes:
+        for name, n in {"sent": lane["sent"], **lane["counters"]}.items():
+            found[name] += n
+    for key, n in report.items():
+        if of_a_lane := re.fullmatch(r"lane\d+_(sent|verdict_(\w+))", key):
+            found[of_a_lane[2] or "sent"] += n
+    return found
+
+
+def frames_between(buffer: bytes, ring_bytes: int, tail: int, head: int, trailer: int, at: int = 0) -> int:
+    """Records from `tail` up to `head` of the lane at `at` in a buffer. ValueError if they do not end there,
+    or the cursors are of two moments: further apart than the ring is long."""
     frames = 0
     if (head - tail) & 0xFFFFFFFF > ring_bytes:
         raise ValueError("the cursors are further apart than the ring is long")
     while tail != head:
-        (length,) = struct.unpack_from("<I", buffer, CONTROL + (tail & (ring_bytes - 1)))
+        (length,) = struct.unpack_from("<I", buffer, at + CONTROL + (tail & (ring_bytes - 1)))
         record = (RECORD_HEADER + length + ALIGN - 1) // ALIGN * ALIGN + trailer
         if record > (head - tail) & 0xFFFFFFFF:
             raise ValueError("the ring's records do not end at its head")
@@ -82,13 +99,15 @@ def snapshot(machine: Machine, world: World) -> bytes:
 
 def in_flight(machine: Machine, sender: World, receiver: World) -> int:
     """Frames in the sender's ring that the receiver has not consumed, read from both control blocks."""
-    buffer = snapshot(machine, sender)
-    (head,) = struct.unpack_from("<I", buffer, CTL_HEAD)
-    (tail,) = struct.unpack_from("<I", snapshot(machine, receiver), CTL_TAIL)
-    board = machine.board
-    return frames_between(
-        buffer, board.side(sender).ring_bytes, tail, head, TRAILER if board.channel.tag != "none" else 0
-    )
+    buffer, consumer = snapshot(machine, sender), snapshot(machine, receiver)
+    board, found = machine.board, 0
+    trailer = TRAILER if board.channel.tag != "none" else 0
+    lanes = zip(board.lane_places(sender), board.lane_places(receiver), strict=True)
+    for (at, ring_bytes), (of_receiver, _) in lanes:
+        (head,) = struct.unpack_from("<I", buffer, at + CTL_HEAD)
+        (tail,) = struct.unpack_from("<I", consumer, of_receiver + CTL_TAIL)
+        found += frames_between(buffer, ring_bytes, tail, head, trailer, at)
+    return found
 
 
 def look(machine: Machine) -> dict[World, dict[str, Any]]:
@@ -96,7 +115,7 @@ def look(machine: Machine) -> dict[World, dict[str, Any]]:
 
 
 def moving(report: Mapping[str, Any]) -> tuple[object, ...]:
-    return report["epoch"], report["sent"], report["counters"]
+    return report["epoch"], of_all_lanes(report)
 
 
 def at_rest(machine: Machine) -> Rest:

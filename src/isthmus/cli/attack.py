@@ -27,7 +27,15 @@ __all__ = ["command"]
 @common_options("host", "memory", "qemu")
 @click.option("--list", "listed", is_flag=True, help="Show what there is, and run nothing.")
 @click.option("--only", metavar="ID,...", help="These attacks only; ids or shell patterns.")
+@click.option("--short", is_flag=True, help="One attack of each kind, or two.")
 @click.option("--no-controls", is_flag=True, help="Leave out the runs with the defence off.")
+@click.option(
+    "--periods",
+    type=click.IntRange(200, 1_000_000),
+    default=200,
+    show_default=True,
+    help="Of the control task, for each attack; qemu alone.",
+)
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -37,7 +45,14 @@ __all__ = ["command"]
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replays an earlier campaign.")
 def command(
-    common: Common, listed: bool, only: str | None, no_controls: bool, report: Path | None, seed: int | None
+    common: Common,
+    listed: bool,
+    only: str | None,
+    short: bool,
+    no_controls: bool,
+    periods: int,
+    report: Path | None,
+    seed: int | None,
 ) -> int:
     """Attack the critical side, and show that each defence is what holds.
 
@@ -51,8 +66,11 @@ def command(
     from isthmus.attack.table import listing, render
 
     board = common.board()
+    if short and only is not None:
+        raise click.UsageError("--short: beside --only there is nothing to choose")
     try:
-        chosen = attack.select(common.machine, only.split(",") if only is not None else ())
+        wanted = attack.SHORT if short else only.split(",") if only is not None else ()
+        chosen = attack.select(common.machine, wanted, known=not short)
     except ValueError as problem:
         raise click.UsageError(f"--only: {problem}") from None
     console = Console()  # honours NO_COLOR; colour on a terminal only
@@ -70,6 +88,7 @@ def command(
             board=board,
             world=common.world,
             controls=not no_controls,
+            periods=periods,
             began=lambda a: began(f"{a.id} {a.name}"),
         )
     if common.json_file != "-":
@@ -79,7 +98,8 @@ def command(
         from isthmus.report.attack import write
 
         again = ["isthmus", "attack", "--machine", common.machine, "--seed", str(found.seed)]
-        again += ["--only", only] if only is not None else []
+        again += ["--short"] if short else ["--only", only] if only is not None else []
+        again += ["--periods", str(periods)] if periods != 200 else []
         write(report, found, again=shlex.join(again), revision=", ".join(filter(None, revision())))
         click.echo(f"report: {report.resolve()}", err=common.json_file == "-")
     return HELD if found.ok else FELL_SHORT

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Somebody who means well: `flow.py ADDRESS PORT PERIOD-US FILE` sends a setpoint each period and waits for
-the answer, until it is ended.
+"""Somebody who means well: `flow.py ADDRESS PORT PERIOD-US FILE INTERFACE` sends a setpoint each period and
+waits for the answer, for half of it, until it is ended. While FILE.hold is there, it waits with the next.
 
-One line of FILE per datagram: when it was sent, in nanoseconds of the monotonic clock, and nanoseconds to its
-answer, -1 for none.
+One line of FILE per datagram: when it was sent, in nanoseconds of the monotonic clock, nanoseconds to its
+answer, -1 for none, and how often the interface had lost or found its link by then.
 """
 
 from __future__ import annotations
@@ -32,24 +32,29 @@ def answer(link: socket.socket, sequence: int, until: int) -> int:
     return 0
 
 
-def main(address: str, port: int, period_ns: int, path: str) -> None:
+def main(address: str, port: int, period_ns: int, path: str, interface: str) -> None:
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))  # an attacker's program does not delay it
     link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     link.connect((address, port))
     sequence, due = 0, time.monotonic_ns()
     out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    changes = os.open(f"/sys/class/net/{interface}/carrier_changes", os.O_RDONLY)
     while True:
+        while os.access(f"{path}.hold", os.F_OK):
+            time.sleep(0.001)
+            due = time.monotonic_ns()
         due += period_ns
         time.sleep(max(0, due - time.monotonic_ns()) / 1e9)
         sequence += 1
+        changed = int(os.pread(changes, 16, 0))
         sent = time.monotonic_ns()
         try:
             link.send(struct.pack("!4sIi", b"ISP1", sequence, SETPOINT))
             came = answer(link, sequence, sent + period_ns // 2)
         except OSError:
             came = 0
-        os.write(out, b"%d %d\n" % (sent, came - sent if came else -1))
+        os.write(out, b"%d %d %d\n" % (sent, came - sent if came else -1, changed))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) * 1000, sys.argv[4])
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) * 1000, *sys.argv[4:6])

@@ -18,7 +18,7 @@ MONITOR = (
     "constant refusal + table of buffers + one session + quiescence + doorbell rate + doorbell's lanes + "
     "caller's world"
 )
-US = 200_000  # of the machine's time: 200 periods
+ONCE_US = 200_000  # for what is done once: ample
 INVALID, DENIED, ALREADY = SMC["IST_SMC_INVALID"], SMC["IST_SMC_DENIED"], SMC["IST_SMC_ALREADY"]
 NOT_SUPPORTED, BUSY = SMC["IST_SMC_NOT_SUPPORTED"], SMC["IST_SMC_BUSY"]
 REGISTER, DETACH = SMC["IST_SMC_REGISTER"], SMC["IST_SMC_DETACH"]
@@ -33,7 +33,7 @@ def claim(s: Rig) -> list[int]:
 
 def refused(s: Rig, tuples: Sequence[tuple[int, ...]], wanted: int, pause: int = 900) -> Outcome:
     """Each of the calls again and again for 200 periods: always the same refusal, nothing else."""
-    return s.watch(lambda: answered(tuples, s.calls(tuples, us=US, pause=pause), wanted))
+    return s.watch(lambda: answered(tuples, s.calls(tuples, us=s.us, pause=pause), wanted))
 
 
 def answered(tuples: Sequence[tuple[int, ...]], answers: Sequence[tuple[int, ...]], wanted: int) -> str:
@@ -49,9 +49,9 @@ def no_registration(s: Rig, tuples: Sequence[tuple[int, ...]]) -> Outcome:
     name = s.board.normal.interface
 
     def act() -> str:
-        beside = answered(tuples, s.calls(tuples, us=US, pause=900), INVALID)
+        beside = answered(tuples, s.calls(tuples, us=s.us, pause=900), INVALID)
         s.shell(f"ip link set {name} down; usleep 20000")
-        alone = answered(tuples, s.calls(tuples, rounds=1, us=US), INVALID)
+        alone = answered(tuples, s.calls(tuples, rounds=1, us=ONCE_US), INVALID)
         s.shell(f"ip link set {name} up")
         return beside or alone
 
@@ -150,7 +150,7 @@ def remaps_in_use(s: Rig, dice: random.Random) -> Outcome:
 
     def act() -> str:
         epoch = s.status()["epoch"]
-        ended, again = s.calls([(DETACH, 0, epoch), (REGISTER, 0, *claim(s))], rounds=1, us=US)
+        ended, again = s.calls([(DETACH, 0, epoch), (REGISTER, 0, *claim(s))], rounds=1, us=ONCE_US)
         return "" if (ended[1], again[1]) == (0, BUSY) else f"answered {ended[1]}, then {again[1]}"
 
     return s.watch(act, session=True)
@@ -162,7 +162,7 @@ def session_storm(s: Rig, dice: random.Random) -> Outcome:
 
     def act() -> str:
         before = s.status()["critical"]["periods"]
-        (begun,) = s.order("sessions", *claim(s), us=US)
+        (begun,) = s.order("sessions", *claim(s), us=s.us)
         periods = s.status()["critical"]["periods"] - before
         return "" if 0 < begun <= periods else f"{begun} sessions in {periods} periods"
 
@@ -173,12 +173,12 @@ def session_storm(s: Rig, dice: random.Random) -> Outcome:
 def doorbells(s: Rig, dice: random.Random) -> Outcome:
     """As fast as one core rings: what is over the board's rate is latched, and enters nothing."""
     limits = s.board.monitor
-    bound = limits.doorbell_burst + limits.doorbells_per_second * US // 1_000_000 + 1
+    bound = limits.doorbell_burst + limits.doorbells_per_second * s.us // 1_000_000 + 1
     entered = 0
 
     def act() -> str:
         nonlocal entered
-        ((rung, _, _, entered),) = s.calls([(DOORBELL, 0, 1)], us=US)
+        ((rung, _, _, entered),) = s.calls([(DOORBELL, 0, 1)], us=s.us)
         return "" if entered <= bound < rung else f"{entered} of {rung} doorbells entered the Secure world"
 
     return replace(s.watch(act), work_max=entered, work_bound=bound)

@@ -16,7 +16,8 @@ from isthmus.attack.catalogue import Outcome, attack
 from isthmus.attack.stage import CONTROL, HEAD
 from isthmus.attack.trustzone.races import AGAIN, FRAME, HEADER
 from isthmus.attack.trustzone.records import SEQUENCE
-from isthmus.attack.trustzone.rig import ANSWERS, PERIODS, Rig
+from isthmus.attack.trustzone.rig import PERIODS, Rig
+from isthmus.attack.trustzone.seen import ANSWERS
 
 QEMU: Any = ("qemu",)
 RECORD = HEADER + -(-len(FRAME) // 16) * 16

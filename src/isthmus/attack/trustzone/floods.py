@@ -11,20 +11,33 @@ from isthmus.attack import frames
 from isthmus.attack.catalogue import Outcome, attack
 from isthmus.attack.trustzone.records import ALL, LENGTH
 from isthmus.attack.trustzone.rig import Rig
+from isthmus.attack.trustzone.seen import arrived
 
 QEMU: Any = ("qemu",)
-US = 200_000
 # What is judged in a period is limited twice: by frames and bytes, and by the network work's processor time.
 BUDGETS = "processor time + budget"
 
 
 def flood(
-    s: Rig, wanted: Sequence[bytes], accepts: Collection[str] = (), *, pause: int = 100, burst: int = 0
+    s: Rig, wanted: Sequence[bytes], accepts: Collection[str] = (), *, pause: int = 0, burst: int = 0
 ) -> Outcome:
-    """For 200 periods. The tasks keep their deadlines, and no window holds more work than the budget."""
+    """The tasks keep their deadlines, and no window holds more work than the budget."""
     return s.watch(
-        lambda: s.records(wanted, burst=burst, rounds=0, us=US, pause=pause), accepts=accepts, loses=True
+        lambda: s.records(wanted, burst=burst, rounds=0, us=s.us, pause=pause),
+        accepts=accepts,
+        loses=s.shares,
     )
+
+
+def port_of(s: Rig) -> int:
+    """The setpoints'."""
+    return next(flow.port for flow in s.board.flow if flow.name == "setpoints")
+
+
+def ping(payload: bytes) -> bytes:
+    """A whole frame."""
+    request = frames.echo_request(payload)
+    return frames.ipv4(1, request[:2] + frames.checksum(request).to_bytes(2, "big") + request[4:])
 
 
 @attack("dos-05", "ring kept full", machines=QEMU, off=BUDGETS)
@@ -40,9 +53,7 @@ def tiny_frames(s: Rig, dice: random.Random) -> Outcome:
 @attack("dos-09", "maximum-size flood", machines=QEMU, off=BUDGETS)
 def largest_frames(s: Rig, dice: random.Random) -> Outcome:
     """Pings: of each the whole is copied, and summed up."""
-    ping = frames.echo_request(dice.randbytes(1472))
-    ping = ping[:2] + frames.checksum(ping).to_bytes(2, "big") + ping[4:]
-    return flood(s, [frames.ipv4(1, ping)])
+    return flood(s, [ping(dice.randbytes(1472))])
 
 
 @attack("dos-10", "flood of frames that are refused", machines=QEMU, off=BUDGETS)
@@ -61,10 +72,10 @@ def lying_records(s: Rig, dice: random.Random) -> Outcome:
     """Each costs the receiver a judgement, and skips whatever was published with it."""
     return s.watch(
         lambda: s.records(
-            [frames.raw()], rounds=0, us=US, pause=10, alter=(LENGTH, ALL, 1 << dice.randrange(20, 32))
+            [frames.raw()], rounds=0, us=s.us, pause=10, alter=(LENGTH, ALL, 1 << dice.randrange(20, 32))
         ),
         accepts=("LENGTH_LONG",),
-        loses=True,
+        loses=s.shares,
     )
 
 
@@ -92,30 +103,47 @@ def fragment_bomb(s: Rig, dice: random.Random) -> Outcome:
     parts = [
         frames.ipv4(17, bytes(64), fragment=0x2000 if i % 2 else dice.randrange(1, 0x2000)) for i in range(16)
     ]
-    return flood(s, parts, ("FRAGMENT",), burst=16)
+    return flood(s, parts, ("FRAGMENT",), burst=16, pause=100)
 
 
-@attack("dos-18", "flood of the critical task's own datagrams", machines=QEMU, off=BUDGETS)
+@attack("dos-18", "flood of the critical flow's own lane", machines=QEMU, off=BUDGETS)
 def setpoints(s: Rig, dice: random.Random) -> Outcome:
-    """Well-formed, from the peer: the task inside answers one in each of its periods."""
-    port = next(flow.port for flow in s.board.flow if flow.name == "setpoints")
-    return flood(s, [frames.ipv4(17, frames.udp(port, b"ISP1" + dice.randbytes(8))) for _ in range(8)])
+    """Well-formed, from the peer, in their own lane: the task inside answers one in each of its periods, and
+    who means well has to share."""
+    wanted = [frames.ipv4(17, frames.udp(port_of(s), b"ISP1" + dice.randbytes(8))) for _ in range(8)]
+    return s.watch(
+        lambda: s.records(wanted, burst=0, rounds=0, us=s.us, lane=len(s.board.lanes) - 1),
+        loses=True,
+    )
 
 
-@attack("dos-06", "peer never consumes what it is sent", machines=QEMU, off=None)
+@attack("dos-19", "bulk lane kept full beside a critical flow", machines=QEMU, off={"lane": False})
+def bulk_flood(s: Rig, dice: random.Random) -> Outcome:
+    """The control has the setpoints in the bulk lane, too."""
+    return flood(s, [frames.raw(dice.randbytes(1400)) for _ in range(8)])
+
+
+@attack("dos-06", "peer never consumes what it is sent", machines=QEMU, off="no wait for room")
 def never_consumes(s: Rig, dice: random.Random) -> Outcome:
-    """Questions without end from a driver that takes no answer: the Secure world drops and counts, and waits
-    for nobody."""
-    question = frames.arp(mac=frames.OWN)
+    """Questions without end from a driver that takes no answer, which stops Linux's sender, too: the Secure
+    world drops and counts, and waits for nobody. Setpoints put into its ring still reach the task."""
+    question, setpoint = (
+        ping(dice.randbytes(1400)),
+        frames.ipv4(17, frames.udp(port_of(s), b"ISP1" + bytes(8))),
+    )
 
     def act() -> str:
-        before = s.counters()["FULL"]
+        full = s.counters()["FULL"]
         s.order("deaf", 1)
         try:
-            s.records([question], burst=0, rounds=0, us=US, pause=1000)
-            dropped = s.counters()["FULL"] - before
+            s.records([question], burst=0, rounds=0, us=s.us, pause=1000)
+            before = s.status()
+            s.records([setpoint], rounds=10, pause=2000, lane=len(s.board.lanes) - 1)
+            after = s.status()
         finally:
             s.order("deaf", 0)
-        return "" if dropped else "its ring was never full"
+        if before["counters"]["FULL"] == full:
+            return "its ring was never full"
+        return "" if s.shares or arrived(after) - arrived(before) >= 10 else "it took no setpoints meanwhile"
 
-    return s.watch(act, loses=True, session=None)
+    return s.watch(act, session=None, answers=False, loses=s.shares)

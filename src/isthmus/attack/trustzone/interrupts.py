@@ -11,13 +11,13 @@ from isthmus.attack.trustzone.rig import Rig
 
 QEMU: Any = ("qemu",)
 FILE = "/sys/kernel/debug/isthmus_storm"
-US, TIMES = 50_000, 5  # of the machine's time, one after the other
+US = 50_000  # of the machine's time, again and again, for a fourth longer than the rest
 PRIORITIES = "secure priorities + priorities refused"
 SILENCED = 20  # of Linux's 250 timer interrupts
 
 
 def storm(s: Rig, what: str, *, silences: bool = False) -> Outcome:
-    """For 250 periods, with Linux's own interrupts on. `silences`: such an attack shows on Linux itself:
+    """With Linux's own interrupts on. `silences`: such an attack shows on Linux itself:
     its own timer interrupts stay away."""
     board = s.board
     private = board.gic_private.base + 0x10000 * (board.gic.version == 3)
@@ -29,7 +29,7 @@ def storm(s: Rig, what: str, *, silences: bool = False) -> Outcome:
 
     def act() -> str:
         s.shell(load)
-        for _ in range(TIMES):
+        for _ in range(s.us * 5 // 4 // US):
             came, rounds = (int(word) for word in s.shell(f"echo {what} {US} >{FILE} && cat {FILE}").split())
             if not rounds or (silences and came > SILENCED):
                 return f"no attack: {rounds} rounds, {came} of Linux's own interrupts came"

@@ -9,7 +9,7 @@ from typing import Any
 
 from isthmus.attack.catalogue import Outcome, attack
 from isthmus.attack.stage import CONTROL, DIGEST, EPOCH, INIT, READY, STATE
-from isthmus.attack.trustzone.calls import REGISTER, US, claim, refused
+from isthmus.attack.trustzone.calls import ONCE_US, REGISTER, claim, refused
 from isthmus.attack.trustzone.rig import Rig
 
 QEMU: Any = ("qemu",)
@@ -64,7 +64,7 @@ def garbage(s: Rig, dice: random.Random) -> Outcome:
 
     def act() -> str:
         s.shell(f"ip link set {name} down; usleep 20000")
-        ((_, x0, *_),) = s.calls([(REGISTER, 0, *claim(s))], rounds=1, us=US)
+        ((_, x0, *_),) = s.calls([(REGISTER, 0, *claim(s))], rounds=1, us=ONCE_US)
         s.shell("usleep 20000")
         epoch, states = s.status()["epoch"], set()
         buffer = s.machine.buffer("normal")
@@ -90,8 +90,8 @@ def partial_attach(s: Rig, dice: random.Random) -> Outcome:
 
     def act() -> str:
         s.shell(f"ip link set {name} down; usleep 20000")
-        s.calls([(REGISTER, 0, *claim(s))], rounds=1, us=US)
-        s.shell(f"usleep {US}")
+        s.calls([(REGISTER, 0, *claim(s))], rounds=1, us=ONCE_US)
+        s.shell(f"usleep {s.us}")
         state = s.status()["state"]
         s.shell(f"ip link set {name} up")
         return "" if state == "INIT" else f"state {state}"
@@ -105,13 +105,12 @@ def etherleak(s: Rig, dice: random.Random) -> Outcome:
     address = s.board.secure.address
 
     def act() -> str:
-        buffer = s.machine.buffer("secure")
-        ring = (ctypes.c_ubyte * (len(buffer) - CONTROL)).from_buffer(buffer, CONTROL)
+        buffer, size = s.machine.buffer("secure"), s.board.secure.ring_bytes
+        ring = (ctypes.c_ubyte * size).from_buffer(buffer, CONTROL)
         head = int.from_bytes(buffer[0x80:0x84], "little")
         ctypes.memset(ctypes.addressof(ring), 0xA7, len(ring))
         s.shell(f"for n in $(seq 0 80); do ping -q -c 1 -s $n -W 1 {address} >/dev/null; done", 120)
         end = int.from_bytes(buffer[0x80:0x84], "little")
-        size = s.board.secure.ring_bytes
         start, stop = head % size, end % size
         shown = bytes(ring[start:stop]) if start <= stop else bytes(ring[start:size]) + bytes(ring[:stop])
         del ring
@@ -121,13 +120,15 @@ def etherleak(s: Rig, dice: random.Random) -> Outcome:
     return s.watch(act)
 
 
-@attack("leak-63", "secure addresses in shared memory", machines=QEMU, off=None)
+@attack("leak-63", "secure addresses in shared memory", machines=QEMU, off="no address in a slot")
 def addresses(s: Rig, dice: random.Random) -> Outcome:
     """Every word of both buffers, after traffic."""
+    address = s.board.secure.address
     low, high = s.board.memory.monitor.base, s.board.memory.secure.end
 
     def act() -> str:
-        words, found, first = s.order("scan", low, high, rounds=1, us=US)
+        s.shell(f"for n in $(seq 40 60); do ping -q -c 1 -s $n -W 1 {address} >/dev/null; done", 120)
+        words, found, first = s.order("scan", low, high, rounds=1, us=ONCE_US)
         return (
             "" if words and not found else f"{found} of {words} words look like secure addresses: {first:#x}"
         )

@@ -9,14 +9,13 @@ from typing import Any
 from isthmus.attack import frames
 from isthmus.attack.catalogue import Outcome, attack
 from isthmus.attack.stage import DIGEST, FEATURES, HEAD, MTU, STATE, TAIL
-from isthmus.attack.trustzone.rig import PERIODS, Rig
+from isthmus.attack.trustzone.rig import ENOUGH, Rig
 
 QEMU: Any = ("qemu",)
 VALID = frames.raw(b"a frame of somebody who means well")
 LENGTH, SEQUENCE, FLAGS, CHECKSUM = 0, 4, 8, 12  # of a record
 ALL = 0xFFFFFFFF
 WAKE_RX, WAKE_TX = 0x180, 0x184
-ROUNDS = PERIODS // 2
 
 
 def broken(s: Rig, verdict: str, offset: int, lie: int, mask: int = 0) -> Outcome:
@@ -26,21 +25,21 @@ def broken(s: Rig, verdict: str, offset: int, lie: int, mask: int = 0) -> Outcom
 
 def ignored(s: Rig, *words: tuple[int, int, int], role: int = 0) -> Outcome:
     """Control words that are nobody's business any more: (offset, mask, lie), again and again."""
+    rounds = s.periods // 2 // len(words)
 
     def act() -> None:
         for offset, mask, lie in words:
-            s.order(
-                "word", role, offset, mask, lie, 1000, rounds=ROUNDS // len(words), us=10_000_000, pause=1000
-            )
+            s.order("word", role, offset, mask, lie, 1000, rounds=rounds, us=ENOUGH * s.us, pause=1000)
 
     return s.watch(act, session=None if role else False, loses=bool(role))
 
 
 def altered(s: Rig, verdict: str, offset: int, mask: int, value: int) -> Outcome:
     """Records with a word that lies: each is refused, for 200 periods, and nothing else is."""
+    rounds = s.periods // 2
     return s.watch(
-        lambda: s.records([VALID], rounds=ROUNDS, pause=2000, alter=(offset, mask, value)),
-        exactly={verdict: ROUNDS},
+        lambda: s.records([VALID], rounds=rounds, pause=2000, alter=(offset, mask, value)),
+        exactly={verdict: rounds},
     )
 
 

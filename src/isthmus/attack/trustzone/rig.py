@@ -19,25 +19,30 @@ from typing import Any
 
 import msgspec
 
-from isthmus import _native
 from isthmus.attack.catalogue import Evidence, Outcome
+from isthmus.attack.lane import with_lane
 from isthmus.attack.trustzone.machine import AttackedMachine, of_the_monitor
 from isthmus.attack.trustzone.race import Course, Driver, Target
+from isthmus.attack.trustzone.seen import arrived, difference, evidence, late, out_of_touch, over, returned
 from isthmus.build.python import INTERPRETER
 from isthmus.errors import ClosedError, EnvironmentProblem, LinkDown, RestartedError
+from isthmus.lanes import Lane
 from isthmus.trustzone.board import TrustZone
 
 __all__ = ["PERIODS", "Rig"]
 
 PERIODS = 200  # of the control task, at least, that an attack is watched for
+PERIOD_US = 1000
+ENOUGH = 50  # times that, for what ends by itself
+RETURN_PERIODS = 2  # from a setpoint, sent once the link is back, to its answer
+LANE = Lane("critical", ring_bytes=131072, frames=64, bytes=131072)
+LANE_RULES = ("setpoints", "arp")  # what answers the Secure world's requests; broadcasts are bulk
 FLOW_US = 10_000  # between two of the setpoints
 PATIENCE_S = 60.0  # for an answer, on a computer that is busy
-ANSWERS = ("OK", "EMPTY", "DOWN", "FULL", "BUDGET")  # refuse nothing
-AFTERMATH = ("PEER_LEFT", "PEER_EPOCH", "PEER_DEAD")  # what follows an end of the session
-_NAMES = [name for name, _ in _native.VERDICTS if name not in (*ANSWERS, *AFTERMATH)]
+PATIENCE = 200  # setpoints, until one is answered: 2 s of the machine's time
 _DIRECTORY = "/sys/kernel/debug/isthmus_hostile"
 _LOG = "/run/flow.log"
-_NONE = 0xFFFFFFFF
+_HOLD = f": >{_LOG}.hold; usleep {2 * FLOW_US}"  # until the last one sent has arrived
 
 
 class Stopped(Exception):
@@ -46,25 +51,38 @@ class Stopped(Exception):
 
 class Rig:
     """A machine, booted once for all attacks that want it like this. `without`: names of DEFENCES, joined by
-    " + "; settings: "tag", the channel's; "races": whether the emulator drives races;
-    "cores": of Linux's, the first one shared. `world`: its Secure world, built elsewhere, which is of one
-    board and keeps its defences: where these are to change, our own stands for it, and `remark` says so."""
+    " + "; settings: "tag", the channel's; "races": whether the emulator drives races; "cores": of Linux's,
+    the first one shared; "lane": whether the setpoints have their own, else but in races. `world`: its Secure
+    world, built elsewhere, which is of one board and keeps its defences: where these are to change, our own
+    stands for it, and `remark` says so. `periods`: how long each attack goes on."""
 
     def __init__(
-        self, board: TrustZone, without: str | None, settings: Mapping[str, Any], world: Path | None = None
+        self,
+        board: TrustZone,
+        without: str | None,
+        settings: Mapping[str, Any],
+        world: Path | None = None,
+        periods: int = PERIODS,
     ) -> None:
         tag = settings.get("tag", board.channel.tag)
         channel = msgspec.structs.replace(board.channel, tag=tag)
         cores = tuple(range(settings["cores"])) if "cores" in settings else board.core.normal
         core = msgspec.structs.replace(board.core, normal=cores)
         self.board = msgspec.structs.replace(board, channel=channel, core=core)
-        self.evidence = Evidence()
         self._without = without.split(" + ") if without else []
         fits = self.board == board and all(map(of_the_monitor, self._without))
+        races = bool(settings.get("races", False))
+        # Races are about the loads of one lane; a world built elsewhere is of its own board.
+        one = races or "cores" in settings or (fits and world is not None)
+        if settings.get("lane", not one):
+            self.board = with_lane(self.board, LANE, LANE_RULES)
+        self.shares = len(self.board.lanes) == 1 and "lane" not in settings
+        self.periods = periods
+        self.evidence = Evidence()
         self._world = world if fits else None
         self.remark = "" if fits or world is None else "the world with lwIP"
         self._machine: AttackedMachine | None = None
-        self._driven = bool(settings.get("races", False))
+        self._driven = races
         self._driver: Driver | None = None
         self._failed = False
         self._frames: list[bytes] = []
@@ -91,7 +109,8 @@ class Rig:
         """What the attacker, and who means well, need in a Linux that has just started."""
         normal, secure = self.board.normal, self.board.secure
         port = next(flow.port for flow in self.board.flow if flow.name == "setpoints")
-        program = f"{INTERPRETER} -I -S /programs/flow.py {secure.address} {port} {FLOW_US} {_LOG}"
+        numbers = f"{secure.address} {port} {FLOW_US} {_LOG} {normal.interface}"
+        program = f"{INTERPRETER} -I -S /programs/flow.py {numbers}"
         self.shell(
             f"insmod /hostile.ko && arp -i {normal.interface} -s {secure.address} {secure.mac} && "
             f"({program} >/run/flow.out 2>&1 &)"
@@ -106,12 +125,19 @@ class Rig:
             self._driver.close()
             self._driver = None
 
+    # `shares`: the setpoints share the bulk lane, since this world has no other.
+
+    @property
+    def us(self) -> int:
+        """How long an attack goes on, of the machine's time."""
+        return self.periods * PERIOD_US
+
     # ---- what an attacker does
 
     def shell(self, script: str, limit: float = PATIENCE_S) -> str:
         """A script in Linux, which must succeed; its output."""
         assert self._machine is not None
-        done = self._machine.run(script, limit)
+        done = self._machine.run(script, limit + PATIENCE_S * self.periods / 1000)
         if done.status:
             raise EnvironmentProblem(f"in the guest: {(done.errors or done.output).strip() or done.status}")
         return done.output
@@ -140,13 +166,14 @@ class Rig:
         *,
         burst: int = 1,
         rounds: int = 1,
-        us: int = 10_000_000,
+        us: int = 0,
         pause: int = 0,
         alter: tuple[int, int, int] = (0, 0, 0),
+        lane: int = 0,
     ) -> int:
-        """Frames as records of the Normal world's ring, `alter`ed at (offset, mask, value); how many."""
-        data = b"".join(struct.pack("<H", len(f)) + f for f in frames)
-        return self.order("records", burst, *alter, data=data, rounds=rounds, us=us, pause=pause)[0]
+        """Frames as records of the lane's ring, `alter`ed at (offset, mask, value); how many."""
+        data, us = b"".join(struct.pack("<H", len(f)) + f for f in frames), us or ENOUGH * self.us
+        return self.order("records", burst, *alter, lane, data=data, rounds=rounds, us=us, pause=pause)[0]
 
     def races(
         self, frame: bytes, target: Target, ks: Sequence[int], alter: tuple[int, int, int] = (0, 0, 0)
@@ -184,9 +211,9 @@ class Rig:
     def flowing(self) -> float | None:
         """Waits until a setpoint is answered; seconds, of this computer's. None: no answer came."""
         begun = time.monotonic()
-        while time.monotonic() < begun + PATIENCE_S:
+        for _ in range(PATIENCE):
             last = self.shell(f"usleep {FLOW_US}; tail -n 1 {_LOG} 2>/dev/null || true").split()
-            if len(last) == 2 and int(last[1]) >= 0:
+            if len(last) == 3 and int(last[1]) >= 0:
                 return time.monotonic() - begun
         return None
 
@@ -198,16 +225,18 @@ class Rig:
         exactly: Mapping[str, int] | None = None,
         session: bool | None = False,
         loses: bool = False,
+        answers: bool = True,
     ) -> Outcome:
         """Does `act` and holds the machine to the catalogue's rules.
 
         `accepts`: the counters that move, each of them (None: any); `exactly`: by how much. `session`:
-        whether a new one begins (None: either). `loses`: setpoints may be lost while it goes on.
+        whether a new one begins (None: either). `loses`: setpoints may be lost while it goes on, since it
+        stops Linux, or writes their lane; `answers`: Linux gets what answers them.
         """
         self.machine  # noqa: B018 - what cannot be built is no attack's outcome
         try:
             wanted = exactly if exactly is not None else accepts
-            return self._watch(act, wanted, exactly, session, loses)
+            return self._watch(act, wanted, exactly, session, loses, answers)
         except Stopped as problem:
             return Outcome(False, f"the Secure world stopped: {problem}")
         except (ClosedError, TimeoutError, RestartedError, LinkDown, EnvironmentProblem) as problem:
@@ -221,7 +250,7 @@ class Rig:
         frames, pause = self._frames, 2000
         if any(frame[0] & 1 for frame in frames):
             pause = 10_000  # to groups: within what they may cost
-        rounds = PERIODS * 1000 // pause
+        rounds = self.us // pause
         return self.watch(
             lambda: self.records(frames, burst=len(frames), rounds=rounds, pause=pause),
             exactly={verdict: rounds * len(frames)},
@@ -229,40 +258,46 @@ class Rig:
 
     def _watch(
         self, act: Callable[[], Any], accepts: Collection[str] | None, exactly: Mapping[str, int] | None,
-        session: bool | None, loses: bool,
+        session: bool | None, loses: bool, answers: bool,
     ) -> Outcome:  # fmt: skip
         machine = self.machine
         self.flowing()
         list(machine.record())
-        self.shell(f": >{_LOG}")
+        self.shell(f"{_HOLD}; : >{_LOG}")
         before = self.status()
+        self.shell(f"rm {_LOG}.hold")
         said = act()
-        self._wait(before["critical"]["periods"] + PERIODS)
+        self._wait(before["critical"]["periods"] + self.periods)
         recovered = self.flowing()
         self._failed = recovered is None  # the next attack gets another machine
+        self.shell(_HOLD)
         after = self.status()
-        self.evidence = self._evidence(before)
+        log = self.shell(f"cat {_LOG}; rm {_LOG}.hold")
+        self.evidence, changes = evidence(before, machine.record(), log)
         moved = difference(before, after)
         missed = late(before, after)
-        work = after["work"]
         wrong = [f"{name} missed {n} deadlines" for name, n in missed.items()]
         wrong += self._counted(moved, accepts, exactly)
         if session is not None and session != (before["epoch"] != after["epoch"]):
             wrong.append("the session went on" if session else "a new session")
         wrong += ["no setpoint was answered again"] if recovered is None else []
-        wrong += (
-            [f"work beyond the bound: {work['over']} windows"]
-            if work["over"] > before["work"]["over"]
-            else []
-        )
-        lost = sum(rtt is None for _, rtt in self.evidence.flow)
-        wrong += [f"{lost} setpoints lost"] if lost and not loses and not session else []
+        beyond = over(after) - over(before)
+        wrong += [f"work beyond the bound: {beyond} windows"] if beyond else []
+        times = [us for _, us in self.evidence.flow]
+        sent, lost = len(times), max(0, len(times) - arrived(after) + arrived(before))
+        if before["epoch"] != after["epoch"]:
+            lost = times.count(None)
+            wrong += returned(times, changes, RETURN_PERIODS * PERIOD_US) if not loses else []
+        elif not loses:
+            slow = times.count(None) if answers else 0
+            wrong += [f"{lost} setpoints lost, {slow} not answered in time"] if lost or slow else []
         wrong += [said] if isinstance(said, str) and said else []
         periods = after["critical"]["periods"] - before["critical"]["periods"]
-        passed = f"{periods} periods, {len(self.evidence.flow)} setpoints, {lost} lost"
+        passed = f"{periods} periods, {sent} setpoints, {lost} lost"
+        back, work = None if recovered is None else out_of_touch(self.evidence.flow), after["work"]
         return Outcome(
             not wrong, "; ".join(wrong) or passed, moved, sum(missed.values()), work["frames_max"],
-            work["frames_bound"], None if recovered is None else self._recovered(), self.evidence,
+            work["frames_bound"], back, sent, lost, self.evidence,
         )  # fmt: skip
 
     def _wait(self, periods: int) -> None:
@@ -278,50 +313,3 @@ class Rig:
         if set(moved) != set(accepts) or (wanted is not None and dict(moved) != wanted):
             return [f"counted {dict(moved) or 'nothing'}, not {wanted or ', '.join(accepts) or 'nothing'}"]
         return []
-
-    def _evidence(self, before: Mapping[str, Any]) -> Evidence:
-        assert self._machine is not None
-        found = Evidence()
-        step = before["critical"]["period_us"] / 1e6
-        for line in self._machine.record():
-            numbers = line["periods"]
-            for i in range(0, len(numbers), 4):
-                begun, done, taken = numbers[i], numbers[i + 1], numbers[i + 2]
-                at = (line["first"] + i // 4 - before["critical"]["periods"]) * step
-                skipped = begun == _NONE
-                us = (None, None) if skipped else (begun / 1e3, done / 1e3)
-                found.periods.append((round(at, 4), *us, taken))
-        first = None
-        for sample in self.shell(f"cat {_LOG}").splitlines():
-            sent, took = (int(word) for word in sample.split())
-            first = sent if first is None else first
-            found.flow.append(((sent - first) / 1e9, None if took < 0 else took / 1e3))
-        return found
-
-    def _recovered(self) -> float:
-        """From the first setpoint without an answer to the next one with one; 0 if none was lost."""
-        flow = self.evidence.flow
-        lost = [at for at, rtt in flow if rtt is None]
-        if not lost:
-            return 0.0
-        return round(
-            next((at for at, rtt in flow if rtt is not None and at > lost[-1]), flow[-1][0]) - lost[0], 4
-        )
-
-
-def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
-    """The counters of refusals that moved."""
-    then, now = before["counters"], after["counters"]
-    return {n: now[n] - then[n] for n in _NAMES if now[n] != then[n]}
-
-
-def late(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
-    """By task: periods that were missed or skipped. The task inside skips what comes too soon."""
-    was = {task["name"]: task for task in before["critical"]["tasks"]}
-    found = {}
-    for task in after["critical"]["tasks"]:
-        names = ("missed",) if task["runs"] == "inside" else ("missed", "skipped")
-        n = sum(task[name] - was[task["name"]][name] for name in names)
-        if n:
-            found[task["name"]] = n
-    return found

@@ -5,9 +5,9 @@
  *     /sys/kernel/debug/isthmus_hostile/order    NAME ROUNDS US PAUSE-US [NUMBER ...]; reading says what came of it
  *
  *     calls                            data: calls of 8 registers each, x0 to x7, made in turn
- *     records BURST OFFSET MASK VALUE  data: frames, each behind its 16-bit length, put into the Normal world's ring as
- *                                      records; so many in a round, or 0: as many as fit. In each the word at OFFSET of
- *                                      the record becomes (word & ~MASK) ^ VALUE before it is published
+ *     records BURST OFFSET MASK VALUE LANE  data: frames, each behind its 16-bit length, put into the Normal world's ring of
+ *                                      that lane as records; so many in a round, or 0: as many as fit. In each the word
+ *                                      at OFFSET of the record becomes (word & ~MASK) ^ VALUE before it is published
  *     word ROLE OFFSET MASK VALUE HOLD-US   the word at OFFSET of a world's buffer becomes (word & ~MASK) + VALUE, with
  *                                      a doorbell, and after HOLD-US what it was
  *     sessions BASE SIZE BASE SIZE     ends the session that there is and registers again, as fast as the monitor lets it

@@ -10,11 +10,11 @@
 
 #define NAME "ist0"
 
-static void ring_doorbell(void)
+static void ring_doorbell(u32 lane)
 {
 	struct arm_smccc_res r;
 
-	arm_smccc_smc(IST_SMC_DOORBELL, 0, IST_LANE_BULK, 0, 0, 0, 0, 0, &r);
+	arm_smccc_smc(IST_SMC_DOORBELL, 0, 1u << lane, 0, 0, 0, 0, 0, &r);
 }
 
 /* The frame at *at of the data, which then stands behind it. */
@@ -40,10 +40,10 @@ static void alter(u8 *record, const u64 x[])
 		WRITE_ONCE(*word, (READ_ONCE(*word) & ~(u32)x[2]) ^ (u32)x[3]);
 }
 
-/* Under the transmit lock. False: the ring has no room. */
-static bool put(struct isthmus *p, const u8 *frame, u32 length, const u64 x[])
+/* Under the lane's transmit lock. False: the ring has no room. */
+static bool put(struct isthmus *p, u32 lane, const u8 *frame, u32 length, const u64 x[])
 {
-	struct ist_endpoint *e = &p->ep;
+	struct ist_endpoint *e = &p->lane[lane];
 	u32 before = e->tx.head;
 	u8 *own = e->tx.own;
 
@@ -52,13 +52,14 @@ static bool put(struct isthmus *p, const u8 *frame, u32 length, const u64 x[])
 	ist_append(e, frame, length);
 	ist_commit(e, length);
 	alter(own + IST_CONTROL_SIZE + (before & (e->tx.ring - 1)), x);
-	__netdev_sent_queue(p->dev, e->tx.head - before, false);
+	__netdev_tx_sent_queue(netdev_get_tx_queue(p->dev, lane), e->tx.head - before, false);
 	return true;
 }
 
 static u32 burst(struct isthmus *p, const struct order *o, size_t *at)
 {
-	struct netdev_queue *queue = netdev_get_tx_queue(p->dev, 0);
+	u32 lane = o->x[4];
+	struct netdev_queue *queue = netdev_get_tx_queue(p->dev, lane);
 	const u8 *frame;
 	u32 length, done = 0;
 
@@ -67,16 +68,16 @@ static u32 burst(struct isthmus *p, const struct order *o, size_t *at)
 		size_t before = *at;
 
 		frame = next_frame(o, at, &length);
-		if (!frame || !put(p, frame, length, o->x)) {
+		if (!frame || !put(p, lane, frame, length, o->x)) {
 			*at = before;
 			break;
 		}
 		done++;
 	}
 	asm volatile("hint #95" ::: "memory"); /* where a race is driven, it begins here */
-	ist_publish(&p->ep);
-	ist_disarm(&p->ep);
-	ring_doorbell();
+	ist_publish(&p->lane[lane]);
+	ist_disarm(&p->lane[lane]);
+	ring_doorbell(lane);
 	napi_schedule(&p->napi);
 	__netif_tx_unlock_bh(queue);
 	return done;
@@ -88,14 +89,16 @@ int order_records(struct order *o)
 	struct net_device *dev = dev_get_by_name(&init_net, NAME);
 	u64 sent = 0;
 	size_t at = 0;
+	struct isthmus *p;
 
 	if (!dev)
 		return -ENODEV;
-	while (pace_on(&o->pace))
-		sent += burst(netdev_priv(dev), o, &at);
-	dev_put(dev);
+	p = netdev_priv(dev);
+	while (o->x[4] < p->lanes && o->size > 2 && pace_on(&o->pace))
+		sent += burst(p, o, &at);
 	scnprintf(o->said, RESULT_MAX, "%llu", sent);
-	return o->size > 2 ? 0 : -EINVAL;
+	dev_put(dev);
+	return o->pace.began ? 0 : -EINVAL;
 }
 
 static void *map(unsigned int role, size_t *size)
@@ -128,7 +131,7 @@ int order_word(struct order *o)
 		was = READ_ONCE(*word);
 		lie = (was & ~(u32)o->x[2]) + (u32)o->x[3];
 		WRITE_ONCE(*word, lie);
-		ring_doorbell();
+		ring_doorbell(0);
 		usleep_range(o->x[4], o->x[4]);
 		cmpxchg(word, lie, was);
 	}
