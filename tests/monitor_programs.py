@@ -37,7 +37,7 @@ INSTRUCTIONS = {"power.c": "(running = running_priority())", "restart.c": 'gone(
 def build(folder: Path, board: str, instead: Path | None = None) -> Path:
     """Links the tests' program; objects lie in `folder`, for this board alone. `instead` stands in for the
     monitor's file of the same name; the executable then lies beside it."""
-    core = [CORE / "limit.c", CORE / "names.c"]
+    core = [CORE / "names.c"]
     sources = [*sorted(MONITOR.glob("*.c")), *core, *sorted(DOUBLES.glob("*.c"))]
     objects = [str(compiled(folder, board, source, instead)) for source in sources]
     program = (instead.parent if instead else folder) / "unit_monitor"

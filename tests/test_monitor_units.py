@@ -25,4 +25,4 @@ def test_a_call_that_keeps_the_lock_is_found(tmp_path: Path) -> None:
     changed.parent.mkdir()
     changed.write_text(text.replace(was, "    SMC_RET1(handle, (uint64_t)result);"))
     with pytest.raises(pytest.fail.Exception, match=r"lock"):
-        run(build(tmp_path, "shared", changed))
+        run(build(tmp_path, "shared, two cores", changed))

@@ -93,7 +93,7 @@ def test_a_sample_is_noticed(seed: int, tmp_path: Path) -> None:
     known = {m.id: m for _, m in verdicts.find(["core"])}
     workshop = Workshop(tmp_path)
     for ident in (
-        "limit.c ist_limit_take never: ahead > l->tolerance",
+        "limit.h ist_limit_step never: ahead > l->tolerance",
         "guard.c judge unlimited: ist_limit_take(&rx->budget, now, rx->budget.interval)",
     ):
         assert workshop.judge(known[ident], "core", quick=True).startswith("unit_"), ident
@@ -129,7 +129,7 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_survivor_needs_a_reason(made_up: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ["core", "--only", "limit.c*", "--seed", "1"]
+    argv = ["core", "--only", "limit.h*", "--seed", "1"]
     assert mutation.main(argv) == 1
     said = capsys.readouterr().out
     assert "0 noticed, 0 without effect on the machine code, 0 explained, 4 unexplained, 0 not yet" in said
@@ -141,7 +141,7 @@ def test_a_survivor_needs_a_reason(made_up: Path, capsys: pytest.CaptureFixture[
 
 def test_an_explanation_of_nothing_is_refused(made_up: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made_up.write_text('[[survivors]]\nreason = "because it was so"\nmutants = ["limit.c f never: gone"]\n')
-    assert mutation.main(["core", "--only", "limit.c*", "--seconds", "0"]) == 1
+    assert mutation.main(["core", "--only", "limit.h*", "--seconds", "0"]) == 1
     assert "explained, but the source does not say it: limit.c f never: gone" in capsys.readouterr().out
     made_up.write_text('[[survivors]]\nmutants = ["limit.c f never: gone"]\n')
     with pytest.raises(ValueError, match="no reason"):

@@ -67,11 +67,21 @@ void cm_set_context(void *context, uint32_t world)
 
 void cm_init_my_context(const entry_point_info_t *entry) { did("init%" PRIu64, entry->args.arg0); }
 
-uintptr_t switch_registers(const void *leaving, const void *coming, void *context)
+void switch_registers(const void *leaving, const void *coming)
 {
     did("switch");
     switched[0] = leaving;
     switched[1] = coming;
+}
+
+void cm_set_next_context(void *context)
+{
+    (void)context;
+}
+
+uintptr_t switch_worlds(const void *leaving, const void *coming, void *context)
+{
+    switch_registers(leaving, coming);
     return (uintptr_t)context;
 }
 

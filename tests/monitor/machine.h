@@ -46,11 +46,13 @@ static void anew(void)
         free_again();                                                     \
     } while (0)
 
+#if BOARD_CORES > 1
 void lock_take(struct lock *lock)
 {
     CHECK_EQ(lock->next, lock->served); /* not by its holder */
     lock->next++;
 }
+#endif
 
 static void free_again(void)
 {

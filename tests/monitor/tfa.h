@@ -140,6 +140,7 @@ entry_point_info_t *bl31_plat_get_next_image_ep_info(uint32_t world);
 static inline void bl31_set_next_image_type(uint32_t world) { did("first %u", world); }
 void *cm_get_context(uint32_t world);
 void cm_set_context(void *context, uint32_t world);
+void cm_set_next_context(void *context);
 void cm_init_my_context(const entry_point_info_t *entry);
 static inline void cm_prepare_el3_exit_ns(void) { did("exit"); }
 

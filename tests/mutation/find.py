@@ -137,7 +137,7 @@ _CLEAR = re.compile(
 _MASK = re.compile(r"(?<=[\w)\]]) & ~?(?=[\w(])")
 _OPERAND = re.compile(r"[\w.]+(?:->\w+)*")
 _EDGE = re.compile(r" (<=|>=|<|>) ")
-_LIMIT = re.compile(r"\bist_limit_take\(")
+_LIMIT = re.compile(r"\bist_limit_(?:take|step)\(")
 _RELAXED = {"ist_store_release(": "ist_store(", "ist_load_acquire(": "ist_load("}
 _ORDER = re.compile(r"\b(?:ist_store_release\(|ist_load_acquire\(|__ATOMIC_(?:ACQUIRE|RELEASE|SEQ_CST)\b)")
 

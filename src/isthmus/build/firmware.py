@@ -31,7 +31,7 @@ __all__ = ["firmware", "make_options", "stages"]
 
 _log = logging.getLogger("isthmus.build")
 _STAGES = ("bl1", "bl2", "bl31")
-_CORE = ("abi.h", "isthmus.h", "smc.h", "limit.c")  # what the monitor uses of the core
+_CORE = ("abi.h", "isthmus.h", "limit.h", "smc.h")  # what the monitor uses of the core
 # In the environment: binutils warns of what TF-A 2.8 links on purpose, and TF-A takes that for an error.
 _ENVIRONMENT = {"TF_LDFLAGS": "--no-warn-rwx-segments"}
 

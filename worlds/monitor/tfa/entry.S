@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* entry.S - the short way in, for the two calls that a doorbell is made of, and for a Secure world that uses FP.
+/* entry.S - the short way in, for the two calls that a doorbell is made of, and for a Secure world that uses FP; and the
+ * short way out into the other world.
  *
  * The linker puts this in front of TF-A's vector for synchronous exceptions (isthmus.mk: --wrap), behind the core's
  * workarounds, which jump to that vector. It does what TF-A does on the way to a service, except for the search for the
@@ -14,6 +15,9 @@
 #include "smc.h"
 
 	.globl	__wrap_sync_exception_aarch64
+	.globl	switch_worlds
+
+#define IN_TF_AS_WAY (RAS_EXTENSION || ENABLE_PAUTH || ERRATA_SPECULATIVE_AT || ENABLE_RUNTIME_INSTRUMENTATION)
 
 	/* Goes to C as handler(x0: the caller's context, x1.. its arguments), if the caller is of that world. */
 	.macro enter_from security, handler
@@ -28,7 +32,7 @@
 	.endm
 
 func __wrap_sync_exception_aarch64
-#if RAS_EXTENSION || ENABLE_PAUTH || ERRATA_SPECULATIVE_AT || ENABLE_RUNTIME_INSTRUMENTATION
+#if IN_TF_AS_WAY
 	b	__real_sync_exception_aarch64
 #else
 	str	x30, [sp, #CTX_GPREGS_OFFSET + CTX_GPREG_LR]
@@ -82,3 +86,36 @@ enter_el3:
 	b	el3_exit
 #endif
 endfunc __wrap_sync_exception_aarch64
+
+	/*
+	 * x0: struct registers to save to, x1: to load from, x2: TF-A's context of the world that comes. Does not
+	 * return: EL3's stack is as empty as its context found it when EL3 was left last. As el3_exit otherwise.
+	 */
+func switch_worlds
+	bl	switch_registers
+	msr	spsel, #MODE_SP_ELX
+	mov	sp, x2
+#if IN_TF_AS_WAY || DYNAMIC_WORKAROUND_CVE_2018_3639
+	ldr	x17, [sp, #CTX_EL3STATE_OFFSET + CTX_RUNTIME_SP]
+	msr	spsel, #MODE_SP_EL0
+	mov	sp, x17
+	b	el3_exit
+#else
+	ldr	x18, [sp, #CTX_EL3STATE_OFFSET + CTX_SCR_EL3]
+	ldp	x16, x17, [sp, #CTX_EL3STATE_OFFSET + CTX_SPSR_EL3]
+	msr	scr_el3, x18
+	msr	spsr_el3, x16
+	msr	elr_el3, x17
+	ldp	x19, x20, [sp, #CTX_EL3STATE_OFFSET + CTX_CPTR_EL3]
+	msr	cptr_el3, x19
+	tst	x19, #CPTR_EZ_BIT
+	b.eq	1f
+	isb
+	msr	S3_6_C1_C2_0, x20 /* zcr_el3 */
+1:	bl	restore_gp_pmcr_pauth_regs
+	ldr	x30, [sp, #CTX_GPREGS_OFFSET + CTX_GPREG_LR]
+	dsb	sy
+	str	xzr, [sp, #CTX_EL3STATE_OFFSET + CTX_IS_IN_EL3]
+	exception_return
+#endif
+endfunc switch_worlds

@@ -4,7 +4,7 @@
 
 SPD_DIR		:=	services/spd/isthmus
 SPD_INCLUDES	:=	-I${SPD_DIR} -Ilib/psci
-SPD_SOURCES	:=	$(addprefix ${SPD_DIR}/,dispatcher.c normal.c secure.c switch.c priority.c registers.S entry.S lock.S own.c session.c entropy.c power.c restart.c limit.c)
+SPD_SOURCES	:=	$(addprefix ${SPD_DIR}/,dispatcher.c normal.c secure.c switch.c priority.c registers.S entry.S lock.S own.c session.c entropy.c power.c restart.c)
 NEED_BL32	:=	yes
 
 # entry.S stands before TF-A's vector.

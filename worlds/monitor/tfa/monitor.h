@@ -54,7 +54,7 @@ extern struct monitor monitor;
 /* The Secure world runs on this core. */
 static inline bool at_home(void)
 {
-    return read_mpidr_el1() == monitor.home_mpidr;
+    return BOARD_CORES == 1 || read_mpidr_el1() == monitor.home_mpidr;
 }
 
 /* What an SMC returns to TF-A: its caller's context, with `result` in x0. Lock held; gives it back. */

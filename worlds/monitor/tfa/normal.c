@@ -7,6 +7,7 @@
 
 #include "board.h"
 #include "kick.h"
+#include "limit.h"
 #include "monitor.h"
 #include "smc.h"
 
@@ -47,7 +48,7 @@ uintptr_t on_doorbell(void *handle, uint64_t channel, uint64_t lanes)
         return reply(handle, IST_SMC_DENIED);
     monitor.events |= IST_EVENT_DOORBELL;
     monitor.lanes |= (uint32_t)lanes;
-    if (!ist_limit_take(&monitor.rate, read_cntpct_el0(), monitor.rate.interval)) {
+    if (!ist_limit_step(&monitor.rate, read_cntpct_el0(), monitor.rate.interval)) {
         monitor.latched++;
         return reply(handle, IST_SMC_LATCHED);
     }

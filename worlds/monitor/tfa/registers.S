@@ -13,9 +13,8 @@
 #define LOAD_FP(a, b)	ldp a, b, [x1], #32;
 
 	/*
-	 * x0: struct registers to save to, x1: to load from, x2: TF-A's context of
-	 * the world that comes, which is returned. Clobbers x3, x4. What is loaded
-	 * takes effect with the ERET.
+	 * x0: struct registers to save to, x1: to load from. Clobbers x3, x4. What
+	 * is loaded takes effect with the ERET.
 	 */
 func switch_registers
 	SWITCHED_REGISTERS(SAVE)
@@ -26,9 +25,5 @@ func switch_registers
 	FP_REGISTERS(SAVE_FP)
 	FP_REGISTERS(LOAD_FP)
 #endif
-	msr	spsel, #MODE_SP_ELX
-	mov	sp, x2
-	msr	spsel, #MODE_SP_EL0
-	mov	x0, x2
 	ret
 endfunc switch_registers

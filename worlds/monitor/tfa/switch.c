@@ -23,8 +23,9 @@ struct registers {
 #endif
 } __aligned(16);
 
-/* registers.S. What EL3 returns to is `context` from then on; it is what this returns, too. */
-uintptr_t switch_registers(struct registers *leaving, const struct registers *coming, cpu_context_t *context);
+void switch_registers(struct registers *leaving, const struct registers *coming); /* registers.S */
+/* entry.S. The same, and EL3 is left for `context`: nobody gets the result, which is what callers return to TF-A. */
+uintptr_t switch_worlds(struct registers *leaving, const struct registers *coming, cpu_context_t *context);
 
 static cpu_context_t secure_context, *normal_context;
 static struct registers normal, secure;
@@ -61,14 +62,14 @@ uintptr_t enter_secure(uint64_t events, uint64_t lanes)
     SMC_SET_GP(&secure_context, CTX_GPREG_X0, IST_SMC_OK);
     SMC_SET_GP(&secure_context, CTX_GPREG_X1, events);
     SMC_SET_GP(&secure_context, CTX_GPREG_X2, lanes);
-    return switch_registers(&normal, &secure, &secure_context);
+    return switch_worlds(&normal, &secure, &secure_context);
 }
 
 uintptr_t leave_secure(void)
 {
     if (BOARD_PRIORITIES_MOVE)
         priority_leave(false);
-    return switch_registers(&secure, &normal, normal_context);
+    return switch_worlds(&secure, &normal, normal_context);
 }
 
 uintptr_t start_normal(bool off)
@@ -83,7 +84,8 @@ uintptr_t start_normal(bool off)
     cm_init_my_context(entry);
     if (BOARD_PRIORITIES_MOVE && from_secure)
         priority_leave(true);
-    switch_registers(from_secure ? &secure : &normal, &none, normal_context);
+    switch_registers(from_secure ? &secure : &normal, &none);
+    cm_set_next_context(normal_context);
     cm_prepare_el3_exit_ns();
     return (uintptr_t)normal_context;
 }

@@ -2,8 +2,8 @@
 /* switch.h - one world leaves the core, the other gets it.
  *
  * Only the home core switches, so what is saved needs no lock. Whoever has left stands where it called or was
- * interrupted; the one that comes goes on with all its registers: x0..x30, SP_EL0, and those of registers.h. Each
- * function returns what its caller returns to TF-A: the context that the core goes on with. */
+ * interrupted; the one that comes goes on with all its registers: x0..x30, SP_EL0, and those of registers.h. What
+ * a function returns, its caller returns to TF-A. */
 #ifndef ISTHMUS_MONITOR_SWITCH_H
 #define ISTHMUS_MONITOR_SWITCH_H
 
