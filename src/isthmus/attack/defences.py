@@ -191,8 +191,8 @@ DEFENCES = {
     ),
     "doorbell rate": Defence(
         "worlds/monitor/tfa/normal.c",
-        "if (!ist_limit_take(&monitor.rate,",
-        "if (0 && !ist_limit_take(&monitor.rate,",
+        "if (!ist_limit_step(&monitor.rate,",
+        "if (0 && !ist_limit_step(&monitor.rate,",
     ),
 }
 
