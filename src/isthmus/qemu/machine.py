@@ -40,7 +40,7 @@ from isthmus.build.storage import write_storage
 from isthmus.config import ChannelConfig, Role
 from isthmus.endpoint import Endpoint
 from isthmus.errors import ClosedError, EnvironmentProblem, RestartedError
-from isthmus.qemu import turns
+from isthmus.qemu import icount
 from isthmus.qemu.agent import Agent, Done
 from isthmus.qemu.console import Console
 from isthmus.qemu.devicetree import SEED_BYTES, device_tree
@@ -83,7 +83,7 @@ class QemuMachine:
     ) -> None:
         self.board = board if board is not None else load()
         if counted:
-            self.board = turns.apart(self.board)
+            self.board = icount.apart(self.board)
         self.boot_seconds = 0.0  # from QEMU's start to the agent's ready
         self._modules, self._files, self._counted, self._more = modules, files, counted, tuple(more)
         self._ports = dict(ports or {})
@@ -145,7 +145,7 @@ class QemuMachine:
             *("-chardev", f"socket,id=secure,fd={wire.fileno()},logfile={self._logs / 'secure.log'}"),
             *("-device", "virtio-serial-device"),
             *(argument for name, end in ports.items() for argument in _port(name, end)),
-            *(turns.arguments(self.board) if self._counted else ()),
+            *(icount.arguments(self.board) if self._counted else ()),
             *self._more,
         ]
         began = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.qemu import turns
+from isthmus.qemu import icount
 from isthmus.qemu.linked import LinkedMachine
 from isthmus.trustzone.board import load
 
@@ -22,9 +22,9 @@ PLACES = {
 
 @pytest.mark.parametrize("cores", PLACES)
 def test_linuxs_cores_stand_apart(cores: str) -> None:
-    board = turns.apart(load(changes=(f"core.normal={cores}",)))
+    board = icount.apart(load(changes=(f"core.normal={cores}",)))
     assert (board.core.normal, board.core.secure) == (PLACES[cores], 0)
-    assert turns.apart(board) == board
+    assert icount.apart(board) == board
 
 
 BUSY = "sh -c 'while :; do :; done' >/dev/null 2>&1 & echo $! >/tmp/busy"
