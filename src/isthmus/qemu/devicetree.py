@@ -25,10 +25,14 @@ def device_tree(
     folder: Path,
     seed: bytes = bytes(SEED_BYTES),
 ) -> Path:
-    """Writes and returns FOLDER/board.dtb. `qemu`: the emulator with the arguments that shape the machine,
-    firmware included (without it the tree lists devices that are not there). `arguments`: Linux's command
-    line. `seed`: what Linux's random numbers begin with at each of its starts, SEED_BYTES of it; an emulator
-    that counts time by instructions has no other source, and Linux would look for one in a loop, for seconds."""
+    """Writes and returns FOLDER/board.dtb.
+
+    qemu        the emulator with the arguments that shape the machine, firmware included: without it the tree
+                lists devices that are not there
+    arguments   Linux's command line
+    seed        SEED_BYTES that Linux's random numbers begin with, at each of its starts. An emulator that counts
+                time by instructions has no other source, and Linux would look for one in a loop, for seconds
+    """
     raw, source, made = folder / "qemu.dtb", folder / "board.dts", folder / "board.dtb"
     at = qemu.index("-machine") + 1
     _run([*qemu[:at], f"{qemu[at]},dumpdtb={raw}", *qemu[at + 1 :]])
