@@ -30,8 +30,8 @@ def device_tree(
     qemu        the emulator with the arguments that shape the machine, firmware included: without it the tree
                 lists devices that are not there
     arguments   Linux's command line
-    seed        SEED_BYTES that Linux's random numbers begin with, at each of its starts. An emulator that counts
-                time by instructions has no other source, and Linux would look for one in a loop, for seconds
+    seed        SEED_BYTES that Linux's random numbers begin with, at each of its starts. An emulator that
+                counts time by instructions has no other source: Linux would loop for seconds to find one
     """
     raw, source, made = folder / "qemu.dtb", folder / "board.dts", folder / "board.dtb"
     at = qemu.index("-machine") + 1
