@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #endif
 #include "link.h"
+#include "shared.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -148,6 +149,19 @@ int ist_spin(const struct ist_endpoint *e, uint64_t ns)
     do {
         for (int i = 0; i < 32; i++) { /* about a microsecond between looks at the clock */
             if (ist_pending(e))
+                return 1;
+            ist_relax();
+        }
+    } while (ist_now() - start < ns);
+    return 0;
+}
+
+int ist_spin_tail(const struct ist_endpoint *e, uint32_t from, uint64_t ns)
+{
+    const uint64_t start = ist_now();
+    do {
+        for (int i = 0; i < 32; i++) {
+            if (ist_load(e->tx.peer, IST_CTL_TAIL) != from || ist_link_state(e) != IST_RUN)
                 return 1;
             ist_relax();
         }

@@ -48,6 +48,9 @@ void ist_relax(void);     /* pause / yield: what a spinning core owes its neighb
 
 /* Spins until a frame is pending (1) or `ns` have passed (0). Never sleeps, makes no system call but the clock's. */
 int ist_spin(const struct ist_endpoint *e, uint64_t ns);
+/* The same until the peer's tail is another than `from`, e->tx.tail as it was, or the link is not in RUN (1). Trusts
+ * nothing: ist_room judges what the tail says. */
+int ist_spin_tail(const struct ist_endpoint *e, uint32_t from, uint64_t ns);
 
 /* Arms the doorbell, with the fence moved here where the peer relies on it. 1: work pending already, do not sleep. */
 int ist_arm_for_sleep(struct ist_endpoint *e);

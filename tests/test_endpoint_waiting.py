@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -181,6 +182,28 @@ def test_a_spin_without_end_lets_others_run(threads: ThreadPoolExecutor) -> None
         assert normal.statistics.sleeps == 0
         secure.send(bytes(60))
         assert future.result(0.9) == bytes(60)
+
+
+CALLS_THAT_SPIN: dict[str, Callable[[Endpoint, float], object]] = {
+    "receive": Endpoint.receive,
+    "send": lambda e, timeout: e.send(bytes(1500), timeout),
+}
+
+
+@pytest.mark.parametrize("call", CALLS_THAT_SPIN)
+def test_a_call_that_spins_keeps_its_processor(threads: ThreadPoolExecutor, call: str) -> None:
+    normal, secure = memory_link(ChannelConfig(ring_normal=16384, ring_secure=16384), spin=1.0)
+
+    def given_away() -> int:
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        with pytest.raises(TimeoutError):
+            CALLS_THAT_SPIN[call](normal, 0.2)
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+
+    with normal, secure:
+        fill(normal)
+        # Each 10 ms it takes the interpreter's lock again. Naps between two looks would be hundreds.
+        assert threads.submit(given_away).result(SOON) <= 50
 
 
 # ---- signals ---------------------------------------------------------------------------------------

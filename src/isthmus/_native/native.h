@@ -3,8 +3,8 @@
  *
  * Locking. Every method runs under the interpreter's lock or, in a free-threaded build, in a critical section on the
  * endpoint, which has the same shape: it is given up where a call waits, and nowhere else. So each stretch between two
- * waits excludes all others. A call that waits without the lock ("outside") reads the endpoint through ist_pending
- * alone; whatever replaces what ist_pending reads first calls everybody in (see ep_quiesce).
+ * waits excludes all others. A call that waits without the lock ("outside") reads the endpoint through ist_spin
+ * and ist_spin_tail alone; whatever replaces what these read first calls everybody in (see ep_quiesce).
  *
  * Fork. The endpoint's private state lies on a page that the kernel wipes in a child: `alive` is 0 there, whichever
  * way the process was forked. */

@@ -298,14 +298,32 @@ static uint64_t spin_now(const Endpoint *e, struct patience *p, uint64_t left)
     return spin < TICK_NS ? spin : TICK_NS;
 }
 
-/* Spins without the lock. */
-static void spin_outside(Endpoint *e, uint64_t ns)
+/* Spins with the lock for a moment, if `held`, then without it. */
+static void spin_for_frame(Endpoint *e, uint64_t ns, int held)
 {
+    const struct ist_endpoint *ep = &e->core->ep;
+    const uint64_t inside = !held ? 0 : ns < HELD_SPIN_NS ? ns : HELD_SPIN_NS;
+    if (ist_spin(ep, inside) || ns <= inside)
+        return;
     e->rx.outside = 1;
     Py_BEGIN_ALLOW_THREADS
-    (void)ist_spin(&e->core->ep, ns);
+    (void)ist_spin(ep, ns - inside);
     Py_END_ALLOW_THREADS
     e->rx.outside = 0;
+}
+
+static void spin_for_room(Endpoint *e, uint64_t ns, int held)
+{
+    const struct ist_endpoint *ep = &e->core->ep;
+    const uint32_t tail = ep->tx.tail; /* ours; another thread's send may move it meanwhile */
+    const uint64_t inside = !held ? 0 : ns < HELD_SPIN_NS ? ns : HELD_SPIN_NS;
+    if (ist_spin_tail(ep, tail, inside) || ns <= inside)
+        return;
+    e->tx.outside = 1;
+    Py_BEGIN_ALLOW_THREADS
+    (void)ist_spin_tail(ep, tail, ns - inside);
+    Py_END_ALLOW_THREADS
+    e->tx.outside = 0;
 }
 
 static enum outcome wait_for_budget(Endpoint *e, uint64_t left)
@@ -339,9 +357,7 @@ enum outcome wait_rx(Endpoint *e, struct patience *p, enum ist_verdict seen)
         return wait_for_budget(e, left);
     const uint64_t spin = up ? spin_now(e, p, left) : 0;
     if (spin != 0) {
-        const uint64_t held = !first ? 0 : spin < HELD_SPIN_NS ? spin : HELD_SPIN_NS;
-        if (!ist_spin(ep, held) && spin > held)
-            spin_outside(e, spin - held);
+        spin_for_frame(e, spin, first);
         return AGAIN; /* things may have changed while the lock was away */
     }
     if (up) {
@@ -383,7 +399,8 @@ enum outcome wait_past_rubbish(Endpoint *e, struct patience *p)
 enum outcome wait_tx(Endpoint *e, struct patience *p, uint32_t length)
 {
     struct ist_endpoint *ep = &e->core->ep;
-    if (!p->looked && ist_link_state(ep) == IST_RUN)
+    const int first = !p->looked;
+    if (first && ist_link_state(ep) == IST_RUN)
         e->tx.told = e->ends; /* a sender hears of an end that it met, not of one that is over */
     if (look_around(e, &e->tx, p, !ist_pending(ep)) == FAILED)
         return FAILED;
@@ -408,8 +425,13 @@ enum outcome wait_tx(Endpoint *e, struct patience *p, uint32_t length)
     const uint64_t left = remaining(p);
     if (left == 0)
         return GIVE_UP;
-    if (e->paused || (up && spin_now(e, p, left) != 0)) { /* the peer's tail is looked at with the lock only */
+    if (e->paused) {
         step_aside(SLICE_NS);
+        return AGAIN;
+    }
+    const uint64_t spin = up ? spin_now(e, p, left) : 0;
+    if (spin != 0) {
+        spin_for_room(e, spin, first);
         return AGAIN;
     }
     if (up && ist_arm_tx_for_sleep(ep, length))
