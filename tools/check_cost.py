@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+
+from callgrind import collected, run
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 0.10  # of the throughput without them
@@ -66,22 +66,11 @@ def build(folder: Path) -> dict[str, Path]:
     return made
 
 
-def run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
-    return done.stdout + done.stderr
-
-
 def instructions(program: Path, frame: int, tag: int) -> float:
     """Of one frame, sent and received. OSError without valgrind."""
 
     def counted(frames: int) -> int:
-        argv = [str(program), str(frame), str(frames), str(tag)]
-        said = run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *argv])
-        found = re.search(r"Collected : (\d+)", said)
-        assert found
-        return int(found[1])
+        return collected([str(program), str(frame), str(frames), str(tag)])
 
     return (counted(9600) - counted(3200)) / 6400
 

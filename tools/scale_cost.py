@@ -11,12 +11,11 @@ than LIMIT times what it costs over a single channel.
 
 from __future__ import annotations
 
-import re
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
+
+from callgrind import collected, run
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 1.15
@@ -33,22 +32,11 @@ def build(folder: Path, *flags: str) -> Path:
     return made
 
 
-def run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
-    return done.stdout + done.stderr
-
-
 def instructions(program: Path, channels: int, busy: int) -> float:
     """Of one frame. OSError without valgrind."""
 
     def counted(passes: int) -> int:
-        argv = [str(program), str(channels), str(busy), str(passes)]
-        said = run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *argv])
-        found = re.search(r"Collected : (\d+)", said)
-        assert found
-        return int(found[1])
+        return collected([str(program), str(channels), str(busy), str(passes)])
 
     some, more = (passes * max(1, 8 // busy) for passes in (8, 24))  # whole cycles of the two lanes
     return (counted(more) - counted(some)) / ((more - some) * busy * BATCH)
