@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.build.given import require_board
 from isthmus.build.payload import CROSS, FLAGS, generated
 from isthmus.cli.common import Common
-from isthmus.errors import ConfigError
+from isthmus.errors import ConfigError, EnvironmentProblem
 from isthmus.trustzone.board import load
 
 ROOT = Path(__file__).parent.parent
@@ -93,13 +94,31 @@ def test_the_list_for_users_is_complete() -> None:
     assert set(re.findall(r"`([\w/]+)\.[cS]`", row)) == {*RUNTIME, "start", "libc/string"}
 
 
-def test_joined_frames_are_refused() -> None:
-    """One line that says how to mend it."""
-    common = Common("qemu", "freertos", Path("unused"), None, "-", verbose=False)
-    with pytest.raises(ConfigError, match=r"--set channel\.frame_max=1536"):
+FRAMES = "channel.frame_max=1536"
+
+# What the board is set to, and what the one line says.
+BOARDS = {
+    "joined frames": ((), r"--set channel\.frame_max=1536"),
+    "an older interrupt controller": ((FRAMES, "gic.version=2"), r"gic\.version = 2: FreeRTOS's port"),
+}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_board_that_freertos_cannot_serve_is_refused(name: str) -> None:
+    changes, line = BOARDS[name]
+    common = Common("qemu", "freertos", Path("unused"), None, "-", verbose=False, changes=changes)
+    with pytest.raises(ConfigError, match=line):
         common.board()
-    assert replace(common, changes=("channel.frame_max=1536",)).board().channel.frame_max == 1536
-    assert replace(common, stack="lwip").board().channel.frame_max > 1536
+    assert replace(common, world=None).board() == load(changes=changes)
+
+
+def test_a_payload_of_another_board_is_refused(tmp_path: Path) -> None:
+    """Before anything is started: what is compiled for a board has its digest in it."""
+    (world,) = compiled([SECURE / "runtime" / "begin.c"], tmp_path)
+    require_board(world, load())
+    for change in (FRAMES, "core.normal=[1]", "secure.fp=switched", "channel.tag=crc32c"):
+        with pytest.raises(EnvironmentProblem, match="built for another board"):
+            require_board(world, load(changes=(change,)))
 
 
 def applications() -> set[str]:

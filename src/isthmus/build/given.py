@@ -8,8 +8,10 @@ import struct
 from pathlib import Path
 
 from isthmus.errors import EnvironmentProblem
+from isthmus.trustzone.board import TrustZone
+from isthmus.trustzone.generate import digest
 
-__all__ = ["given_world"]
+__all__ = ["given_world", "require_board"]
 
 _HEADER = struct.Struct("<4sBB10xHH")  # of an ELF file: magic, class, byte order, kind, processor
 _AARCH64 = 183
@@ -33,6 +35,19 @@ def given_world(path: Path, machine: str) -> Path:
     if machine == "host" and (processor != _own_processor() or not os.access(path, os.X_OK)):
         raise EnvironmentProblem(f"world {path}: not a program that this computer can run")
     return path.resolve()
+
+
+def require_board(path: Path, board: TrustZone) -> None:
+    """Raises EnvironmentProblem, one line, unless the payload at `path` was built for this board."""
+    try:
+        found = digest(board).encode() in path.read_bytes()
+    except OSError as problem:
+        raise EnvironmentProblem(f"world {path}: {problem.strerror}") from None
+    if not found:
+        raise EnvironmentProblem(
+            f"world {path}: built for another board: build it with what `isthmus board generate` makes "
+            f"of the same --board and --set"
+        )
 
 
 def _parts(header: bytes) -> tuple[int, int] | None:

@@ -22,9 +22,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from isthmus.board import Board
 from isthmus.boards import load
-from isthmus.build.given import given_world
+from isthmus.build.given import given_world, require_board
 from isthmus.errors import ConfigError, EnvironmentProblem
 from isthmus.host.namespaces import World
+from isthmus.trustzone.board import TrustZone
 
 HELD, FELL_SHORT, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -59,13 +60,25 @@ class Common:
     def board(self) -> Board:
         """The board file, decoded: a TrustZone on machine qemu. ConfigError, one line, if it is wrong."""
         board = load(self.machine, self.board_file, self.changes)
-        channel = board.channel
-        if (self.stack, self.machine) == ("freertos", "qemu") and channel.frame_max >= 2 * channel.mtu:
-            raise ConfigError(
-                f"channel.frame_max = {channel.frame_max}: Linux joins segments to frames that FreeRTOS+TCP "
-                f"drops; build and run its world with --set channel.frame_max={channel.mtu + _FRAME_ROOM}"
-            )
+        if self.world is not None and isinstance(board, TrustZone):
+            _runs_freertos(board)
+            require_board(self.world, board)
         return board
+
+
+def _runs_freertos(board: TrustZone) -> None:
+    """ConfigError, one line, for a board on which FreeRTOS+TCP cannot do its work."""
+    channel = board.channel
+    if board.gic.version != 3:
+        raise ConfigError(
+            f"gic.version = {board.gic.version}: FreeRTOS's port reaches the interrupt controller through "
+            f"system registers, which there are from version 3 on"
+        )
+    if channel.frame_max >= 2 * channel.mtu:
+        raise ConfigError(
+            f"channel.frame_max = {channel.frame_max}: Linux joins segments to frames that FreeRTOS+TCP "
+            f"drops; build and run its world with --set channel.frame_max={channel.mtu + _FRAME_ROOM}"
+        )
 
 
 def common_options(*machines: str) -> Callable[[F], F]:

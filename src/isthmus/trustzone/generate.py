@@ -10,6 +10,7 @@ Text in, text out: nothing here reads or writes a file.
 
 from __future__ import annotations
 
+import hashlib
 from ipaddress import IPv4Address
 from typing import Literal
 
@@ -27,6 +28,19 @@ _GICD_TARGETS, _GICC_MASKS, _GICC_ACTIVE = 0x800, 0x4, 0xD0  # GICv2; masks: by 
 
 def header(board: TrustZone) -> str:
     """board.h. IPv4 addresses are numbers in the host's order."""
+    return (
+        _banner("board.h")
+        + "#ifndef ISTHMUS_BOARD_H\n#define ISTHMUS_BOARD_H\n\n"
+        + _lines(*_header(board), f'#define BOARD_DIGEST "{digest(board)}"', "", "#endif")
+    )
+
+
+def digest(board: TrustZone) -> str:
+    """16 hexadecimal digits that stand for all of board.h. What is built for the board has them as text."""
+    return hashlib.sha256(_lines(*_header(board)).encode()).hexdigest()[:16]
+
+
+def _header(board: TrustZone) -> list[str]:
     b, s = board, board.secure
     normal, secure = b.buffer_region("normal"), b.buffer_region("secure")
     rate = b.monitor.doorbells_per_second
@@ -88,11 +102,7 @@ def header(board: TrustZone) -> str:
     lines += _lanes(b)
     lines.append(f"#define BOARD_TASKS {_tasks(s)}")
     lines.append(f"#define BOARD_FLOWS {_flows(b)}")
-    return (
-        _banner("board.h")
-        + "#ifndef ISTHMUS_BOARD_H\n#define ISTHMUS_BOARD_H\n\n"
-        + _lines(*lines, "", "#endif")
-    )
+    return lines
 
 
 def memory_map(board: TrustZone) -> str:

@@ -20,7 +20,7 @@ void begin(void)
 {
     restart_prepare();
     console_init();
-    console_line("secure world on ", BOARD_NAME);
+    console_line("secure world on ", BOARD_NAME " " BOARD_DIGEST); /* the commands look for it in a payload */
     must("address space", mmu_check());
     clock_init();
 }
