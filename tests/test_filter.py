@@ -263,6 +263,11 @@ def test_random_frames_reach_every_verdict() -> None:
     assert min(seen[v] for v in verdicts) > 10, seen
 
 
+def test_frames_of_every_kind_under_one_policy(program: Path) -> None:
+    policy, cases, wanted = hunt()
+    assert verdicts(program, compile_table(policy, ENDS), cases) == ["OK", *wanted]
+
+
 DEFECTS = {
     "flags": Defect("filter.c", "default: return 0;", "default: return 1;"),
     "options": Defect("filter.c", "frame[at + 1] < 2 || ", "frame[at + 1] == 0 || "),

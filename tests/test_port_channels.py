@@ -170,9 +170,20 @@ def agree(program: Path, history: History) -> None:
                 pytest.fail(f"no such step: {step}")
 
 
+#: Something of everything, for three channels with two lanes.
+STEPS: list[Step] = [
+    ("poll", 300, MANY), ("send", 0, 0, 20, 60), ("send", 1, 0, 6, 200), ("send", 2, 1, 3, 200),
+    ("poll", 3, MANY), ("ring", 0, 1), ("ring", 2, 1), ("poll", 4, MANY), ("poll", 300, MANY),
+    ("send", 1, 1, 2, 60), ("poll", 5, MANY), ("poll", 300, MANY), ("period",), ("poll", 300, MANY),
+    ("send", 0, 1, 5, 60), ("poll", 2, MANY), ("poll", 300, MANY),
+]  # fmt: skip
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories())
 @example(history=(64, 2, (1, MANY), 0, 0, [("poll", 300, MANY), ("send", 63, 1, 5, 60), ("poll", 300, MANY)]))
+@example(history=(3, 2, (2, 150), 7, 0, STEPS))
+@example(history=(3, 2, (2, 150), 7, 1, STEPS))
 def test_every_turn_is_the_models(program: Path, history: History) -> None:
     agree(program, history)
 
@@ -198,14 +209,8 @@ def test_the_model_notices(name: str, tmp_path: Path, tmp_path_factory: pytest.T
     assert text.count(defect.was) == 1, f"{defect.file} no longer says {defect.was!r}"
     (tmp_path / defect.file).write_text(text.replace(defect.was, defect.becomes))
     broken = build(tmp_path_factory, "channels", *FLAGS, instead=tmp_path / defect.file)
-    steps: list[Step] = [
-        ("poll", 300, MANY), ("send", 0, 0, 20, 60), ("send", 1, 0, 6, 200), ("send", 2, 1, 3, 200),
-        ("poll", 3, MANY), ("ring", 0, 1), ("ring", 2, 1), ("poll", 4, MANY), ("poll", 300, MANY),
-        ("send", 1, 1, 2, 60), ("poll", 5, MANY), ("poll", 300, MANY), ("period",), ("poll", 300, MANY),
-        ("send", 0, 1, 5, 60), ("poll", 2, MANY), ("poll", 300, MANY),
-    ]  # fmt: skip
     linger = int(name in ("what is warm is armed", "nothing gets cold"))
-    history = (3, 2, (2, 150), 7, linger, steps)
+    history = (3, 2, (2, 150), 7, linger, STEPS)
     agree(build(tmp_path_factory, "channels", *FLAGS), history)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         agree(broken, history)
@@ -254,6 +259,13 @@ def test_critical_lanes_of_all_channels_come_before_bulk(program: Path) -> None:
     served = go(program, steps, 64, lanes=2, turn=(8, MANY)).polls[-1][0]
     assert [(c, k) for c, k, _ in served[:6]] == [(c, CRITICAL) for c in (0, 0, 31, 31, 63, 63)]
     assert all(k == BULK for _, k, _ in served[6:])
+
+
+def test_a_doorbell_is_heard_between_two_turns(program: Path) -> None:
+    """A critical frame waits for the turn in hand, not for the poll."""
+    steps: list[Step] = [("poll", 300, MANY), flood(0), ("late", 1, CRITICAL, 1, 60), ("poll", 9, MANY)]
+    served = go(program, steps, 2, lanes=2, turn=(4, MANY)).polls[-1][0]
+    assert [(c, k) for c, k, _ in served] == [(0, BULK)] * 4 + [(1, CRITICAL)] + [(0, BULK)] * 4
 
 
 def test_a_spent_budget_is_its_own_channels(program: Path) -> None:

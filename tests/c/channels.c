@@ -6,6 +6,7 @@
  *
  *     send C K N LENGTH   the peer of channel C sends N frames by lane K and rings if it is told to
  *     mute C K N LENGTH   the same, but it never rings; both -> "+ FRAMES" that found room
+ *     late C K N LENGTH   the same as send, during the next poll, behind its first turn
  *     ring C K            it rings for nothing
  *     period              the next period begins
  *     poll FRAMES BYTES   -> "C K LENGTH" for each frame, then "= VERDICT WORK" */
@@ -96,6 +97,18 @@ static void sends(ist_u32 c, ist_u32 k, ist_u32 n, ist_u32 length, int rings)
         channels_rung(&set, k, 1ull << c);
 }
 
+static struct {
+    ist_u32 c, k, n, length;
+    int turns; /* until then; none are waited for where nothing is to be sent */
+} late;
+
+static void hear(void *doorbells, struct channels *s)
+{
+    CHECK(doorbells == &late && s == &set);
+    if (late.turns-- == 0)
+        sends(late.c, late.k, late.n, late.length, 1);
+}
+
 int main(int argc, char **argv)
 {
     char word[16];
@@ -114,6 +127,9 @@ int main(int argc, char **argv)
         if (!strcmp(word, "send") || !strcmp(word, "mute")) {
             CHECK_EQ(scanf("%u %u %u %u", &a, &b, &n, &length), 4);
             sends(a, b, n, length, word[0] == 's');
+        } else if (!strcmp(word, "late")) {
+            CHECK_EQ(scanf("%u %u %u %u", &late.c, &late.k, &late.n, &late.length), 4);
+            late.turns = 1;
         } else if (!strcmp(word, "ring")) {
             CHECK_EQ(scanf("%u %u", &a, &b), 2);
             channels_rung(&set, b, 1ull << a);
@@ -122,8 +138,8 @@ int main(int argc, char **argv)
             channels_period(&set);
         } else {
             CHECK_EQ(scanf("%u %u", &n, &length), 2);
-            const enum ist_verdict v = channels_poll(&set, &(const struct netport_hooks){allocate, discard, deliver}, NULL,
-                                                     NULL, now, n, length, &work);
+            const enum ist_verdict v = channels_poll(&set, &(const struct netport_hooks){allocate, discard, deliver},
+                                                     late.turns > 0 ? hear : NULL, &late, now, n, length, &work);
             CHECK_EQ(channels_ready(&set), v == IST_V_OK ? channels_ready(&set) : 0);
             printf("= %s %u\n", ist_verdict_name(v), work);
         }

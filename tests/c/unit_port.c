@@ -101,6 +101,14 @@ TEST(a_flush_rings_for_frames_that_wait)
     CHECK_VERDICT(ist_send(from, frame, sizeof frame, NULL), IST_V_OK);
     CHECK(netport_flush(from));
     CHECK(!netport_flush(from));
+    while (ist_send(to, frame, sizeof frame, NULL) == IST_V_OK)
+        ;
+    (void)ist_publish(to);
+    CHECK(!ist_arm_tx(to, sizeof frame));
+    for (struct ist_frame f; ist_receive(from, ++p.now, frame, &f) == IST_V_OK;)
+        ;
+    CHECK(netport_flush(from));
+    CHECK(!netport_flush(from));
     pair_close(&p);
 }
 
@@ -233,6 +241,29 @@ TEST(a_spent_budget_is_waited_for)
     CHECK_VERDICT(taken(&p, &b, 9, 10000, &work), IST_V_BUDGET);
     CHECK_EQ(work, 3);
     pair_close(&p);
+}
+
+/* One that has to wait says so for all, whether those below it are empty or not. */
+TEST(a_channel_with_a_lane_whose_budget_is_spent_waits)
+{
+    struct pair p[2];
+    struct netport_lane lane[2];
+    ist_u32 work;
+    for (int k = 0; k < 2; k++) {
+        pair_up(&p[k], config());
+        lane[k] = (struct netport_lane){.ep = &p[k].side[IST_SECURE].e, .stack = room};
+    }
+    CHECK_VERDICT(netport_receive_lanes(lane, 2, &hooks, p[0].now, 9, 10000, &work), IST_V_EMPTY);
+    budget_init(&lane[1].budget, 1000000, 100, 256, FRAME);
+    lane[1].budget.bytes.due = UINT32_MAX; /* spent */
+    CHECK_VERDICT(netport_receive_lanes(lane, 2, &hooks, p[0].now, 9, 10000, &work), IST_V_BUDGET);
+    CHECK_VERDICT(lane[0].last, IST_V_EMPTY);
+    CHECK_VERDICT(lane[1].last, IST_V_BUDGET);
+    sent(&p[0], 2, 100);
+    CHECK_VERDICT(netport_receive_lanes(lane, 2, &hooks, p[0].now, 9, 10000, &work), IST_V_BUDGET);
+    CHECK_EQ(work, 2);
+    pair_close(&p[0]);
+    pair_close(&p[1]);
 }
 
 /* A lane that is down says so for all, whatever those below it wait for. */

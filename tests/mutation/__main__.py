@@ -21,7 +21,7 @@ from pathlib import Path
 
 from isthmus.build import cache
 from mutation.find import Mutant
-from mutation.judges import AREAS, SAME_CODE, Workshop
+from mutation.judges import AREAS, SAME_CODE, STAGES, Workshop
 from mutation.verdicts import Verdicts, explained, find, stale
 
 
@@ -48,7 +48,9 @@ def main(argv: Sequence[str]) -> int:
     verdicts = Verdicts(cache.folder("mutation") / "verdicts.jsonl")
     if options.again:
         verdicts.known.clear()
-    work = [(area, m) for area, m in chosen if verdicts.get(m) is None]
+    work = [
+        (area, m) for area, m in chosen if verdicts.get(m) is None and (options.again or m.id not in reasons)
+    ]
     print(f"{len(chosen)} changes, {len(work)} to judge, seed {options.seed}", flush=True)
     _judge(work, verdicts, reasons, options)
     return _summary([m for _, m in chosen], verdicts, reasons, gone)
@@ -57,36 +59,35 @@ def main(argv: Sequence[str]) -> int:
 def _judge(
     work: list[tuple[str, Mutant]], verdicts: Verdicts, reasons: dict[str, str], options: argparse.Namespace
 ) -> None:
-    """First the tests that take seconds, for all changes; then the others, for what those did not notice."""
+    """Stage by stage: what takes seconds for all changes, then the rest for what that did not notice."""
     end, lock = time.monotonic() + options.seconds, threading.Lock()
-    rest: queue.SimpleQueue[tuple[str, Mutant]] = queue.SimpleQueue()
-    first: queue.SimpleQueue[tuple[str, Mutant]] = queue.SimpleQueue()
+    waiting: list[queue.SimpleQueue[tuple[str, Mutant]]] = [queue.SimpleQueue() for _ in STAGES]
     for item in work:
-        first.put(item)
+        waiting[verdicts.stages(item[1])].put(item)
     folder = Path(tempfile.mkdtemp(prefix="isthmus-mutation-"))
 
     def worker(number: int) -> None:
         workshop = Workshop(folder / str(number))
         while time.monotonic() < end:
-            quick = not first.empty()
-            try:
-                area, mutant = (first if quick else rest).get_nowait()
-            except queue.Empty:
+            stage = next((n for n, q in enumerate(waiting[: options.stages]) if not q.empty()), None)
+            if stage is None:
                 return
             try:
-                noticed_by = workshop.judge(mutant, area, quick)
+                area, mutant = waiting[stage].get_nowait()
+            except queue.Empty:
+                continue
+            try:
+                noticed_by = workshop.judge(mutant, area, stage)
             except RuntimeError as error:  # it proves nothing, and is not kept
                 print(f"{error}: {mutant.file}:{mutant.line}: {mutant.id}", flush=True)
                 continue
-            if quick and not noticed_by:
-                if options.quick:
-                    print(f"{'not by a quick test':<30} {mutant.file}:{mutant.line}: {mutant.id}", flush=True)
-                else:
-                    rest.put((area, mutant))
-                continue
+            passed = stage + 1
             with lock:
-                verdicts.put(mutant, noticed_by)
+                verdicts.put(mutant, noticed_by, passed)
                 said = noticed_by or ("EXPLAINED" if mutant.id in reasons else "SURVIVED")
+                if not noticed_by and passed < len(STAGES):
+                    waiting[passed].put((area, mutant))
+                    said = f"not by {STAGES[stage]}"
                 print(f"{said[:60]:<30} {mutant.file}:{mutant.line}: {mutant.id}", flush=True)
 
     try:
@@ -103,7 +104,7 @@ def _judge(
 
 def _summary(chosen: list[Mutant], verdicts: Verdicts, reasons: dict[str, str], gone: list[str]) -> int:
     by = {m.id: verdicts.get(m) for m in chosen}
-    unknown = [i for i, v in by.items() if v is None]
+    unknown = [i for i, v in by.items() if v is None and i not in reasons]
     left = [i for i, v in by.items() if v == "" and i not in reasons]
     for ident in gone:
         print(f"explained, but the source does not say it: {ident}")
@@ -131,8 +132,10 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=seed, help="of the order")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no change after so long")
     parser.add_argument("--jobs", type=int, default=1, help="changes at a time")
-    parser.add_argument("--quick", action="store_true", help="the tests that take seconds, alone")
-    parser.add_argument("--again", action="store_true", help="judge what is known, too")
+    parser.add_argument(
+        "--quick", dest="stages", action="store_const", const=2, default=len(STAGES), help="without the suite"
+    )
+    parser.add_argument("--again", action="store_true", help="judge what is known or explained, too")
     parser.add_argument("--list", action="store_true", help="show the changes and judge none")
     options = parser.parse_args(argv)
     for area in options.areas:

@@ -19,20 +19,26 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import pytest
 
 import core_programs
 import monitor_programs
+import test_filter
+import test_port_channels
 from core_programs import HOOKED, HOST, ROOT, SANITIZED, build
 from isthmus.build import cache
+from isthmus.filter import compile_table
 from mutation.find import Mutant
 from mutation.objects import same_code, same_monitor
 
-__all__ = ["AREAS", "SAME_CODE", "Workshop"]
+__all__ = ["AREAS", "SAME_CODE", "STAGES", "Workshop"]
 
 SAME_CODE = "the same machine code"
+#: All changes go through a stage before any goes through the next, which takes longer.
+STAGES = ("units", "programs", "suite")
+UNITS_STAGE, PROGRAMS_STAGE, SUITE_STAGE = range(len(STAGES))
 
 #: What is changed, by area.
 AREAS = {
@@ -51,6 +57,31 @@ PORT = (f"-I{ROOT / 'worlds' / 'secure' / 'port'}",)
 GEOMETRIES = ("plain", "crc", "wrap", "budget", "siphash", "tight", "uneven")
 QUICK = ("-g", "-O1", "-fsanitize=address", HOOKED)
 ORDERING = ("order", "call", "barrier", "always", "never")
+
+
+def _frames(program: Path) -> bool:
+    policy, cases, wanted = test_filter.hunt()
+    table = compile_table(policy, test_filter.ENDS)
+    try:
+        return test_filter.verdicts(program, table, cases) == ["OK", *wanted]
+    except AssertionError:
+        return False
+
+
+def _turns(program: Path) -> bool:
+    try:
+        for linger in (0, 1):
+            test_port_channels.agree(program, (3, 2, (2, 150), 7, linger, test_port_channels.STEPS))
+    except AssertionError:
+        return False
+    return True
+
+
+#: Of the steps below what can be had without starting pytest: test, program, flags, and whether it holds.
+FIRST_OF: dict[str, tuple[tuple[str, str, tuple[str, ...], Callable[[Path], bool]], ...]] = {
+    "filter.c": (("tests/test_filter.py::test_frames_of_every_kind_under_one_policy", "judge", (), _frames),),
+    "channels.h": (("tests/test_port_channels.py::test_every_turn_is_the_models", "channels", PORT, _turns),),
+}
 
 CHANNELS = "pytest tests/test_port_channels.py -k 'not notices'"
 LOCK = "pytest tests/test_monitor_lock.py -k in_order"
@@ -105,6 +136,12 @@ class _Folders:
         return self.base
 
 
+class _Step(NamedTuple):
+    stage: int
+    name: str
+    run: Callable[[], str]  # what it is that noticed; empty: nothing
+
+
 class Workshop:
     """A private copy of the tree, in which one change at a time is judged. `folder` is its own."""
 
@@ -118,6 +155,7 @@ class Workshop:
                 digest.update(path.read_bytes())
         self.objects = folder / f"objects-{digest.hexdigest()[:16]}"
         self.objects.mkdir(parents=True, exist_ok=True)
+        self.late = False  # a time limit has noticed
         self.sound: set[tuple[str, str]] = set()  # tests that hold where this file is as it was
         made = {"build", "dist"}  # at the top; elsewhere it is a package of that name
         rest = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
@@ -130,104 +168,132 @@ class Workshop:
         for shared in ("sources", "packages", "objects", "programs", "modules", "initramfs", "boards"):
             (own / shared).symlink_to(cache.folder(shared))
 
-    def judge(self, mutant: Mutant, area: str, quick: bool = False) -> str:
-        """What noticed the change, SAME_CODE, or an empty string. `quick`: what takes seconds alone.
+    def judge(self, mutant: Mutant, area: str, stage: int) -> str:
+        """What noticed the change in this stage (of STAGES), SAME_CODE, or an empty string.
 
-        RuntimeError: a test falls short without the change too. Each one that notices is asked that once.
+        RuntimeError: a test falls short without the change too. Each one that notices is asked that once, and
+        each time where it was its time limit that noticed: on a busy computer anything may be late.
         """
         original = (ROOT / mutant.file).read_text(encoding="utf-8")
-        if area != "monitor" and same_code(mutant.file, mutant.apply(original), self.code):
-            return SAME_CODE
-        noticed_by = self._first(mutant, area, mutant.apply(original), quick)
-        if noticed_by not in ("", SAME_CODE) and (mutant.file, noticed_by) not in self.sound:
-            if self._first(mutant, area, original, quick, noticed_by):
+        self.late = False
+        noticed_by = ""
+        for step in self._steps(mutant, area, mutant.apply(original)):
+            if step.stage == stage and (noticed_by := step.run()):
+                break
+        if noticed_by not in ("", SAME_CODE) and (self.late or (mutant.file, noticed_by) not in self.sound):
+            if not self._holds(mutant, area, original, noticed_by):
                 raise RuntimeError(f"without any change this does not hold: {noticed_by}")
             self.sound.add((mutant.file, noticed_by))
         return noticed_by
 
-    def _first(self, mutant: Mutant, area: str, text: str, quick: bool, only: str = "") -> str:
-        """The first step that fails with `text` in the file's place; `only`: this step alone."""
-        if area in ("core", "port"):
-            shutil.rmtree(self.changed, ignore_errors=True)
-            for name, step in self._programs(Path(mutant.file).name, text, mutant.kind):
-                if only in ("", name) and _fails(step):
-                    return name
-                if only == name:
-                    return ""
-        if area == "monitor" and not only.startswith(("pytest", "tests/")):
-            if noticed_by := self._units(Path(mutant.file).name, text):
-                return noticed_by
-            if only:
-                return ""
-            if same_monitor(Path(mutant.file).name, text, self.code):
-                return SAME_CODE
-        target = self.copy / mutant.file
-        original = target.read_text(encoding="utf-8")
-        target.write_text(text, encoding="utf-8")
-        more = SUITE["order"] if area == "core" and mutant.kind in ORDERING else ()
-        steps = (*SUITE.get(mutant.file, ()), *SUITE[area], *more)
-        if quick:
-            steps = tuple(step for step in steps if step in SECONDS)
-        try:
-            for tests in (f"pytest {only}",) if only.startswith("tests/") else (only,) if only else steps:
-                if noticed_by := self.suite(tests):
-                    return noticed_by
-        finally:
-            target.write_text(original, encoding="utf-8")
-        return ""
+    def _holds(self, mutant: Mutant, area: str, original: str, noticed_by: str) -> bool:
+        if noticed_by.startswith("tests/"):
+            return not self._changed_suite(mutant.file, original, f"pytest {noticed_by}")
+        return not any(s.run() for s in self._steps(mutant, area, original) if s.name == noticed_by)
 
-    def _programs(self, name: str, text: str, kind: str) -> Iterator[tuple[str, Callable[[], object]]]:
-        """C programs with `text` in place of the core's file `name`."""
+    def _steps(self, mutant: Mutant, area: str, text: str) -> Iterator[_Step]:
+        """All that tries `text` in place of the changed file, cheapest first."""
+        shutil.rmtree(self.changed, ignore_errors=True)
+        yield from self._units(mutant, text) if area == "monitor" else self._programs(mutant, text)
+        more = SUITE["order"] if area == "core" and mutant.kind in ORDERING else ()
+        for tests in (*SUITE.get(mutant.file, ()), *SUITE[area], *more):
+            suite = functools.partial(self._changed_suite, mutant.file, text, tests)
+            yield _Step(UNITS_STAGE if tests in SECONDS else SUITE_STAGE, tests, suite)
+
+    def _programs(self, mutant: Mutant, text: str) -> Iterator[_Step]:
+        """C programs with `text` in place of the core's or the ports' file."""
+        name = Path(mutant.file).name
         folders = cast(pytest.TempPathFactory, _Folders(self.objects))
         race = ("-g", "-O1", "-fsanitize=thread", "-Wno-tsan", "-pthread")
 
-        def step(program: str, *flags: str, argv: Sequence[str] = ()) -> Callable[[], None]:
-            def run() -> None:
+        def step(
+            stage: int,
+            called: str,
+            program: str,
+            *flags: str,
+            argv: Sequence[str] = (),
+            holds: Callable[[Path], bool] | None = None,
+        ) -> _Step:
+            def run() -> str:
                 place = self.changed / hashlib.sha256(repr(flags).encode()).hexdigest()[:8]
                 place.mkdir(parents=True, exist_ok=True)
                 file = place / name
                 file.write_text(text, encoding="utf-8")
                 also = (HOST / "link.c",) if program in ("unit_copy", "trace", "threads") else ()
                 made = build(folders, program, *flags, "-w", also=also, instead=file)
-                core_programs.run(made, *argv, timeout=PROGRAM_S)
+                if holds is None:
+                    core_programs.run(made, *argv, timeout=PROGRAM_S)
+                elif not holds(made):
+                    return called
+                return ""
 
-            return run
+            return _Step(stage, called, functools.partial(self._fails, run, called))
 
-        if name == "channels.h":  # has its own program, too
-            return
-        if name == "filter.c":  # the allow-list has its own tests
-            yield "unit_guard", step("unit_guard", "-O0")
-            return
         first = FIRST.get(name.split(".")[0], "guard")
         others = ("lane",) if first == "port" else UNITS
         order = (first, *(u for u in others if u != first))
+        if name in ("channels.h", "filter.c"):  # they have their own tests
+            order = ()
+        flags = {
+            unit: PORT if unit in ("lane", "port") else (HOOKED,) if unit == "wake" else () for unit in UNITS
+        }
         for unit in order:
-            more = PORT if unit in ("lane", "port") else (HOOKED,) if unit == "wake" else ()
-            yield f"unit_{unit}", step(f"unit_{unit}", "-O0", *more)
-        if first == "port":
+            yield step(UNITS_STAGE, f"unit_{unit}", f"unit_{unit}", "-O0", *flags[unit])
+        for test, program, flags_of, holds in FIRST_OF.get(name, ()):
+            yield step(UNITS_STAGE, test, program, "-O1", *flags_of, holds=holds)
+        same = functools.partial(same_code, mutant.file, text, self.code)
+        yield _Step(UNITS_STAGE, SAME_CODE, lambda: SAME_CODE if same() else "")
+        if first == "port" or not order:
             return
-        yield "trace", step("trace", "-O2")
-        for geometry in GEOMETRIES:
-            yield f"hostile {geometry}", step("hostile", *QUICK, argv=("--cut", "1", "--only", geometry))
         for unit in order:
-            more = PORT if unit in ("lane", "port") else (HOOKED,) if unit == "wake" else ()
-            yield f"unit_{unit}, sanitized", step(f"unit_{unit}", *SANITIZED, *more)
-        if kind in ORDERING:
+            called = f"unit_{unit}, sanitized"
+            yield step(PROGRAMS_STAGE, called, f"unit_{unit}", *SANITIZED, *flags[unit])
+        yield step(PROGRAMS_STAGE, "trace", "trace", "-O2")
+        for geometry in GEOMETRIES:
+            argv: tuple[str, ...] = ("--cut", "1", "--only", geometry)
+            yield step(PROGRAMS_STAGE, f"hostile {geometry}", "hostile", *QUICK, argv=argv)
+        if mutant.kind in ORDERING:
             for fence in ("core", "peer"):
-                yield "threads", step("threads", *race, argv=("6000", "1", "mixed", fence, "2", "1"))
+                argv = ("6000", "1", "mixed", fence, "2", "1")
+                yield step(PROGRAMS_STAGE, f"threads, fence of {fence}", "threads", *race, argv=argv)
 
-    def _units(self, name: str, text: str) -> str:
-        """The first board for which a unit of the monitor does not hold with `text` in place of its file."""
+    def _units(self, mutant: Mutant, text: str) -> Iterator[_Step]:
+        """The units of the monitor, board by board, with `text` in place of its file."""
+        name = Path(mutant.file).name
         if name.endswith(".S"):
-            return ""
-        for board in monitor_programs.BOARDS:
+            return
+
+        def run(board: str) -> str:
             place = self.changed / board
-            shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
             (place / name).write_text(text, encoding="utf-8")
-            if _fails(functools.partial(_unit_of_monitor, self.objects / board, board, place / name)):
-                return f"unit_monitor, {board}"
-        return ""
+            program = monitor_programs.build(self.objects / board, board, place / name)
+            core_programs.run(program, timeout=PROGRAM_S)
+            return ""
+
+        for board in monitor_programs.BOARDS:
+            called = f"unit_monitor, {board}"
+            step = functools.partial(run, board)
+            yield _Step(UNITS_STAGE, called, functools.partial(self._fails, step, called))
+        same = functools.partial(same_monitor, name, text, self.code)
+        yield _Step(UNITS_STAGE, SAME_CODE, lambda: SAME_CODE if same() else "")
+
+    def _changed_suite(self, file: str, text: str, tests: str) -> str:
+        target = self.copy / file
+        original = target.read_text(encoding="utf-8")
+        target.write_text(text, encoding="utf-8")
+        try:
+            return self.suite(tests)
+        finally:
+            target.write_text(original, encoding="utf-8")
+
+    def _fails(self, step: Callable[[], str], name: str) -> str:
+        """A program that does not compile is noticed by whoever builds it."""
+        try:
+            return step()
+        except pytest.fail.Exception as failure:
+            self.late |= "still running" in str(failure)
+            return name
 
     def suite(self, tests: str) -> str:
         """The first of these tests that does not hold in the copy; empty if all do."""
@@ -248,9 +314,10 @@ class Workshop:
                 if child.wait(LIMIT_S) == 0:
                     return ""
             except subprocess.TimeoutExpired:
+                self.late = True
                 os.killpg(child.pid, signal.SIGTERM)
                 child.wait(30)
-                return f"{arguments[0]}"
+                return tests
             except BaseException:
                 os.killpg(child.pid, signal.SIGTERM)
                 child.wait(30)
@@ -258,16 +325,3 @@ class Workshop:
             said.seek(0)
             failed = re.search(r"^(?:FAILED|ERROR) ([^\s[]+)", said.read(), re.MULTILINE)
         return failed[1] if failed else tests
-
-
-def _unit_of_monitor(folder: Path, board: str, changed: Path) -> None:
-    core_programs.run(monitor_programs.build(folder, board, changed), timeout=PROGRAM_S)
-
-
-def _fails(step: Callable[[], object]) -> bool:
-    """A program that does not compile is noticed by whoever builds it."""
-    try:
-        step()
-    except pytest.fail.Exception:
-        return True
-    return False

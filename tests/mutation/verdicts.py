@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core_programs import ROOT
 from mutation.find import Mutant, mutants
-from mutation.judges import AREAS
+from mutation.judges import AREAS, STAGES
 
 __all__ = ["EXPLAINED", "Verdicts", "explained", "find", "stale"]
 
@@ -50,27 +50,33 @@ def stale(reasons: Iterable[str], known: Iterable[Mutant]) -> list[str]:
 
 class Verdicts:
     """A file of lines, one for each change that was judged. What was noticed stays so while the changed file
-    is the same; what was not is tried again once a test is another."""
+    is the same; what was not is tried again once a test is another. Half-way through the stages, a line says
+    how many of them have not noticed."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.tests = _digest(*(p.read_text(encoding="utf-8") for p in _tests()))
-        self.known: dict[str, tuple[str, str]] = {}
+        self.known: dict[str, tuple[str, str, int]] = {}
         if file.is_file():
             for line in file.read_text(encoding="utf-8").splitlines():
-                key, tests, noticed_by = json.loads(line)
-                self.known[key] = tests, noticed_by
+                key, tests, noticed_by, *stages = json.loads(line)
+                self.known[key] = tests, noticed_by, *(stages or [len(STAGES)])
 
     def get(self, mutant: Mutant) -> str | None:
         """What noticed it, empty if nothing did; None if that is not known."""
-        tests, noticed_by = self.known.get(self._key(mutant), ("", ""))
-        return noticed_by if noticed_by or tests == self.tests else None
+        _, noticed_by, _ = self.known.get(self._key(mutant), ("", "", 0))
+        return noticed_by if noticed_by or self.stages(mutant) == len(STAGES) else None
 
-    def put(self, mutant: Mutant, noticed_by: str) -> None:
+    def stages(self, mutant: Mutant) -> int:
+        """How many stages of today's tests it went through without being noticed."""
+        tests, _, stages = self.known.get(self._key(mutant), ("", "", 0))
+        return stages if tests == self.tests else 0
+
+    def put(self, mutant: Mutant, noticed_by: str, stages: int = len(STAGES)) -> None:
         key = self._key(mutant)
-        self.known[key] = self.tests, noticed_by
+        self.known[key] = self.tests, noticed_by, stages
         with self.file.open("a", encoding="utf-8") as out:
-            out.write(json.dumps([key, self.tests, noticed_by]) + "\n")
+            out.write(json.dumps([key, *self.known[key]]) + "\n")
 
     def _key(self, mutant: Mutant) -> str:
         return _digest(mutant.file, mutant.apply((ROOT / mutant.file).read_text(encoding="utf-8")))

@@ -90,7 +90,7 @@ static inline enum ist_verdict netport_receive_lanes(struct netport_lane *lane, 
             const ist_u64 before = l->ep->rx.bytes;
 
             l->last = netport_receive(l->ep, hooks, l->stack, &l->budget, now, 1, bytes, &one);
-            if (one == 0 && l->last != IST_V_EMPTY && all != IST_V_DOWN)
+            if (l->last != IST_V_EMPTY && all != IST_V_DOWN)
                 all = l->last;
             if (l->ep->rx.bytes - before >= bytes) {
                 ++*work;
