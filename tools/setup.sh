@@ -118,7 +118,7 @@ want=$(stamp pyproject.toml setup.py tools/setup.sh | digest)
 mapfile -t sources < <(ls core/*.[ch] host/*.[ch] src/isthmus/_native/*.[ch] 2>/dev/null)
 native=$(stamp setup.py "${sources[@]}" | digest)
 
-declare -A extras=([run]=report [test]=dev [bench]=bench,report)
+declare -A extras=([run]=report,attack [test]=dev [bench]=bench,report,attack)
 done=$level
 [ $level != run ] || for done in run test bench; do same .venv/done.$done "$want" && break; done # the others have all of it
 if ! same ".venv/done.$done" "$want"; then

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Runs attacks on a whole machine: those that want it alike share one, which is brought up once."""
+"""Runs attacks on whole machines: those that want one alike share it, and two machines run side by side."""
 
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from isthmus.attack.catalogue import Attack, Evidence, Outcome, Row
 from isthmus.attack.runner import row
 
-__all__ = ["Stage", "on_a_machine"]
+__all__ = ["Make", "Stage", "on_machines"]
 
 Defence = Literal["on", "off"]
 Key = tuple[str | None, tuple[tuple[str, Any], ...]]  # what is taken out, settings
+SHARE_MIN = 4  # attacks that are worth a machine of their own, where they are split among several
 
 
 class Stage(Protocol):
@@ -25,22 +28,103 @@ class Stage(Protocol):
     def close(self) -> None:
         """Idempotent."""
 
+    def interrupt(self) -> None:
+        """From any thread: whoever waits for the machine learns soon that it is gone, for good."""
+
 
 Make = Callable[[str | None, Mapping[str, Any]], Stage]
 """Brings one up: without which defence, by which settings."""
 
 
-def on_a_machine(
+class Task(NamedTuple):
+    """What one machine is brought up for."""
+
+    key: Key
+    wanted: list[tuple[Attack, Defence]]
+
+
+class Campaign:
+    """`began` is told of each attack, in any thread; `seen`, by id and defence, takes what a machine with a
+    clock of its own saw meanwhile."""
+
+    def __init__(
+        self, make: Make, seed: int, began: Callable[[Attack], None], seen: dict[str, Evidence]
+    ) -> None:
+        self._make, self._seed, self._began, self._seen = make, seed, began, seen
+        self._lock = threading.Lock()
+        self._stages: set[Stage] = set()  # that are up, or come up
+        self._halted = False
+
+    def run(self, tasks: Sequence[Task], machines: int) -> dict[tuple[str, Defence], Row]:
+        """So many at a time; the first thing that goes wrong, Ctrl-C included, ends them all."""
+        rows: dict[tuple[str, Defence], Row] = {}
+        if machines == 1:
+            for task in tasks:
+                rows |= self._on_one(task)
+            return rows
+        with ThreadPoolExecutor(machines) as pool:
+            futures = [pool.submit(self._on_one, task) for task in tasks]
+            try:
+                for future in as_completed(futures):
+                    rows |= future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._halt()
+                raise
+        return rows
+
+    def _halt(self) -> None:
+        with self._lock:
+            self._halted = True
+            for stage in self._stages:
+                stage.interrupt()
+
+    def _on_one(self, task: Task) -> dict[tuple[str, Defence], Row]:
+        (without, settings), wanted = task
+        done: dict[tuple[str, Defence], Row] = {}
+        stage = self._make(without, dict(settings))
+        with self._lock:
+            self._stages.add(stage)
+        try:
+            for attack, defence in wanted:
+                if self._halted:
+                    break
+                done[attack.id, defence] = self._one(stage, attack, defence)
+        finally:
+            with self._lock:
+                self._stages.discard(stage)
+            stage.close()
+        return done
+
+    def _one(self, stage: Stage, attack: Attack, defence: Defence) -> Row:
+        if defence == "on":
+            with self._lock:
+                self._began(attack)
+        assert attack.run is not None
+        outcome: Outcome | None = None
+        tried = attack
+        try:
+            outcome = attack.run(stage, random.Random(f"{self._seed} {attack.id}"))
+        except PermissionError as problem:
+            tried = replace(attack, elsewhere=f"not allowed to play the attacker here: {problem}")
+        if outcome is not None and stage.remark:
+            outcome = replace(outcome, detail=f"{outcome.detail} ({stage.remark})")
+        if outcome is not None and outcome.evidence is not None:
+            self._seen[f"{attack.id} {defence}"] = outcome.evidence
+        return row(tried, defence, self._seed, outcome)
+
+
+def on_machines(
     attacks: Sequence[Attack],
     make: Make,
     seed: int,
     controls: bool,
     began: Callable[[Attack], None],
     seen: dict[str, Evidence],
+    machines: int,
 ) -> list[Row]:
-    """The rows in the catalogue's order, whatever order they were run in.
-
-    `seen`, by id and defence, takes what a machine with a clock of its own saw meanwhile."""
+    """The rows in the catalogue's order, whatever order they were run in; `machines` at a time. `began` and
+    `seen`: Campaign's."""
     jobs: dict[Key, list[tuple[Attack, Defence]]] = {}
     rows: dict[tuple[str, Defence], Row] = {}
     for attack in attacks:
@@ -51,42 +135,18 @@ def on_a_machine(
         if controls and (off := attack.control) is not None:
             key = _key(off.without, {**attack.settings, **off.settings})
             jobs.setdefault(key, []).append((attack, "off"))
-    for (without, settings), wanted in jobs.items():
-        rows |= _on_one(make, without, dict(settings), wanted, seed, began, seen)
+    rows |= Campaign(make, seed, began, seen).run(_tasks(jobs, machines), machines)
     defences: tuple[Defence, Defence] = ("on", "off")
     return [rows[a.id, d] for a in attacks for d in defences if (a.id, d) in rows]
 
 
-def _on_one(
-    make: Make,
-    without: str | None,
-    settings: Mapping[str, Any],
-    wanted: Sequence[tuple[Attack, Defence]],
-    seed: int,
-    began: Callable[[Attack], None],
-    seen: dict[str, Evidence],
-) -> dict[tuple[str, Defence], Row]:
-    done: dict[tuple[str, Defence], Row] = {}
-    stage = make(without, settings)
-    try:
-        for attack, defence in wanted:
-            if defence == "on":
-                began(attack)
-            assert attack.run is not None
-            outcome: Outcome | None = None
-            tried = attack
-            try:
-                outcome = attack.run(stage, random.Random(f"{seed} {attack.id}"))
-            except PermissionError as problem:
-                tried = replace(attack, elsewhere=f"not allowed to play the attacker here: {problem}")
-            if outcome is not None and stage.remark:
-                outcome = replace(outcome, detail=f"{outcome.detail} ({stage.remark})")
-            if outcome is not None and outcome.evidence is not None:
-                seen[f"{attack.id} {defence}"] = outcome.evidence
-            done[attack.id, defence] = row(tried, defence, seed, outcome)
-    finally:
-        stage.close()
-    return done
+def _tasks(jobs: Mapping[Key, list[tuple[Attack, Defence]]], machines: int) -> list[Task]:
+    """The longest first, and what would keep one machine busy while the others are done split among them."""
+    tasks = []
+    for key, wanted in jobs.items():
+        parts = max(1, min(machines, len(wanted) // SHARE_MIN))
+        tasks += [Task(key, wanted[i::parts]) for i in range(parts)]
+    return sorted(tasks, key=lambda task: -len(task.wanted)) if machines > 1 else tasks
 
 
 def _key(without: str | None, settings: Mapping[str, Any]) -> Key:

@@ -8,6 +8,8 @@ change is made to a copy of the source, which must hold the text exactly once.
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -247,7 +249,7 @@ def _kept(name: str, text: str) -> Path:
     place = cache.folder("attack") / hashlib.sha256(text.encode()).hexdigest()[:32]
     if not (place / name).is_file():
         place.mkdir(parents=True, exist_ok=True)
-        made = place / f"{name}.new"
+        made = place / f"{name}.{threading.get_ident()}.{os.getpid()}"
         made.write_text(text, encoding="utf-8")
         made.rename(place / name)
     return place / name

@@ -11,6 +11,7 @@ from typing import Any
 
 from isthmus.attack import frames
 from isthmus.attack.catalogue import Outcome, attack, elsewhere
+from isthmus.attack.crafted import PAUSE_US, SOURCE_PORT, craft, verdicts
 from isthmus.attack.rig import Rig, difference
 from isthmus.attack.stage import HEAD, STATE
 
@@ -19,6 +20,7 @@ STORM_S, STORM_SESSIONS = 1.2, 8  # 10 + 20 + ... + 640 ms
 BUDGET: dict[str, Any] = {"frames": 32, "step_frames": 32}  # per period of 1 ms
 GROUPS: dict[str, Any] = {"broadcasts_per_second": 100, "broadcast_burst": 10}
 FLOW_S = 1.0
+EACH = 3  # frames of every shape that scapy crafts
 #: Frames that are taken, copied and handed to the stack, sixteen of them in a period.
 FLOODED: dict[str, Any] = {
     "frames": 32,
@@ -101,6 +103,26 @@ def broadcast_storm(s: Rig, dice: random.Random) -> Outcome:
     good = reached <= bound and not missed and recovered is not None and not set(refused) - {"BROADCAST"}
     detail = f"{reached} of {sent} broadcasts reached the stack, at most {bound}"
     return Outcome(good, detail, refused, missed, reached, bound, recovered)
+
+
+# ---- crafted -----------------------------------------------------------------------------------------------
+
+
+@attack("pkt-81", "hostile frames of every shape, crafted with scapy", "U", machines=HOST, off="filter")
+def crafted(s: Rig, dice: random.Random) -> Outcome:
+    """Each is refused with the verdict that the board's rules have for it, or they let it pass."""
+    made = craft(s.board, dice.getrandbits(32), EACH)
+
+    def act() -> None:
+        for one in made:
+            s.send(one.frame)
+            time.sleep(PAUSE_US / 1e6)
+
+    with s.machine.socket(socket.AF_INET, socket.SOCK_DGRAM) as answers:
+        answers.bind(("", SOURCE_PORT))
+        found = s.expect(verdicts(made), act)
+    found.detail = f"{len(made)} frames of {len({c.shape for c in made})} shapes: {found.detail}"
+    return found
 
 
 # ---- lanes and doorbells: the pump taken over, which attacks beside its work -------------------------------

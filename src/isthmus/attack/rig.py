@@ -79,6 +79,9 @@ class Rig:
         self.well.close()
         self.machine.close()
 
+    def interrupt(self) -> None:
+        self.machine.close()
+
     # ---- what an attacker does
 
     def send(self, frame: bytes, meta: tuple[int, int, int, int] = (0, 0, 0, 0)) -> str:
@@ -149,11 +152,17 @@ class Rig:
         return median(times) if times else math.inf
 
     def expect(
-        self, verdict: str, act: Callable[[], Any], *, once: bool = True, fresh_session: bool = False
+        self,
+        verdict: str | Mapping[str, int],
+        act: Callable[[], Any],
+        *,
+        once: bool = True,
+        fresh_session: bool = False,
     ) -> Outcome:
         """Does `act` and holds the Secure world to it.
 
-        Exactly one counter of refusals moves, `once` by one; no deadline is missed by us; echoes come again.
+        Exactly one counter of refusals moves, `once` by one; or those that are given, each by its number. No
+        deadline is missed by us; echoes come again.
         `fresh_session`: the session ends for it, or else it goes on.
         """
         self.recovers()
@@ -164,14 +173,15 @@ class Rig:
         moved = difference(before, after)
         missed = after["critical"]["missed"] - before["critical"]["missed"]
         wrong = []
-        if list(moved) != [verdict] or (once and moved.get(verdict) != 1):
+        wanted = verdict if isinstance(verdict, Mapping) else {verdict: 1 if once else moved.get(verdict)}
+        if moved != wanted:
             wrong.append(f"counted {moved or 'nothing'}, not {verdict}")
         if fresh_session != (self.machine.epoch != epoch):
             wrong.append("a new session" if not fresh_session else "the session went on")
         wrong += [f"{missed} deadlines missed"] if missed else []
         wrong += ["no echo came again"] if recovered is None else []
         work = after["work"]
-        detail = "; ".join(wrong) or verdict
+        detail = "; ".join(wrong) or ", ".join(wanted)
         return Outcome(not wrong, detail, moved, missed, work["frames_max"], work["frames_bound"], recovered)
 
 

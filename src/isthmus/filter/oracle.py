@@ -14,9 +14,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from isthmus.filter.rule import Ends, Rule
 
-__all__ = ["Meta", "judge"]
+__all__ = ["FRAME_MIN", "Meta", "judge"]
 
-FRAME_MIN = 60
+FRAME_MIN = 60  # what is shorter is padded by its sender
 PARTIAL, GSO4, GSO6 = 1, 4, 8
 _UNSENDABLE = [IPv4Network(n) for n in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4")]
 

@@ -91,6 +91,7 @@ class QemuMachine:
         self._agent: Agent | None = None
         self._thread: threading.Thread | None = None
         self._qemu: subprocess.Popen[bytes] | None = None
+        self._killed = False  # maybe before it has started
         self._ram = -1
         self._storage = -1
         self._logs: Path | None = None
@@ -206,13 +207,20 @@ class QemuMachine:
             finally:
                 os.close(self._storage)  # QEMU has its own by now
                 started.set()
+        if self._killed:
+            self._qemu.kill()
         agent.serve()
         self._qemu.wait()
 
-    def close(self) -> None:
-        """Stops the machine. Idempotent."""
+    def kill(self) -> None:
+        """From any thread: the emulator ends, and whoever waits for the machine gets ClosedError."""
+        self._killed = True
         if self._qemu is not None and self._qemu.poll() is None:
             self._qemu.kill()  # it has no state of ours to save
+
+    def close(self) -> None:
+        """Stops the machine. Idempotent."""
+        self.kill()
         if self._thread is not None:
             self._thread.join()
         if self.console is not None:

@@ -3,6 +3,16 @@
 
 from __future__ import annotations
 
-from isthmus.attack.trustzone import calls, concurrent, elsewhere, floods, interrupts, life, races, records
+from isthmus.attack.trustzone import (
+    calls,
+    concurrent,
+    crafted,
+    elsewhere,
+    floods,
+    interrupts,
+    life,
+    races,
+    records,
+)
 
-__all__ = ["calls", "concurrent", "elsewhere", "floods", "interrupts", "life", "races", "records"]
+__all__ = ["calls", "concurrent", "crafted", "elsewhere", "floods", "interrupts", "life", "races", "records"]

@@ -216,5 +216,18 @@ def no_such_functions(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("smc-66", "the Secure world's own calls", machines=QEMU, off=MONITOR)
 def secure_calls(s: Rig, dice: random.Random) -> Outcome:
-    names = ("SESSION", "RING", "QUIESCED", "LOG", "NORMAL", "READY", "NORMAL_RESTART", "YIELD", "POWER_OFF")
-    return refused(s, [(SMC[f"IST_SMC_{name}"], 0, 1) for name in names], NOT_SUPPORTED)
+    """First those that tell or change something, each once; those that stop a world, too, only where all of
+    these were refused: without the defence the first ones say enough."""
+    asks = ("SESSION", "RING", "QUIESCED", "LOG", "NORMAL")
+    stops = ("READY", "NORMAL_RESTART", "YIELD", "POWER_OFF")
+    calls = {name: (SMC[f"IST_SMC_{name}"], 0, 1) for name in (*asks, *stops)}
+
+    def act() -> str:
+        answers = [x0 for _, x0, *_ in s.calls([calls[n] for n in asks], rounds=1, us=ONCE_US)]
+        given = [f"{n} {x0}" for n, x0 in zip(asks, answers, strict=True) if x0 != NOT_SUPPORTED]
+        if given:
+            return f"Linux was answered as the Secure world: {', '.join(given)}"
+        everything = list(calls.values())
+        return answered(everything, s.calls(everything, us=s.us, pause=900), NOT_SUPPORTED)
+
+    return s.watch(act)

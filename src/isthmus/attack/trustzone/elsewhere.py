@@ -57,6 +57,12 @@ elsewhere(
 )
 elsewhere(
     "memory",
+    "no Linux to send from here: --machine host, qemu",
+    {"pkt-81": "hostile frames of every shape, crafted with scapy"},
+    "U",
+)
+elsewhere(
+    "memory",
     "one lane here: --machine host, qemu; tests/c/unit_lane.c",
     {"dos-19": "bulk lane kept full beside a critical flow"},
 )

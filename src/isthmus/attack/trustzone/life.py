@@ -9,8 +9,8 @@ from typing import Any
 
 from isthmus.attack.catalogue import Outcome, attack
 from isthmus.attack.stage import CONTROL, DIGEST, EPOCH, INIT, READY, STATE
-from isthmus.attack.trustzone.calls import ONCE_US, REGISTER, claim, refused
-from isthmus.attack.trustzone.rig import Rig
+from isthmus.attack.trustzone.calls import ONCE_US, REGISTER, answered, claim
+from isthmus.attack.trustzone.rig import LAST_WORDS_S, Rig
 
 QEMU: Any = ("qemu",)
 # Of PSCI, version 1.1: function, arguments, result. Those that stop Linux are apart.
@@ -33,7 +33,17 @@ def power(ident: str) -> None:
 
     @attack(ident, name, machines=QEMU, off=off)
     def ask(s: Rig, dice: random.Random) -> Outcome:
-        return refused(s, [call], wanted)
+        """Once, to see what it answers or ends, then for 200 periods."""
+
+        def act() -> str:
+            first = s.calls([call], rounds=1, us=ONCE_US, limit=LAST_WORDS_S)
+            wrong = answered([call], first, wanted)
+            return wrong or answered([call], s.calls([call], us=s.us, pause=900), wanted)
+
+        found = s.watch(act)
+        if not found.contained:
+            found.detail = f"{name}: {found.detail}"
+        return found
 
 
 for ident in POWER:

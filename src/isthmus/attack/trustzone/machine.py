@@ -19,7 +19,7 @@ from isthmus.trustzone.board import TrustZone
 
 __all__ = ["AttackedMachine", "modules", "of_the_monitor"]
 
-_FLOW = Path(__file__).parents[1] / "programs" / "flow.py"
+_PROGRAMS = Path(__file__).parents[1] / "programs"
 _MONITOR = "worlds/monitor/"
 
 
@@ -37,7 +37,7 @@ class AttackedMachine(LinkedMachine):
         payload: Path | None = None,
     ) -> None:
         files = {f"{path.stem}.ko": path for path in modules()}
-        files["programs/flow.py"] = _FLOW
+        files |= {f"programs/{name}": _PROGRAMS / name for name in ("flow.py", "send.py")}
         super().__init__(board, counted=True, files=files, more=more, payload=payload)
         self._without = tuple(without)
 

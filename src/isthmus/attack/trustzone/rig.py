@@ -39,6 +39,7 @@ LANE = Lane("critical", ring_bytes=131072, frames=64, bytes=131072)
 LANE_RULES = ("setpoints", "arp")  # what answers the Secure world's requests; broadcasts are bulk
 FLOW_US = 10_000  # between two of the setpoints
 PATIENCE_S = 60.0  # for an answer, on a computer that is busy
+LAST_WORDS_S = 20.0  # for one that may never come: the call before may have ended everything
 PATIENCE = 200  # setpoints, until one is answered: 2 s of the machine's time
 _DIRECTORY = "/sys/kernel/debug/isthmus_hostile"
 _LOG = "/run/flow.log"
@@ -84,7 +85,7 @@ class Rig:
         self._machine: AttackedMachine | None = None
         self._driven = races
         self._driver: Driver | None = None
-        self._failed = False
+        self._failed = self._interrupted = False
         self._frames: list[bytes] = []
 
     # ---- life
@@ -92,6 +93,8 @@ class Rig:
     @property
     def machine(self) -> AttackedMachine:
         """Booted, its link up and the attacker's module in it; booted again after it was lost."""
+        if self._interrupted:
+            raise ClosedError("interrupted")
         if self._machine is not None and self._failed:
             self.close()
         if self._machine is None:
@@ -100,9 +103,13 @@ class Rig:
                 self._driver = Driver(self.board)
             more = self._driver.arguments if self._driver is not None else ()
             machine = AttackedMachine(self.board, self._without, more=more, payload=self._world)
-            machine.start(PATIENCE_S * 4)
-            self._machine = machine
-            self.prepare()
+            self._machine = machine  # before it starts: interrupt() may come in between
+            try:
+                machine.start(PATIENCE_S * 4)
+                self.prepare()
+            except BaseException:
+                self._failed = True
+                raise
         return self._machine
 
     def prepare(self) -> None:
@@ -125,6 +132,11 @@ class Rig:
             self._driver.close()
             self._driver = None
 
+    def interrupt(self) -> None:
+        self._interrupted = True
+        if self._machine is not None:
+            self._machine.kill()
+
     # `shares`: the setpoints share the bulk lane, since this world has no other.
 
     @property
@@ -143,21 +155,24 @@ class Rig:
         return done.output
 
     def order(
-        self, name: str, *numbers: int, data: bytes = b"", rounds: int = 0, us: int = 0, pause: int = 0
-    ) -> list[int]:
+        self, name: str, *numbers: int, data: bytes = b"", rounds: int = 0, us: int = 0, pause: int = 0,
+        limit: float = PATIENCE_S * 4,
+    ) -> list[int]:  # fmt: skip
         """An order for hostile.ko; what it answers behind its own three numbers."""
         words = " ".join(f"{n % (1 << 64):#x}" for n in numbers)
         script = f"echo '{name} {rounds} {us} {pause} {words}' >{_DIRECTORY}/order && cat {_DIRECTORY}/order"
         if data:
             script = f"echo {base64.b64encode(data).decode()} | base64 -d >{_DIRECTORY}/data && {script}"
-        return [int(word, 0) for word in self.shell(script, PATIENCE_S * 4).split()][3:]
+        script = f"# {name}\n{script}"  # by its first line a script is called
+        return [int(word, 0) for word in self.shell(script, limit).split()][3:]
 
     def calls(
-        self, tuples: Iterable[tuple[int, ...]], *, rounds: int = 0, us: int = 0, pause: int = 0
-    ) -> list[tuple[int, ...]]:
+        self, tuples: Iterable[tuple[int, ...]], *, rounds: int = 0, us: int = 0, pause: int = 0,
+        limit: float = PATIENCE_S * 4,
+    ) -> list[tuple[int, ...]]:  # fmt: skip
         """Calls to the monitor: per tuple how often, the last result, how often it changed and was 0."""
         data = b"".join(struct.pack("<8Q", *(n % (1 << 64) for n in t), *[0] * (8 - len(t))) for t in tuples)
-        said = self.order("calls", data=data, rounds=rounds, us=us, pause=pause)
+        said = self.order("calls", data=data, rounds=rounds, us=us, pause=pause, limit=limit)
         return [tuple(said[i : i + 4]) for i in range(0, len(said), 4)]
 
     def records(
@@ -241,7 +256,20 @@ class Rig:
             return Outcome(False, f"the Secure world stopped: {problem}")
         except (ClosedError, TimeoutError, RestartedError, LinkDown, EnvironmentProblem) as problem:
             self._failed = True
-            return Outcome(False, f"Linux was lost: {problem}")
+            return Outcome(False, f"{self._lost()}: {problem}")
+
+    def _lost(self) -> str:
+        """What has gone with Linux, as the emulator and the secure console say."""
+        assert self._machine is not None
+        assert self._machine.console is not None
+        try:
+            self._machine.require()
+            period = self._machine.console.status(LAST_WORDS_S)["critical"]["periods"]
+        except ClosedError:
+            return "the whole machine went off"
+        except TimeoutError:
+            return "Linux was lost, and the Secure world does not answer any more"
+        return f"Linux was lost; the Secure world lives, in period {period}"
 
     def expect(self, verdict: str, act: Callable[[], Any], *, once: bool = True) -> Outcome:
         """Sends the frames of `act` again and again, for 200 periods: each is refused with that verdict."""

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""Hostile frames that scapy crafts (craft.py), and what the board's filter is to say to each."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from isthmus.board import Board
+from isthmus.errors import EnvironmentProblem
+from isthmus.filter.oracle import FRAME_MIN, judge
+
+__all__ = ["PAUSE_US", "SOURCE_PORT", "Crafted", "craft", "require", "verdicts"]
+
+SOURCE_PORT = 4000  # of what the stack answers; the sender holds it, or Linux would answer for it
+PAUSE_US = 1000  # between two frames: groups have their own budget, which is not spent
+_PROGRAM = Path(__file__).with_name("craft.py")
+_LIMIT_S = 120.0
+
+
+class Crafted(NamedTuple):
+    """`verdict`: what the bulk lane makes of the frame; "OK": a rule lets it pass."""
+
+    shape: str
+    frame: bytes
+    verdict: str
+
+
+def require() -> None:
+    """Raises EnvironmentProblem where scapy is not there."""
+    if importlib.util.find_spec("scapy") is None:
+        raise EnvironmentProblem("no scapy here to craft hostile frames with: pip install 'isthmus[attack]'")
+
+
+def craft(board: Board, seed: int, each: int) -> list[Crafted]:
+    """So many frames of every shape; the same seed makes the same ones. What a lane beside the bulk lane
+    would take is left out: such a frame is the critical flow's. Raises EnvironmentProblem."""
+    require()
+    ends = board.ends
+    addresses = (ends.own_mac, ends.own_ip, ends.peer_mac, ends.peer_ip)
+    command = [sys.executable, "-I", str(_PROGRAM), str(seed), str(each)]
+    command += [address.partition("/")[0] for address in addresses]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
+    if done.returncode != 0:
+        why = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
+        raise EnvironmentProblem(f"scapy crafts no frames: {why}")
+    frames = ((shape, bytes.fromhex(text)) for shape, text in json.loads(done.stdout))
+    made = [
+        Crafted(shape, frame, judge(board.filter, ends, frame.ljust(FRAME_MIN, b"\0")))  # as it is carried
+        for shape, frame in frames
+    ]
+    return [c for c in made if c.verdict != "LANE"]
+
+
+def verdicts(made: Iterable[Crafted]) -> dict[str, int]:
+    """How many are refused by which name."""
+    return dict(Counter(c.verdict for c in made if c.verdict != "OK"))

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Attacks on several machines at a time: who shares one, what comes back, and what ends them all."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from isthmus.attack.campaign import on_machines
+from isthmus.attack.catalogue import Attack, Control, Outcome, Row
+
+
+class Machine:
+    remark = ""
+    made: list[Machine]
+
+    def __init__(self, without: str | None, settings: Mapping[str, Any]) -> None:
+        self.without, self.settings = without, settings
+        self.closed, self.gone = False, threading.Event()
+        Machine.made.append(self)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def interrupt(self) -> None:
+        self.gone.set()
+
+
+def contained(s: Machine, dice: random.Random) -> Outcome:
+    return Outcome(s.without is None, f"{dice.random()}")
+
+
+def attack(number: int, run: Any = contained, without: str | None = "head range") -> Attack:
+    control = Control(without) if without else None
+    return Attack(f"mem-{number}", "made up", "K", "qemu", run, {}, control)
+
+
+@pytest.fixture(autouse=True)
+def _none_yet() -> None:
+    Machine.made = []
+
+
+def rows(attacks: list[Attack], machines: int) -> list[Row]:
+    return on_machines(attacks, Machine, 1, True, lambda a: None, {}, machines)
+
+
+def test_rows_are_the_same_in_the_same_order_however_many_machines_there_are() -> None:
+    attacks = [attack(n, without="head range" if n % 3 else None) for n in range(20)]
+    one = rows(attacks, 1)
+    assert [m.without for m in Machine.made] == [None, "head range"]
+    assert rows(attacks, 2) == one
+    assert [m.without for m in Machine.made[2:]].count(None) == 2
+    assert all(m.closed for m in Machine.made)
+    first = [(r.id, r.defence) for r in one[:4]]
+    assert first == [("mem-0", "on"), ("mem-1", "on"), ("mem-1", "off"), ("mem-2", "on")]
+
+
+def test_two_machines_run_at_the_same_time() -> None:
+    both = threading.Barrier(2)
+
+    def meets(s: Machine, dice: random.Random) -> Outcome:
+        both.wait(60)
+        return contained(s, dice)
+
+    assert all(r.ok for r in rows([attack(1, meets)], 2))
+
+
+@pytest.mark.parametrize("problem", [RuntimeError("cannot be built"), KeyboardInterrupt()])
+def test_what_goes_wrong_on_one_ends_the_other(problem: BaseException) -> None:
+    ran: list[str] = []
+
+    def fails(s: Machine, dice: random.Random) -> Outcome:
+        if s.without is None:
+            raise problem
+        assert s.gone.wait(60)  # or it would wait for ever
+        return contained(s, dice)
+
+    def last(s: Machine, dice: random.Random) -> Outcome:
+        ran.append("last")
+        return contained(s, dice)
+
+    with pytest.raises(type(problem)):
+        rows([attack(1, fails), attack(2, last)], 2)
+    assert all(m.closed for m in Machine.made)
+    assert ran == []
