@@ -16,7 +16,7 @@ import pytest
 
 from isthmus import attack
 from isthmus.attack.catalogue import Attack, Control, Outcome
-from isthmus.attack.defences import DEFENCES, stage_library
+from isthmus.attack.defences import DEFENCES, TOGETHER, changed_files, stage_library
 from isthmus.attack.runner import on_memory
 from isthmus.errors import EnvironmentProblem
 
@@ -49,6 +49,13 @@ def test_every_attack_on_the_host_is_contained_and_every_control_succeeds(seed: 
 def test_every_defence_is_what_some_attack_comes_up_against() -> None:
     used = {n for a in attack.ATTACKS if a.control for n in (a.control.without or "").split(" + ")}
     assert set(DEFENCES) - used == set()
+
+
+def test_what_a_test_build_does_without_together_is_there_once() -> None:
+    names = [name for names in TOGETHER for name in names]
+    assert len(names) == len(set(names))
+    for several in TOGETHER:
+        assert changed_files(several)
 
 
 def test_every_attack_has_a_row_on_every_machine_or_says_why_not() -> None:

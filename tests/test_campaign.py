@@ -87,3 +87,10 @@ def test_what_goes_wrong_on_one_ends_the_other(problem: BaseException) -> None:
         rows([attack(1, fails), attack(2, last)], 2)
     assert all(m.closed for m in Machine.made)
     assert ran == []
+
+
+def test_defences_that_are_taken_out_together_share_a_machine() -> None:
+    attacks = [attack(1, without="magic"), attack(2, without="version"), attack(3, without="filter")]
+    found = on_machines(attacks, Machine, 1, True, lambda a: None, {}, 1, [("version", "magic")])
+    assert [m.without for m in Machine.made] == [None, "version + magic", "filter"]
+    assert found == rows(attacks, 1)

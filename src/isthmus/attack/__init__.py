@@ -16,6 +16,7 @@ from isthmus.attack import border, denial, host, life, memory, packet, trustzone
 from isthmus.attack.campaign import Make, on_machines
 from isthmus.attack.catalogue import ATTACKS, SHORT, Attack, Evidence, Row, select
 from isthmus.attack.crafted import require
+from isthmus.attack.defences import TOGETHER
 from isthmus.attack.rig import Rig
 from isthmus.attack.runner import on_memory, row
 from isthmus.attack.trustzone.rig import PERIODS
@@ -68,9 +69,9 @@ def run(
     rows: list[Row] = []
     if machine != "memory":
         seen: dict[str, Evidence] = {}
-        side_by_side = SIDE_BY_SIDE if machine == "qemu" else 1
+        side_by_side, together = (SIDE_BY_SIDE, TOGETHER) if machine == "qemu" else (1, ())
         make = _stage(machine, board, world, periods)
-        rows = on_machines(attacks, make, seed, controls, began, seen, side_by_side)
+        rows = on_machines(attacks, make, seed, controls, began, seen, side_by_side, together)
         return Report(machine, seed, round(time.monotonic() - started, 1), rows, seen)
     for attack in attacks:
         began(attack)

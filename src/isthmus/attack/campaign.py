@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Protocol
@@ -18,6 +18,7 @@ __all__ = ["Make", "Stage", "on_machines"]
 Defence = Literal["on", "off"]
 Key = tuple[str | None, tuple[tuple[str, Any], ...]]  # what is taken out, settings
 SHARE_MIN = 4  # attacks that are worth a machine of their own, where they are split among several
+COSTS = {"on": 1, "off": 4}  # about: where an attack succeeds, much is waited for that never comes
 
 
 class Stage(Protocol):
@@ -122,9 +123,11 @@ def on_machines(
     began: Callable[[Attack], None],
     seen: dict[str, Evidence],
     machines: int,
+    together: Iterable[Sequence[str]] = (),
 ) -> list[Row]:
     """The rows in the catalogue's order, whatever order they were run in; `machines` at a time. `began` and
-    `seen`: Campaign's."""
+    `seen`: Campaign's. `together`: sets of defences that are taken out in one test build."""
+    builds = {name: " + ".join(names) for names in together for name in names}
     jobs: dict[Key, list[tuple[Attack, Defence]]] = {}
     rows: dict[tuple[str, Defence], Row] = {}
     for attack in attacks:
@@ -133,7 +136,8 @@ def on_machines(
             continue
         jobs.setdefault(_key(None, attack.settings), []).append((attack, "on"))
         if controls and (off := attack.control) is not None:
-            key = _key(off.without, {**attack.settings, **off.settings})
+            without = off.without and builds.get(off.without, off.without)
+            key = _key(without, {**attack.settings, **off.settings})
             jobs.setdefault(key, []).append((attack, "off"))
     rows |= Campaign(make, seed, began, seen).run(_tasks(jobs, machines), machines)
     defences: tuple[Defence, Defence] = ("on", "off")
@@ -146,7 +150,9 @@ def _tasks(jobs: Mapping[Key, list[tuple[Attack, Defence]]], machines: int) -> l
     for key, wanted in jobs.items():
         parts = max(1, min(machines, len(wanted) // SHARE_MIN))
         tasks += [Task(key, wanted[i::parts]) for i in range(parts)]
-    return sorted(tasks, key=lambda task: -len(task.wanted)) if machines > 1 else tasks
+    if machines == 1:
+        return tasks
+    return sorted(tasks, key=lambda task: sum(COSTS[defence] for _, defence in task.wanted), reverse=True)
 
 
 def _key(without: str | None, settings: Mapping[str, Any]) -> Key:

@@ -39,7 +39,8 @@ LANE = Lane("critical", ring_bytes=131072, frames=64, bytes=131072)
 LANE_RULES = ("setpoints", "arp")  # what answers the Secure world's requests; broadcasts are bulk
 FLOW_US = 10_000  # between two of the setpoints
 PATIENCE_S = 60.0  # for an answer, on a computer that is busy
-LAST_WORDS_S = 20.0  # for one that may never come: the call before may have ended everything
+LAST_WORDS_S = 20.0  # for one that may never come, since what is asked for may end everything
+SILENT_S = 10.0  # for the secure console, where Linux is lost already
 PATIENCE = 200  # setpoints, until one is answered: 2 s of the machine's time
 _DIRECTORY = "/sys/kernel/debug/isthmus_hostile"
 _LOG = "/run/flow.log"
@@ -264,7 +265,7 @@ class Rig:
         assert self._machine.console is not None
         try:
             self._machine.require()
-            period = self._machine.console.status(LAST_WORDS_S)["critical"]["periods"]
+            period = self._machine.console.status(SILENT_S)["critical"]["periods"]
         except ClosedError:
             return "the whole machine went off"
         except TimeoutError:
