@@ -13,35 +13,21 @@ static struct {
     uint64_t datagrams, udp_bytes, connections, tcp_bytes;
 } count;
 
+static void echo_datagram(Socket_t s, void *data, size_t n, const struct freertos_sockaddr *from)
+{
+    if (FreeRTOS_sendto(s, data, n, FREERTOS_ZERO_COPY, from, sizeof *from) == 0) {
+        FreeRTOS_ReleaseUDPPayloadBuffer(data); /* not taken: still ours */
+        if (n > 0)
+            return;
+    }
+    count.datagrams++;
+    count.udp_bytes += n;
+}
+
 static void echo_datagrams(void *unused)
 {
-    const struct freertos_sockaddr any = {.sin_len = sizeof any, .sin_family = FREERTOS_AF_INET,
-                                          .sin_port = FreeRTOS_htons(PORT)};
-    const TickType_t for_ever = portMAX_DELAY, never = 0;
-    const Socket_t s = FreeRTOS_socket(FREERTOS_AF_INET, FREERTOS_SOCK_DGRAM, FREERTOS_IPPROTO_UDP);
-
     (void)unused;
-    configASSERT(s != FREERTOS_INVALID_SOCKET);
-    FreeRTOS_setsockopt(s, 0, FREERTOS_SO_RCVTIMEO, &for_ever, sizeof for_ever);
-    FreeRTOS_setsockopt(s, 0, FREERTOS_SO_SNDTIMEO, &never, sizeof never);
-    while (FreeRTOS_bind(s, &any, sizeof any) != 0)
-        vTaskDelay(pdMS_TO_TICKS(10));
-    for (;;) {
-        struct freertos_sockaddr from;
-        socklen_t length = sizeof from;
-        void *data;
-        const int32_t n = FreeRTOS_recvfrom(s, &data, 0, FREERTOS_ZERO_COPY, &from, &length);
-
-        if (n < 0)
-            continue;
-        if (FreeRTOS_sendto(s, data, (size_t)n, FREERTOS_ZERO_COPY, &from, length) == 0) {
-            FreeRTOS_ReleaseUDPPayloadBuffer(data); /* not taken: still ours */
-            if (n > 0)
-                continue;
-        }
-        count.datagrams++;
-        count.udp_bytes += (uint64_t)n;
-    }
+    datagram_serve(PORT, echo_datagram);
 }
 
 static void serve(Socket_t s, unsigned worker)

@@ -56,6 +56,13 @@ size_t service_receive(Socket_t s, void **data, size_t most, TickType_t idle);
 /* All of it, in as many pieces as it takes. 0, or -1 when the connection is broken or takes nothing for 2 s. */
 int service_send(Socket_t s, const void *data, size_t bytes);
 
+/* A datagram in the stack's buffer, which is given back with FreeRTOS_ReleaseUDPPayloadBuffer() or sent with
+ * FREERTOS_ZERO_COPY. */
+typedef void (*datagram_fn)(Socket_t s, void *data, size_t bytes, const struct freertos_sockaddr *from);
+
+/* Waits for datagrams to the port, and calls `serve` with each; sending never waits. Does not return. */
+_Noreturn void datagram_serve(uint16_t port, datagram_fn serve);
+
 /* ---- what the platform provides -------------------------------------------------------------------------------------- */
 
 /* Not to be guessed. */

@@ -10,39 +10,26 @@
 
 static uint16_t port;
 
-static void answer_datagrams(void *unused)
+static void answer(Socket_t s, void *data, size_t n, const struct freertos_sockaddr *from)
 {
-    const struct freertos_sockaddr any = {.sin_len = sizeof any, .sin_family = FREERTOS_AF_INET,
-                                          .sin_port = FreeRTOS_htons(port)};
-    const TickType_t for_ever = portMAX_DELAY, never = 0;
-    const Socket_t s = FreeRTOS_socket(FREERTOS_AF_INET, FREERTOS_SOCK_DGRAM, FREERTOS_IPPROTO_UDP);
     static uint8_t datagram[DATAGRAM_MAX];
 
-    (void)unused;
-    configASSERT(s != FREERTOS_INVALID_SOCKET);
-    FreeRTOS_setsockopt(s, 0, FREERTOS_SO_RCVTIMEO, &for_ever, sizeof for_ever);
-    FreeRTOS_setsockopt(s, 0, FREERTOS_SO_SNDTIMEO, &never, sizeof never);
-    while (FreeRTOS_bind(s, &any, sizeof any) != 0)
-        vTaskDelay(pdMS_TO_TICKS(10));
-    for (;;) {
-        struct freertos_sockaddr from;
-        socklen_t length = sizeof from;
-        void *data;
-        const int32_t n = FreeRTOS_recvfrom(s, &data, 0, FREERTOS_ZERO_COPY, &from, &length);
+    if (n <= DATAGRAM_MAX)
+        memcpy(datagram, data, n);
+    FreeRTOS_ReleaseUDPPayloadBuffer(data);
+    if (n <= DATAGRAM_MAX && platform_inside_begin()) {
+        const uint32_t bytes = application.inside(platform_now(), datagram, (uint32_t)n, DATAGRAM_MAX);
 
-        if (n < 0)
-            continue;
-        if ((uint32_t)n <= DATAGRAM_MAX)
-            memcpy(datagram, data, (size_t)n);
-        FreeRTOS_ReleaseUDPPayloadBuffer(data);
-        if ((uint32_t)n <= DATAGRAM_MAX && platform_inside_begin()) {
-            const uint32_t answer = application.inside(platform_now(), datagram, (uint32_t)n, DATAGRAM_MAX);
-
-            if (answer > 0 && answer <= DATAGRAM_MAX)
-                (void)FreeRTOS_sendto(s, datagram, answer, 0, &from, length);
-            platform_inside_end();
-        }
+        if (bytes > 0 && bytes <= DATAGRAM_MAX)
+            (void)FreeRTOS_sendto(s, datagram, bytes, 0, from, sizeof *from);
+        platform_inside_end();
     }
+}
+
+static void answer_datagrams(void *unused)
+{
+    (void)unused;
+    datagram_serve(port, answer);
 }
 
 int networked_start(const struct task_spec *spec, const struct flow *flows)
