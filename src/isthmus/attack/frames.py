@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv4Address
 
-__all__ = ["ENDS_MAC", "OWN", "PEER", "arp", "echo_request", "ipv4", "raw", "tcp", "udp"]
+__all__ = ["ENDS_MAC", "OWN", "PEER", "arp", "echo_request", "ipv4", "ping", "raw", "tcp", "udp"]
 
 ENDS_MAC = ("02:49:53:00:00:02", "02:49:53:00:00:01")  # the Secure world's, the Normal world's
 OWN, PEER = (bytes.fromhex(mac.replace(":", "")) for mac in ENDS_MAC)
@@ -62,6 +62,12 @@ def tcp(
 def echo_request(payload: bytes = b"") -> bytes:
     """ICMP."""
     return b"\x08\0\0\0\0\x01\0\x01" + payload
+
+
+def ping(payload: bytes) -> bytes:
+    """A whole frame that is answered; `payload` of an even length."""
+    request = echo_request(payload)
+    return ipv4(1, request[:2] + checksum(request).to_bytes(2, "big") + request[4:])
 
 
 def arp(

@@ -241,14 +241,14 @@ static void disarm(void)
         ist_disarm(&channel[k]);
 }
 
-/* Works until there is nothing left or the period's cost is spent. What to say to YIELD. */
+/* Works until there is nothing left, the period's cost is spent, or that much since Linux had its share. What to say to YIELD. */
 static uint64_t work(void)
 {
     for (;;) {
         enum ist_verdict v;
 
         tick();
-        if (schedule_spent())
+        if (schedule_spent() || (schedule_owes() && (BOARD_LANES == 1 || !arm())))
             return IST_YIELD_MORE;
         v = step();
         /* A lane whose budget is spent asks for no doorbell: the next period looks by itself. */

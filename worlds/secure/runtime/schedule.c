@@ -39,6 +39,10 @@ static KEPT struct {
     uint32_t taken; /* as the controller names it */
 } in_hand;          /* the interrupt that is not ended yet */
 static KEPT int deciding;   /* in the handler */
+static KEPT struct {
+    uint64_t total; /* the network thread's, when Linux had the rest of a period last */
+    uint64_t had;   /* by Linux, since */
+} given;
 static KEPT int resting;    /* the network thread waits, or Linux has the core: nobody's time */
 static KEPT uint64_t next, ticks, armed;
 static KEPT uint64_t tick_ns, network_every, below_every; /* the control task's T; in ticks */
@@ -340,6 +344,11 @@ int schedule_spent(void)
     return left(NETWORK) == 0;
 }
 
+int schedule_owes(void)
+{
+    return BOARD_CORE_SHARED && threads[NETWORK].total - given.total >= threads[NETWORK].cost;
+}
+
 void schedule_charge(void)
 {
     interrupts_off();
@@ -363,8 +372,16 @@ int schedule_rest(uint64_t seen)
 
 void schedule_back(void)
 {
+    uint64_t now;
+
     interrupts_off();
-    since = clock_now();
+    now = clock_now();
+    given.had += now - since;
+    if (given.had >= BOARD_NETWORK_PERIOD_NS - BOARD_NETWORK_COST_NS) {
+        given.total = threads[NETWORK].total;
+        given.had = 0;
+    }
+    since = now;
     resting = 0;
     interrupts_on();
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from isthmus.attack.trustzone.seen import arrived
 QEMU: Any = ("qemu",)
 # What is judged in a period is limited twice: by frames and bytes, and by the network work's processor time.
 BUDGETS = "processor time + budget"
+RAW_OVERHEAD = 24  # of a raw frame: worlds/secure/apps/raw.h
 
 
 def flood(
@@ -34,12 +36,6 @@ def port_of(s: Rig) -> int:
     return next(flow.port for flow in s.board.flow if flow.name == "setpoints")
 
 
-def ping(payload: bytes) -> bytes:
-    """A whole frame."""
-    request = frames.echo_request(payload)
-    return frames.ipv4(1, request[:2] + frames.checksum(request).to_bytes(2, "big") + request[4:])
-
-
 @attack("dos-05", "ring kept full", machines=QEMU, off=BUDGETS)
 def ring_kept_full(s: Rig, dice: random.Random) -> Outcome:
     return flood(s, [frames.raw(dice.randbytes(400)) for _ in range(8)])
@@ -52,8 +48,11 @@ def tiny_frames(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("dos-09", "maximum-size flood", machines=QEMU, off=BUDGETS)
 def largest_frames(s: Rig, dice: random.Random) -> Outcome:
-    """Pings: of each the whole is copied, and summed up."""
-    return flood(s, [ping(dice.randbytes(1472))])
+    """Raw frames whose pattern is right to its end and whose checksum is not: each byte is copied, compared
+    and summed up before the last word shows that it was for nothing. No service makes more of a byte."""
+    first, size = dice.randrange(256), s.board.channel.mtu - RAW_OVERHEAD
+    pattern = bytes((first + i) % 256 for i in range(size))
+    return flood(s, [frames.raw(struct.pack("!QQI", 0, first, size) + pattern + bytes(4))])
 
 
 @attack("dos-10", "flood of frames that are refused", machines=QEMU, off=BUDGETS)
@@ -119,8 +118,9 @@ def setpoints(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("dos-19", "bulk lane kept full beside a critical flow", machines=QEMU, off={"lane": False})
 def bulk_flood(s: Rig, dice: random.Random) -> Outcome:
-    """The control has the setpoints in the bulk lane, too."""
-    return flood(s, [frames.raw(dice.randbytes(1400)) for _ in range(8)])
+    """With so many small frames that its budget takes many periods to get through them. The control has the
+    setpoints in the bulk lane, too, behind them."""
+    return flood(s, [frames.raw(dice.randbytes(dice.randrange(1, 200))) for _ in range(8)])
 
 
 @attack("dos-06", "peer never consumes what it is sent", machines=QEMU, off="no wait for room")
@@ -128,7 +128,7 @@ def never_consumes(s: Rig, dice: random.Random) -> Outcome:
     """Questions without end from a driver that takes no answer, which stops Linux's sender, too: the Secure
     world drops and counts, and waits for nobody. Setpoints put into its ring still reach the task."""
     question, setpoint = (
-        ping(dice.randbytes(1400)),
+        frames.ping(dice.randbytes(1400)),
         frames.ipv4(17, frames.udp(port_of(s), b"ISP1" + bytes(8))),
     )
 

@@ -23,22 +23,22 @@ def broken(s: Rig, verdict: str, offset: int, lie: int, mask: int = 0) -> Outcom
     return s.watch(lambda: s.poke(offset, lie, mask=mask), exactly={verdict: 1}, session=True)
 
 
-def ignored(s: Rig, *words: tuple[int, int, int], role: int = 0) -> Outcome:
+def ignored(s: Rig, *words: tuple[int, int, int]) -> Outcome:
     """Control words that are nobody's business any more: (offset, mask, lie), again and again."""
     rounds = s.periods // 2 // len(words)
 
     def act() -> None:
         for offset, mask, lie in words:
-            s.order("word", role, offset, mask, lie, 1000, rounds=rounds, us=ENOUGH * s.us, pause=1000)
+            s.order("word", 0, offset, mask, lie, 1000, rounds=rounds, us=ENOUGH * s.us, pause=1000)
 
-    return s.watch(act, session=None if role else False, loses=bool(role))
+    return s.watch(act)
 
 
-def altered(s: Rig, verdict: str, offset: int, mask: int, value: int) -> Outcome:
+def altered(s: Rig, verdict: str, offset: int, mask: int, value: int, frame: bytes = VALID) -> Outcome:
     """Records with a word that lies: each is refused, for 200 periods, and nothing else is."""
     rounds = s.periods // 2
     return s.watch(
-        lambda: s.records([VALID], rounds=rounds, pause=2000, alter=(offset, mask, value)),
+        lambda: s.records([frame], rounds=rounds, pause=2000, alter=(offset, mask, value)),
         exactly={verdict: rounds},
     )
 
@@ -63,9 +63,19 @@ def head_unaligned(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("mem-32", "rewrites the cursor that the Secure world published", machines=QEMU, off="private cursor")
 def published_cursor(s: Rig, dice: random.Random) -> Outcome:
-    """In the Secure world's own buffer, which Linux's kernel can write: it never reads it back."""
-    at = dice.randrange(1 << 10, 1 << 20)
-    return ignored(s, (TAIL, 0, 16 * at), (HEAD, 0, -16 * at), role=1)
+    """In the Secure world's own buffer, which Linux's kernel can write, just while it takes frames and
+    answers them: it never reads it back, so each is taken, and taken from where it lies."""
+    at = 16 * dice.randrange(1 << 10, 1 << 20)
+    pings = [frames.ping(dice.randbytes(2 * dice.randrange(20, 300))) for _ in range(8)]
+
+    def act() -> str:
+        before, sent = s.counters()["OK"], 0
+        for lie in ((TAIL, at), (HEAD, -at)):
+            sent += s.records(pings, burst=2, rounds=s.periods // 4, pause=2000, lie=lie)
+        taken = s.counters()["OK"] - before
+        return "" if taken >= sent else f"{taken} of {sent} frames taken"
+
+    return s.watch(act)
 
 
 @attack("mem-38", "geometry rewritten after the handshake", machines=QEMU, off=None)
@@ -136,7 +146,8 @@ def checksum_absent(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("pkt-80", "segment size where nothing was agreed", machines=QEMU, off="agreed offloads")
 def segment_size(s: Rig, dice: random.Random) -> Outcome:
-    return altered(s, "OFFLOAD", FLAGS, ALL, dice.randrange(1, 40) << 16 | 4)
+    segments = frames.ipv4(6, frames.tcp(7) + bytes(64))
+    return altered(s, "OFFLOAD", FLAGS, ALL, dice.randrange(1, 40) << 16 | 4, segments)
 
 
 # ---- under a tag -------------------------------------------------------------------------------------------

@@ -185,10 +185,13 @@ class Rig:
         pause: int = 0,
         alter: tuple[int, int, int] = (0, 0, 0),
         lane: int = 0,
+        lie: tuple[int, int] = (0, 0),
     ) -> int:
-        """Frames as records of the lane's ring, `alter`ed at (offset, mask, value); how many."""
+        """Frames as records of the lane's ring, `alter`ed at (offset, mask, value); how many. While the
+        Secure world looks at them, the word of its own buffer at `lie`[0] is `lie`[1] more."""
         data, us = b"".join(struct.pack("<H", len(f)) + f for f in frames), us or ENOUGH * self.us
-        return self.order("records", burst, *alter, lane, data=data, rounds=rounds, us=us, pause=pause)[0]
+        numbers = (burst, *alter, lane, *lie)
+        return self.order("records", *numbers, data=data, rounds=rounds, us=us, pause=pause)[0]
 
     def races(
         self, frame: bytes, target: Target, ks: Sequence[int], alter: tuple[int, int, int] = (0, 0, 0)

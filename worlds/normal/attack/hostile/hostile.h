@@ -16,7 +16,7 @@ struct pace {
 
 struct order {
 	struct pace pace;
-	u64 x[6]; /* the order's own numbers */
+	u64 x[7]; /* the order's own numbers */
 	const u8 *data;
 	size_t size;
 	char *said; /* RESULT_MAX bytes: what came of it */

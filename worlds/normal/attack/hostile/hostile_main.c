@@ -5,9 +5,10 @@
  *     /sys/kernel/debug/isthmus_hostile/order    NAME ROUNDS US PAUSE-US [NUMBER ...]; reading says what came of it
  *
  *     calls                            data: calls of 8 registers each, x0 to x7, made in turn
- *     records BURST OFFSET MASK VALUE LANE  data: frames, each behind its 16-bit length, put into the Normal world's ring of
- *                                      that lane as records; so many in a round, or 0: as many as fit. In each the word
- *                                      at OFFSET of the record becomes (word & ~MASK) ^ VALUE before it is published
+ *     records BURST OFFSET MASK VALUE LANE WORD LIE  data: frames, each behind its 16-bit length, put into the Normal
+ *                                      world's ring of that lane as records; so many in a round, or 0: as many as fit. In
+ *                                      each the word at OFFSET of the record becomes (word & ~MASK) ^ VALUE before it is
+ *                                      published. While the Secure world looks, its own control word at WORD is LIE more
  *     word ROLE OFFSET MASK VALUE HOLD-US   the word at OFFSET of a world's buffer becomes (word & ~MASK) + VALUE, with
  *                                      a doorbell, and after HOLD-US what it was
  *     sessions BASE SIZE BASE SIZE     ends the session that there is and registers again, as fast as the monitor lets it
@@ -70,8 +71,8 @@ static int obey(const char *text)
 	char name[16];
 	int i, error = -EINVAL;
 
-	if (sscanf(text, "%15s %llu %llu %llu %lli %lli %lli %lli %lli %lli", name, &o.pace.rounds, &o.pace.us,
-		   &o.pace.pause_us, &o.x[0], &o.x[1], &o.x[2], &o.x[3], &o.x[4], &o.x[5]) < 4)
+	if (sscanf(text, "%15s %llu %llu %llu %lli %lli %lli %lli %lli %lli %lli", name, &o.pace.rounds, &o.pace.us,
+		   &o.pace.pause_us, &o.x[0], &o.x[1], &o.x[2], &o.x[3], &o.x[4], &o.x[5], &o.x[6]) < 4)
 		return -EINVAL;
 	result[0] = '\0';
 	for (i = 0; i < ARRAY_SIZE(orders); i++)
