@@ -37,6 +37,7 @@ static uint64_t random_key[2];
 static uint64_t last_frame;     /* when the last one came; 0 = never */
 static uint64_t ended;          /* epoch whose end is still to be confirmed; 0 = none */
 static uint64_t ticks;          /* of the scheduler, as last seen */
+static int full;                /* the last step ended before its work did: Linux may be waiting for its share */
 
 /* ---- what lwIP asks of the platform -------------------------------------------------------------------------------- */
 
@@ -248,7 +249,7 @@ static uint64_t work(void)
         enum ist_verdict v;
 
         tick();
-        if (schedule_spent() || (schedule_owes() && (BOARD_LANES == 1 || !arm())))
+        if (schedule_spent() || (full && (full = schedule_owes()) && (BOARD_LANES == 1 || !arm())))
             return IST_YIELD_MORE;
         v = step();
         /* A lane whose budget is spent asks for no doorbell: the next period looks by itself. */
@@ -257,6 +258,7 @@ static uint64_t work(void)
         if (v != IST_V_OK && v != IST_V_BUDGET && !arm())
             return IST_YIELD_IDLE;
         schedule_charge();
+        full = 1;
     }
 }
 

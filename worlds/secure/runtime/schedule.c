@@ -40,9 +40,8 @@ static KEPT struct {
 } in_hand;          /* the interrupt that is not ended yet */
 static KEPT int deciding;   /* in the handler */
 static KEPT struct {
-    uint64_t total; /* the network thread's, when Linux had the rest of a period last */
-    uint64_t had;   /* by Linux, since */
-} given;
+    uint64_t at, busy, network; /* then; what all threads had used, and the network thread */
+} share;                        /* when Linux had its share last: what is nobody's time is Linux's */
 static KEPT int resting;    /* the network thread waits, or Linux has the core: nobody's time */
 static KEPT uint64_t next, ticks, armed;
 static KEPT uint64_t tick_ns, network_every, below_every; /* the control task's T; in ticks */
@@ -346,7 +345,23 @@ int schedule_spent(void)
 
 int schedule_owes(void)
 {
-    return BOARD_CORE_SHARED && threads[NETWORK].total - given.total >= threads[NETWORK].cost;
+    uint64_t busy = 0, now;
+    int owes;
+
+    if (!BOARD_CORE_SHARED || threads[NETWORK].total - share.network < threads[NETWORK].cost)
+        return 0;
+    interrupts_off();
+    charge(now = clock_now());
+    for (unsigned t = 0; t < THREADS; t++)
+        busy += threads[t].total;
+    owes = now - share.at - (busy - share.busy) < BOARD_NETWORK_PERIOD_NS - BOARD_NETWORK_COST_NS;
+    if (!owes) {
+        share.at = now;
+        share.busy = busy;
+        share.network = threads[NETWORK].total;
+    }
+    interrupts_on();
+    return owes;
 }
 
 void schedule_charge(void)
@@ -372,16 +387,8 @@ int schedule_rest(uint64_t seen)
 
 void schedule_back(void)
 {
-    uint64_t now;
-
     interrupts_off();
-    now = clock_now();
-    given.had += now - since;
-    if (given.had >= BOARD_NETWORK_PERIOD_NS - BOARD_NETWORK_COST_NS) {
-        given.total = threads[NETWORK].total;
-        given.had = 0;
-    }
-    since = now;
+    since = clock_now();
     resting = 0;
     interrupts_on();
 }

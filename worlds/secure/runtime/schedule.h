@@ -41,8 +41,8 @@ uint64_t schedule_ticks(void);
  * schedule_rest(), and by itself where it works on and on. */
 int schedule_spent(void);
 void schedule_charge(void);
-/* It has used its cost since Linux had the rest of a period. Steps that each end in another period would never find it
- * spent, and a shared core would be Linux's only once there is no more work. */
+/* It has used its cost since Linux had the rest of a period, in pieces or at once. Steps that each end in another period
+ * would never find it spent, and a shared core would be Linux's only once there is no more work. */
 int schedule_owes(void);
 /* The network work has nothing to do, or no time left, and has seen so many ticks: lets the task below run. True: nobody
  * is ready, and interrupts are masked until schedule_back(), so that nobody gets ready between this and YIELD. False:

@@ -36,9 +36,18 @@ def port_of(s: Rig) -> int:
     return next(flow.port for flow in s.board.flow if flow.name == "setpoints")
 
 
+def costly(size: int, dice: random.Random) -> bytes:
+    """A raw frame of `size` bytes whose pattern is right to its end and whose checksum is not: each byte is
+    copied, compared and summed up before the last word shows that it was for nothing. No service makes more
+    of a byte."""
+    first, pattern = dice.randrange(256), size - 14 - RAW_OVERHEAD
+    body = bytes((first + i) % 256 for i in range(pattern))
+    return frames.raw(struct.pack("!QQI", 0, first, pattern) + body + bytes(4))
+
+
 @attack("dos-05", "ring kept full", machines=QEMU, off=BUDGETS)
 def ring_kept_full(s: Rig, dice: random.Random) -> Outcome:
-    return flood(s, [frames.raw(dice.randbytes(400)) for _ in range(8)])
+    return flood(s, [costly(dice.randrange(200, 800), dice) for _ in range(8)])
 
 
 @attack("dos-08", "tiny-frame flood", machines=QEMU, off=BUDGETS)
@@ -48,11 +57,7 @@ def tiny_frames(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("dos-09", "maximum-size flood", machines=QEMU, off=BUDGETS)
 def largest_frames(s: Rig, dice: random.Random) -> Outcome:
-    """Raw frames whose pattern is right to its end and whose checksum is not: each byte is copied, compared
-    and summed up before the last word shows that it was for nothing. No service makes more of a byte."""
-    first, size = dice.randrange(256), s.board.channel.mtu - RAW_OVERHEAD
-    pattern = bytes((first + i) % 256 for i in range(size))
-    return flood(s, [frames.raw(struct.pack("!QQI", 0, first, size) + pattern + bytes(4))])
+    return flood(s, [costly(14 + s.board.channel.mtu, dice)])
 
 
 @attack("dos-10", "flood of frames that are refused", machines=QEMU, off=BUDGETS)
