@@ -9,6 +9,7 @@ import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -115,6 +116,32 @@ def test_tcp_fails_when_the_connection_breaks(machine: Machine, seed: int) -> No
     assert not row.ok
     assert row.value is not None
     assert row.value < traffic.TCP_BYTES
+
+
+def test_tcp_waits_for_the_echo_of_a_peer_without_half_closed_connections(
+    machine: Machine, seed: int
+) -> None:
+    """Such a peer drops what it has not answered when the connection's other end is closed."""
+
+    def drop(server: socket.socket) -> None:
+        link, _ = server.accept()
+        with link:
+            left = traffic.TCP_BYTES
+            while left > 0:
+                data = link.recv(1 << 16)
+                left -= len(data)
+                if left > 0:
+                    link.sendall(data)
+            link.settimeout(0.3)
+            with suppress(TimeoutError):
+                link.recv(1)
+                return
+            link.sendall(data)
+
+    port, thread = served(machine, socket.SOCK_STREAM, drop)
+    row = traffic.tcp(machine.real, NORMAL, seed, port, half_closes=False)
+    thread.join()
+    assert (row.ok, row.value) == (True, traffic.TCP_BYTES)
 
 
 def test_tcp_fails_when_nobody_is_there(machine: Machine, seed: int) -> None:

@@ -43,7 +43,7 @@ def check_host(
         ledger = Ledger()
         account = Account()
         account.look(machine)
-        rows += functions(machine, started_s, seed, began, evidence)
+        rows += functions(machine, started_s, seed, began, evidence, half_closes=world is None)
         began("throughput")
         rows += compared(machine, programs)
         ledger.close(machine)
@@ -75,9 +75,9 @@ def compared(machine: HostMachine, programs: Programs) -> Iterable[Row]:
 
 
 def functions(
-    machine: HostMachine, started_s: float, seed: int, began: Began, evidence: Evidence
+    machine: HostMachine, started_s: float, seed: int, began: Began, evidence: Evidence, *, half_closes: bool
 ) -> Iterable[Row]:
-    """What a user of the link does: ping, UDP, TCP, HTTP."""
+    """What a user of the link does: ping, UDP, TCP, HTTP. `half_closes`: see traffic.tcp()."""
     address = machine.board.secure.address
     began("link")
     yield traffic.link(machine, started_s)
@@ -85,5 +85,5 @@ def functions(
     yield from traffic.ping(machine, address, evidence.rtt_ns)
     began("traffic")
     yield traffic.udp(machine, address, seed)
-    yield traffic.tcp(machine, address, seed)
+    yield traffic.tcp(machine, address, seed, half_closes=half_closes)
     yield traffic.http(machine, address)

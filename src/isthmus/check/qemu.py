@@ -62,12 +62,14 @@ def check_qemu(
         laps = Path(folder) / "laps"
         watched = count.arguments(board, laps, until=board.boot.storage, program=world)
         with LinkedMachine(board, files=reach.files(), counted=True, more=watched, payload=world) as machine:
-            return _checked(machine, seed, began, evidence, at, Critical(work_before_linux(laps)))
+            critical = Critical(work_before_linux(laps))
+            return _checked(machine, seed, began, evidence, at, critical, half_closes=world is None)
 
 
 def _checked(
-    machine: LinkedMachine, seed: int, began: Began, evidence: Evidence, at: float, critical: Critical
-) -> tuple[str, list[Row]]:
+    machine: LinkedMachine, seed: int, began: Began, evidence: Evidence, at: float, critical: Critical, *,
+    half_closes: bool,
+) -> tuple[str, list[Row]]:  # fmt: skip
     board = machine.board
     started_s = time.monotonic() - at
     evidence.follow(board.secure.task[0], board.secure.blocking.us, machine.record)
@@ -86,7 +88,7 @@ def _checked(
     rows += traffic.ping(machine, board.secure.address, evidence.rtt_ns)
     topic("traffic")
     rows.append(traffic.udp(machine, board.secure.address, seed))
-    rows.append(traffic.tcp(machine, board.secure.address, seed))
+    rows.append(traffic.tcp(machine, board.secure.address, seed, half_closes=half_closes))
     rows.append(traffic.http(machine, board.secure.address))
     topic("throughput")
     rows += throughput(machine)

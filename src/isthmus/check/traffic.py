@@ -94,9 +94,10 @@ def udp(machine: Machine, address: str, seed: int, port: int = ECHO_PORT) -> Row
     return row("udp.echo_ok", got["echoed"] == DATAGRAMS and not got["foreign"], got["echoed"], detail)
 
 
-def tcp(machine: Machine, address: str, seed: int, port: int = ECHO_PORT) -> Row:
+def tcp(machine: Machine, address: str, seed: int, port: int = ECHO_PORT, *, half_closes: bool = True) -> Row:
+    """`half_closes`: the stack answers what it has read before the peer's end, also after that."""
     try:
-        got = answer(machine, "tcp_echo", address, port, TCP_BYTES, seed, 15, limit=20.0)
+        got = answer(machine, "tcp_echo", address, port, TCP_BYTES, seed, 15, int(half_closes), limit=20.0)
     except Failed as problem:
         return missing("tcp.echo_exact", str(problem))
     ok = got["exact"] == got["received"] == TCP_BYTES and got["closed"]

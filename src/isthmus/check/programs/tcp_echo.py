@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""TCP echo: `tcp_echo.py ADDRESS PORT BYTES SEED LIMIT_S`: random bytes there and back, then an orderly
-close.
+"""TCP echo: `tcp_echo.py ADDRESS PORT BYTES SEED LIMIT_S HALF`: random bytes there and back, then an orderly
+close. HALF 1: what is sent is finished while the rest of it is on its way back; 0: once all has come back,
+for a peer that knows no connection with one end closed.
 
 Answer: {"received", "exact", "closed", "seconds", "error"}; exact: bytes up to the first that differs from
 what was sent; closed: both sides finished in order.
@@ -25,7 +26,7 @@ def same(a: bytes, b: bytes) -> int:
     return next(i for i in range(n) if a[i] != b[i])
 
 
-def main(address: str, port: int, count: int, seed: int, limit: int) -> None:
+def main(address: str, port: int, count: int, seed: int, limit: int, half: int) -> None:
     data = random.Random(seed).randbytes(count)
     got = bytearray(count)
     received, closed, error = 0, False, ""
@@ -36,7 +37,8 @@ def main(address: str, port: int, count: int, seed: int, limit: int) -> None:
             def send() -> None:
                 with contextlib.suppress(OSError):  # the receiving half says what happened
                     link.sendall(data)
-                    link.shutdown(socket.SHUT_WR)
+                    if half:
+                        link.shutdown(socket.SHUT_WR)
 
             sender = threading.Thread(target=send, daemon=True)
             sender.start()
@@ -46,6 +48,8 @@ def main(address: str, port: int, count: int, seed: int, limit: int) -> None:
                     closed = received == count
                     break
                 received += n
+                if received == count and not half:
+                    link.shutdown(socket.SHUT_WR)
         sender.join(limit)  # a thread must not end while the interpreter does
     except OSError as problem:
         error = problem.strerror or str(problem)
@@ -60,4 +64,4 @@ def main(address: str, port: int, count: int, seed: int, limit: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:6]))
+    main(sys.argv[1], *map(int, sys.argv[2:7]))
