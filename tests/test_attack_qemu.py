@@ -12,6 +12,7 @@ from isthmus.attack.catalogue import ATTACKS
 from isthmus.attack.defences import changed_files
 from isthmus.attack.trustzone.machine import AttackedMachine
 from isthmus.attack.trustzone.rig import Rig
+from isthmus.errors import EnvironmentProblem
 from isthmus.trustzone.board import load
 
 pytestmark = pytest.mark.qemu
@@ -65,6 +66,21 @@ def test_every_attack_is_contained_for_10000_periods(seed: int) -> None:
     report = attack.run("qemu", attack.select("qemu"), seed=seed, controls=False, periods=10_000)
     assert failed(report) == []
     assert sum(r.missed_deadlines or 0 for r in report.rows) == 0
+
+
+def test_a_machine_that_answers_nobody_is_no_attacks_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked at before each attack: one that the last attack has broken is booted again, and one that
+    never was right ends the campaign."""
+    answered, booted = iter([True, False, True, False, False]), []
+    monkeypatch.setattr(AttackedMachine, "start", lambda self, timeout: booted.append(self))
+    monkeypatch.setattr(Rig, "shell", lambda self, script: "")
+    monkeypatch.setattr(Rig, "flowing", lambda self: next(answered))
+    rig = Rig(load(), None, {})
+    rig.ready()
+    rig.ready()
+    assert len(booted) == 2
+    with pytest.raises(EnvironmentProblem, match="no setpoint is answered"):
+        rig.ready()
 
 
 def test_every_control_finds_what_it_takes_out() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import random
-from typing import Any
+from typing import Any, Literal
 
 from isthmus.attack.catalogue import Outcome, attack
 from isthmus.attack.stage import CONTROL, DIGEST, EPOCH, INIT, READY, STATE
@@ -132,11 +132,18 @@ def etherleak(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("leak-63", "secure addresses in shared memory", machines=QEMU, off="no address in a slot")
 def addresses(s: Rig, dice: random.Random) -> Outcome:
-    """Every word of both buffers, after traffic."""
+    """Every word of both buffers, after traffic. What other attacks have left in the rings may look like
+    anything, and goes first."""
     address = s.board.secure.address
     low, high = s.board.memory.monitor.base, s.board.memory.secure.end
+    sizes: dict[Literal["normal", "secure"], int] = {
+        "normal": s.board.normal.ring_bytes,
+        "secure": s.board.secure.ring_bytes,
+    }
 
     def act() -> str:
+        for role, size in sizes.items():
+            s.machine.buffer(role)[CONTROL : CONTROL + size] = bytes(size)
         s.shell(f"for n in $(seq 40 60); do ping -q -c 1 -s $n -W 1 {address} >/dev/null; done", 120)
         words, found, first = s.order("scan", low, high, rounds=1, us=ONCE_US)
         return (

@@ -122,7 +122,18 @@ class Rig:
             f"insmod /hostile.ko && arp -i {normal.interface} -s {secure.address} {secure.mac} && "
             f"({program} >/run/flow.out 2>&1 &)"
         )
-        self.flowing()
+        if not self.flowing():
+            raise EnvironmentProblem("no setpoint is answered, and nobody has attacked yet")
+
+    def ready(self) -> None:
+        """A machine that answers setpoints, another one if need be: what is lost afterwards is the attack's
+        doing, and what cannot be built or does not come up is no attack's outcome."""
+        if self._machine is not None and not self._failed:
+            try:
+                self._failed = not self.flowing()
+            except (ClosedError, TimeoutError, RestartedError):
+                self._failed = True
+        self.machine  # noqa: B018 - booted
 
     def close(self) -> None:
         if self._machine is not None:
@@ -255,7 +266,7 @@ class Rig:
         whether a new one begins (None: either). `loses`: setpoints may be lost while it goes on, since it
         stops Linux, or writes their lane; `answers`: Linux gets what answers them.
         """
-        self.machine  # noqa: B018 - what cannot be built is no attack's outcome
+        self.ready()
         try:
             wanted = exactly if exactly is not None else accepts
             return self._watch(act, wanted, exactly, session, loses, answers)
@@ -296,7 +307,6 @@ class Rig:
         session: bool | None, loses: bool, answers: bool,
     ) -> Outcome:  # fmt: skip
         machine = self.machine
-        self.flowing()
         list(machine.record())
         self.shell(f"{_HOLD}; : >{_LOG}")
         before = self.status()
