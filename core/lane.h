@@ -90,7 +90,7 @@ static IST_FOLDED enum ist_state ist_lanes_poll(struct ist_endpoint *e, ist_u32 
     for (ist_u32 k = 0; k < lanes; k++)
         (void)ist_poll(&e[k], now);
     const enum ist_state state = ist_link_state(ist_lanes_worst(e, lanes));
-    if (lanes > 1 && (state == IST_RESET || state == IST_DEAD))
+    if (state == IST_RESET || state == IST_DEAD)
         ist_lanes_end(e, lanes, IST_V_PEER_LEFT);
     return state;
 }

@@ -73,8 +73,7 @@ enum ist_verdict ist_reserve(struct ist_endpoint *e, ist_u32 length, const struc
     if (v != IST_V_OK)
         return v;
     tx->meta = meta ? *meta : (struct ist_meta){0, 0, 0, 0};
-    tx->open = padded(length);
-    tx->filled = 0;
+    tx->open = padded(length); /* and nothing is filled, as whenever nothing was open */
     if (e->config.tag != IST_TAG_NONE)
         ist_tag_start(&tx->tagger, e->config.tag, e->key);
     return IST_V_OK;

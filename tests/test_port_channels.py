@@ -177,6 +177,13 @@ STEPS: list[Step] = [
     ("send", 1, 1, 2, 60), ("poll", 5, MANY), ("poll", 300, MANY), ("period",), ("poll", 300, MANY),
     ("send", 0, 1, 5, 60), ("poll", 2, MANY), ("poll", 300, MANY),
 ]  # fmt: skip
+#: One channel that is warm, one that is not; neither is to be taken for the other.
+WARM: list[Step] = [
+    ("poll", 300, MANY), ("send", 0, 0, 1, 60), ("poll", 300, MANY), ("ring", 1, 0), ("poll", 5, MANY),
+    ("mute", 1, 0, 1, 60), ("poll", 5, MANY), ("mute", 0, 0, 3, 60), ("poll", 9, 100), ("poll", 9, 60),
+    ("period",), ("poll", 5, MANY), ("period",), ("mute", 0, 0, 1, 60), ("poll", 5, MANY),
+    ("mute", 0, 0, 1, 60), ("poll", 5, MANY), ("period",), ("poll", 5, MANY),
+]  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -184,6 +191,7 @@ STEPS: list[Step] = [
 @example(history=(64, 2, (1, MANY), 0, 0, [("poll", 300, MANY), ("send", 63, 1, 5, 60), ("poll", 300, MANY)]))
 @example(history=(3, 2, (2, 150), 7, 0, STEPS))
 @example(history=(3, 2, (2, 150), 7, 1, STEPS))
+@example(history=(2, 1, (2, 150), 0, 2, WARM))
 def test_every_turn_is_the_models(program: Path, history: History) -> None:
     agree(program, history)
 
@@ -266,6 +274,14 @@ def test_a_doorbell_is_heard_between_two_turns(program: Path) -> None:
     steps: list[Step] = [("poll", 300, MANY), flood(0), ("late", 1, CRITICAL, 1, 60), ("poll", 9, MANY)]
     served = go(program, steps, 2, lanes=2, turn=(4, MANY)).polls[-1][0]
     assert [(c, k) for c, k, _ in served] == [(0, BULK)] * 4 + [(1, CRITICAL)] + [(0, BULK)] * 4
+
+
+def test_a_peer_that_waits_for_room_is_told(program: Path) -> None:
+    """Once, and nobody else."""
+    bells: list[Step] = [("bell", 0, BULK), ("bell", 1, BULK), ("bell", 0, BULK)]
+    steps: list[Step] = [("poll", 300, MANY), flood(0), flood(1), ("wait", 0, BULK), *bells]
+    answer = go(program, [*steps, ("poll", 300, MANY), *bells], 2)
+    assert answer.sent[2:] == [0, 0, 0, 1, 0, 0]
 
 
 def test_a_spent_budget_is_its_own_channels(program: Path) -> None:

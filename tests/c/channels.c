@@ -8,6 +8,8 @@
  *     mute C K N LENGTH   the same, but it never rings; both -> "+ FRAMES" that found room
  *     late C K N LENGTH   the same as send, during the next poll, behind its first turn
  *     ring C K            it rings for nothing
+ *     wait C K            it has no room for a frame and waits for some
+ *     bell C K            -> "+ 1" if it is to be told that there is some, else "+ 0"
  *     period              the next period begins
  *     poll FRAMES BYTES   -> "C K LENGTH" for each frame, then "= VERDICT WORK" */
 #include "channels.h"
@@ -133,9 +135,18 @@ int main(int argc, char **argv)
         } else if (!strcmp(word, "ring")) {
             CHECK_EQ(scanf("%u %u", &a, &b), 2);
             channels_rung(&set, b, 1ull << a);
+            CHECK_EQ(channels_ready(&set), a < set.count);
+        } else if (!strcmp(word, "wait")) {
+            CHECK_EQ(scanf("%u %u", &a, &b), 2);
+            CHECK(!ist_arm_tx(&channel[a].peer[b], FRAME));
+        } else if (!strcmp(word, "bell")) {
+            CHECK_EQ(scanf("%u %u", &a, &b), 2);
+            printf("+ %u\n", (ist_u32)(set.ring[b] >> a & 1));
+            set.ring[b] &= ~(1ull << a);
         } else if (!strcmp(word, "period")) {
             now += PERIOD;
             channels_period(&set);
+            CHECK(channels_ready(&set));
         } else {
             CHECK_EQ(scanf("%u %u", &n, &length), 2);
             const enum ist_verdict v = channels_poll(&set, &(const struct netport_hooks){allocate, discard, deliver},

@@ -31,6 +31,7 @@ int main(void)
     ist_u64 *table = malloc(words ? words * sizeof *table : 1);
     if (!get(table, words * sizeof *table))
         return 2;
+    memset(&f, 0x55, sizeof f); /* whatever it was before */
     const enum ist_verdict v = ist_filter_load(&f, table, words);
     puts(ist_verdict_name(v));
     while (v == IST_V_OK && get(&c, sizeof c)) {

@@ -144,6 +144,14 @@ TEST(buffer_is_control_ring_and_one_largest_record)
         }
 }
 
+TEST(no_role_leads_beyond_the_configuration)
+{
+    struct ist_config c = config_of(4096, 256, IST_TAG_NONE);
+    c.ring_bytes[IST_SECURE] = 8192;
+    for (ist_u32 role = 2; role < 9; role++)
+        CHECK_EQ(ist_buffer_size(&c, role), ist_buffer_size(&c, role % 2));
+}
+
 TEST(digest_moves_with_the_geometry_only)
 {
     ist_u64 seen[16];

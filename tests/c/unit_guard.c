@@ -146,10 +146,10 @@ TEST(unknown_flags_and_contradicting_offloads_are_refused)
     everywhere(flag_words);
 }
 
-TEST(offload_fields_need_the_agreement)
+static void without_agreement(ist_u32 features)
 {
     struct ist_config c = config_of(RING, FRAME, IST_TAG_CRC32C);
-    c.features = 0;
+    c.features = features;
     struct pair p;
     pair_up(&p, &c);
     struct ist_meta m = {IST_FLAG_CSUM_VALID, 0, 0, 0};
@@ -165,6 +165,12 @@ TEST(offload_fields_need_the_agreement)
     word_set(tx_buffer(&p), next_record(&p) + IST_REC_FLAGS, IST_FLAG_CSUM_VALID);
     CHECK_VERDICT(peek(&p), IST_V_OFFLOAD);
     pair_close(&p);
+}
+
+TEST(offload_fields_need_the_agreement)
+{
+    without_agreement(0);
+    without_agreement(IST_FEATURE_SLEEPER_FENCE); /* on something else */
 }
 
 TEST(offload_fields_travel)

@@ -94,6 +94,19 @@ TEST(the_bulk_lane_is_a_channel_without_lanes_and_another_is_none)
         }
 }
 
+TEST(a_lane_that_is_refused_refuses_the_channel)
+{
+    for (ist_u32 bad = 0; bad < LANES; bad++) {
+        static _Alignas(IST_LINE) ist_u8 memory[2][4 * RING];
+        struct ist_config c[LANES] = {config_of(RING, FRAME, IST_TAG_NONE)};
+        struct ist_endpoint e[LANES];
+        c[CRITICAL] = ist_lane_config(&c[BULK], CRITICAL, SMALL, 0, 0);
+        CHECK_VERDICT(ist_lanes_init(e, c, LANES, memory[0], memory[1]), IST_V_OK);
+        c[bad].tag = IST_TAGS;
+        CHECK_VERDICT(ist_lanes_init(e, c, LANES, memory[0], memory[1]), IST_V_BAD_TAG);
+    }
+}
+
 /* A peer that maps its lanes the other way round has another geometry, even where rings are equal. */
 TEST(a_lane_is_not_taken_for_another)
 {
@@ -174,6 +187,19 @@ TEST(a_lane_that_breaks_the_protocol_ends_the_others)
             CHECK_VERDICT(put(&c, k, k), IST_V_OK);
             CHECK_VERDICT(get(&c, k), IST_V_OK);
         }
+        down(&c);
+    }
+}
+
+TEST(a_lane_that_ends_ends_the_others)
+{
+    for (ist_u32 lane = 0; lane < LANES; lane++) {
+        struct channel c;
+        up(&c, IST_TAG_NONE);
+        ist_end(&c.e[IST_SECURE][lane], IST_V_PEER_LEFT);
+        CHECK(ist_lanes_worst(c.e[IST_SECURE], LANES) == &c.e[IST_SECURE][lane]);
+        CHECK_EQ(ist_lanes_poll(c.e[IST_SECURE], LANES, ++c.now), IST_RESET);
+        CHECK_EQ(ist_link_state(&c.e[IST_SECURE][1 - lane]), IST_RESET);
         down(&c);
     }
 }

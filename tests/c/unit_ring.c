@@ -127,6 +127,24 @@ TEST(room_is_exact_at_every_fill)
     everywhere(room_is_exact);
 }
 
+TEST(room_that_is_there_asks_for_no_doorbell)
+{
+    struct ist_config c = config_of(RING, FRAME, IST_TAG_NONE);
+    struct pair p;
+    ist_u8 frame[FRAME] = {0};
+    pair_up(&p, &c);
+    const ist_u32 length = 128 - IST_REC_PAYLOAD; /* the last record fills the ring */
+    while (tx(&p)->tx.head - tx(&p)->tx.tail < RING - 128) {
+        CHECK_VERDICT(ist_send(tx(&p), frame, length, NULL), IST_V_OK);
+        ist_publish(tx(&p));
+    }
+    CHECK_EQ(ist_arm_tx(tx(&p), length), 1);
+    CHECK_EQ(word_get(tx_buffer(&p), IST_CTL_WAKE_TX), 0);
+    CHECK_EQ(ist_arm_tx(tx(&p), length + 1), 0);
+    CHECK(word_get(tx_buffer(&p), IST_CTL_WAKE_TX) != 0);
+    pair_close(&p);
+}
+
 /* What was committed before the link went down is not published any more. */
 TEST(nothing_is_published_on_a_link_that_is_down)
 {
@@ -191,6 +209,7 @@ static void misuse(struct pair *p)
         CHECK_VERDICT(ist_reserve(e, 100, NULL), IST_V_OK);
         CHECK_VERDICT(ist_reserve(e, 100, NULL), IST_V_MISUSE); /* one at a time */
         CHECK_VERDICT(ist_commit(e, 0), IST_V_MISUSE); /* nothing written yet: neither appended nor in place */
+        CHECK_VERDICT(ist_commit(e, 101), IST_V_MISUSE); /* nor is there room for more than was reserved */
         CHECK_VERDICT(ist_send(e, frame, 100, NULL), IST_V_MISUSE);
         CHECK_VERDICT(ist_append(e, frame, 101), IST_V_MISUSE);
         CHECK_VERDICT(ist_append(e, frame, 60), IST_V_OK);

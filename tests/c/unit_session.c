@@ -138,6 +138,9 @@ TEST(a_side_that_ends_is_seen_to_leave)
     CHECK_EQ(state_word(&p, PEER), IST_STATE_WORD((ist_u32)PEER, IST_RESET));
     CHECK_EQ(ist_poll(&p.side[ME].e, ++p.now), IST_RESET);
     CHECK_VERDICT(p.side[ME].e.reason, IST_V_PEER_LEFT);
+    const ist_u32 beat = word_get(p.side[ME].own, IST_CTL_BEAT);
+    CHECK_EQ(ist_poll(&p.side[ME].e, ++p.now), IST_RESET);
+    CHECK_EQ(word_get(p.side[ME].own, IST_CTL_BEAT), beat); /* who has left is not alive */
     pair_run(&p);
     check_passes(&p);
     pair_close(&p);
@@ -436,7 +439,9 @@ TEST(impossible_cursors_end_the_epoch_by_name)
 
         CHECK_VERDICT(ist_peek(me, p.now, &f), IST_V_DOWN); /* and stays so until the next epoch */
         CHECK_VERDICT(ist_reserve(me, 100, NULL), IST_V_DOWN);
+        const ist_u32 beat = word_get(p.side[ME].own, IST_CTL_BEAT);
         CHECK_EQ(ist_poll(me, ++p.now), IST_DEAD);
+        CHECK_EQ(word_get(p.side[ME].own, IST_CTL_BEAT), beat); /* nobody is to take it for one that lives */
         ist_end(me, IST_V_PEER_LEFT);
         CHECK_EQ(ist_link_state(me), IST_DEAD);
         CHECK_VERDICT(me->reason, cases[i].verdict);

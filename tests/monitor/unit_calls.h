@@ -131,6 +131,10 @@ TEST(a_yield_goes_on_where_linux_stands)
             CHECK(strstr(doings, "switch"));
             CHECK_EQ(strstr(doings, "icc_pmr") != NULL, BOARD_PRIORITIES_MOVE);
             CHECK_EQ(monitor.events, 5);
+            monitor.called = 1u << ANOTHER; /* which is not this one */
+            CHECK_EQ(yields(0, direct), (uintptr_t)&contexts[NON_SECURE]);
+            CHECK(strstr(doings, "init") == NULL);
+            CHECK_EQ(monitor.called, 1u << ANOTHER);
             monitor.called = 1u << BOARD_SECURE_CORE; /* Linux is to begin again, on this core */
             CHECK_EQ(yields(0, direct), (uintptr_t)&contexts[NON_SECURE]);
             CHECK(strstr(doings, "init0"));

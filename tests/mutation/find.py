@@ -22,6 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 __all__ = ["Mutant", "mutants"]
@@ -29,8 +30,8 @@ __all__ = ["Mutant", "mutants"]
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one file: text[begin:end] becomes `becomes`. `id` names it as long as its function says
-    the same."""
+    """One change of one file: text[begin:end] becomes `becomes`. `id` names it as long as its function, which
+    is text[function[0]:function[1]], says the same."""
 
     id: str
     file: str
@@ -39,9 +40,14 @@ class Mutant:
     begin: int
     end: int
     becomes: str
+    function: tuple[int, int]
 
     def apply(self, text: str) -> str:
         return text[: self.begin] + self.becomes + text[self.end :]
+
+    def changed_function(self, text: str) -> str:
+        first, last = self.function
+        return text[first : self.begin] + self.becomes + text[self.end : last]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,7 +69,10 @@ def mutants(file: str, text: str) -> list[Mutant]:
         ident = f"{Path(file).name} {_function(names, c.begin)} {c.kind}: {was}"
         seen[ident] += 1
         ident += f" #{seen[ident]}" if seen[ident] > 1 else ""
-        found.append(Mutant(ident, file, text.count("\n", 0, c.begin) + 1, c.kind, c.begin, c.end, c.becomes))
+        line = text.count("\n", 0, c.begin) + 1
+        bounds = [0, *(at for at, _ in names), len(text)]
+        function = next((first, last) for first, last in pairwise(bounds) if first <= c.begin < last)
+        found.append(Mutant(ident, file, line, c.kind, c.begin, c.end, c.becomes, function))
     return found
 
 

@@ -72,6 +72,7 @@ def _turns(program: Path) -> bool:
     try:
         for linger in (0, 1):
             test_port_channels.agree(program, (3, 2, (2, 150), 7, linger, test_port_channels.STEPS))
+        test_port_channels.agree(program, (2, 1, (2, 150), 0, 2, test_port_channels.WARM))
     except AssertionError:
         return False
     return True

@@ -49,9 +49,9 @@ def stale(reasons: Iterable[str], known: Iterable[Mutant]) -> list[str]:
 
 
 class Verdicts:
-    """A file of lines, one for each change that was judged. What was noticed stays so while the changed file
-    is the same; what was not is tried again once a test is another. Half-way through the stages, a line says
-    how many of them have not noticed."""
+    """A file of lines, one for each change that was judged. What was noticed stays so while the function that
+    was changed is the same; what was not is tried again once a test is another. Half-way through the stages,
+    a line says how many of them have not noticed."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -79,7 +79,8 @@ class Verdicts:
             out.write(json.dumps([key, *self.known[key]]) + "\n")
 
     def _key(self, mutant: Mutant) -> str:
-        return _digest(mutant.file, mutant.apply((ROOT / mutant.file).read_text(encoding="utf-8")))
+        text = (ROOT / mutant.file).read_text(encoding="utf-8")
+        return _digest(mutant.file, mutant.id, mutant.changed_function(text))
 
 
 def _tests() -> list[Path]:

@@ -43,7 +43,7 @@ struct monitor {
     uint32_t events, lanes; /* not yet told to the Secure world */
     uint64_t home_mpidr;    /* MPIDR_EL1 of the core that the Secure world runs on */
 
-    uint32_t normal;        /* IST_NORMAL_*: what Linux's first core does, or will do once it is called */
+    uint32_t normal;        /* IST_NORMAL_*: what Linux's first core does, or will do once it is called; RUNNING at first */
     uint32_t on, called;    /* cores of Linux's that are on; those of them that are to leave it. Bits by position */
     uint64_t starts;        /* of Linux */
     uint64_t mpidr[BOARD_CORES];

@@ -13,7 +13,6 @@
 /* Linux's first start. */
 static uintptr_t normal_first(void *handle)
 {
-    monitor.normal = IST_NORMAL_RUNNING;
     if (!BOARD_CORE_SHARED) {
         own_start_linux();
         return own_yield(handle);
