@@ -36,7 +36,7 @@ static inline ist_u32 ist_rx_slack(ist_u32 ring)
 
 /* What the tag covers beside the payload, fed behind it, so that a length may be settled last. */
 void ist_tag_seal(struct ist_tagger *t, ist_u64 epoch, ist_u32 direction, ist_u64 sequence, ist_u32 length,
-                  const struct ist_meta *m, ist_u64 out[2]);
+                  const struct ist_meta *m, ist_copy_crc_fn copy_crc, ist_u64 out[2]);
 
 /* ---- session.c ---------------------------------------------------------------------------------------------- */
 

@@ -91,9 +91,9 @@ struct ist_rx {
     ist_u32 head;      /* the peer's cursor as last seen and checked */
     ist_u32 length;    /* of the record in hand; 0 = none */
     ist_u32 bell;
-    ist_u32 slack;     /* how far ahead a sequence may run: what the ring holds, more after a resync */
-    ist_u64 sequence;  /* of the record in hand, reconstructed */
-    ist_u64 expected;  /* of the next one */
+    ist_u32 slack;     /* how much further ahead than the ring holds a sequence may run: more after a refusal */
+    ist_u32 gap;       /* frames that are missing before the record in hand */
+    ist_u64 expected;  /* sequence of the next frame */
     ist_u64 lost;      /* sum of accepted gaps */
     ist_u64 bytes;
     struct ist_meta meta;

@@ -204,8 +204,8 @@ void ist_begin(struct ist_endpoint *e, ist_u64 epoch, const ist_u64 key[2], ist_
     tx->sequence = c->first_sequence;
     tx->open = tx->filled = tx->bell = 0;
     rx->tail = rx->published = rx->head = c->first_cursor;
-    rx->expected = rx->sequence = c->first_sequence;
-    rx->slack = ist_rx_slack(rx->ring);
+    rx->expected = c->first_sequence;
+    rx->slack = 0;
     rx->length = rx->bell = 0;
     rx->budget.due = now;
     ist_store_release(tx->own, IST_CTL_HEAD, c->first_cursor);

@@ -25,8 +25,10 @@ typedef ist_u16 ist_w16 __attribute__((__aligned__(1), __may_alias__));
 #define IST_COLD __attribute__((__noinline__, __cold__))
 #ifdef __OPTIMIZE_SIZE__
 #define IST_HOT static
+#define IST_APART
 #else
 #define IST_HOT static inline __attribute__((__always_inline__))
+#define IST_APART __attribute__((__noinline__))
 #endif
 
 #define IST_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
@@ -110,11 +112,10 @@ void ist_zero(ist_u8 *dst, ist_size n);
 
 IST_BYTES_FN void ist_copy_bytes(ist_u8 *dst, const ist_u8 *src, ist_size n)
 {
-    ist_size at = 0;
 #ifndef __OPTIMIZE_SIZE__
-    for (; n - at >= 64; at += 64) {
-        const ist_chunk *s = (const ist_chunk *)(const void *)(src + at);
-        ist_chunk *d = (ist_chunk *)(void *)(dst + at);
+    for (const ist_u8 *end = src + (n & ~(ist_size)63); src != end; src += 64, dst += 64) {
+        const ist_chunk *s = (const ist_chunk *)(const void *)src;
+        ist_chunk *d = (ist_chunk *)(void *)dst;
         ist_chunk a = s[0], b = s[1], c = s[2], f = s[3];
         /* In rising order: the chunk lies across two lines, and going back and forth between them is slow. */
         d[0] = a;
@@ -126,26 +127,30 @@ IST_BYTES_FN void ist_copy_bytes(ist_u8 *dst, const ist_u8 *src, ist_size n)
         d[3] = f;
         IST_COMPILER_BARRIER();
     }
+    n &= 63;
 #endif
-    for (; n - at >= 16; at += 16) {
-        *(ist_chunk *)(void *)(dst + at) = *(const ist_chunk *)(const void *)(src + at);
+    for (; n >= 16; n -= 16, src += 16, dst += 16) {
+        *(ist_chunk *)(void *)dst = *(const ist_chunk *)(const void *)src;
         IST_COMPILER_BARRIER();
     }
-    if (n != at) {
+    if (n != 0) {
         if (n & 8) {
-            *(ist_w64 *)(void *)(dst + at) = *(const ist_w64 *)(const void *)(src + at);
-            at += 8;
+            *(ist_w64 *)(void *)dst = *(const ist_w64 *)(const void *)src;
+            src += 8;
+            dst += 8;
         }
         if (n & 4) {
-            *(ist_w32 *)(void *)(dst + at) = *(const ist_w32 *)(const void *)(src + at);
-            at += 4;
+            *(ist_w32 *)(void *)dst = *(const ist_w32 *)(const void *)src;
+            src += 4;
+            dst += 4;
         }
         if (n & 2) {
-            *(ist_w16 *)(void *)(dst + at) = *(const ist_w16 *)(const void *)(src + at);
-            at += 2;
+            *(ist_w16 *)(void *)dst = *(const ist_w16 *)(const void *)src;
+            src += 2;
+            dst += 2;
         }
         if (n & 1)
-            dst[at] = src[at];
+            *dst = *src;
     }
     IST_COMPILER_BARRIER();
 }

@@ -168,7 +168,7 @@ void ist_tag_finish(struct ist_tagger *t, ist_u64 out[2])
 }
 
 void ist_tag_seal(struct ist_tagger *t, ist_u64 epoch, ist_u32 direction, ist_u64 sequence, ist_u32 length,
-                  const struct ist_meta *m, ist_u64 out[2])
+                  const struct ist_meta *m, ist_copy_crc_fn copy_crc, ist_u64 out[2])
 {
     const ist_u64 words[4] = {
         epoch,
@@ -176,6 +176,7 @@ void ist_tag_seal(struct ist_tagger *t, ist_u64 epoch, ist_u32 direction, ist_u6
         (ist_u64)direction << 32 | length,
         (ist_u64)m->flags | (ist_u64)m->segment << 16 | (ist_u64)m->csum_start << 32 | (ist_u64)m->csum_offset << 48,
     };
-    ist_tag_feed(t, words, sizeof words);
+    ist_u64 copy[4]; /* of no use but that the processor's way is one for bytes that are copied */
+    ist_tag_copy(t, copy, words, sizeof words, copy_crc);
     ist_tag_finish(t, out);
 }

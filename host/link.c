@@ -5,6 +5,8 @@
 #include "link.h"
 #include "shared.h"
 
+#include "crc32c.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
@@ -188,67 +190,3 @@ int ist_arm_tx_for_sleep(struct ist_endpoint *e, uint32_t length)
     ist_fence_peers();
     return ist_room(e) >= length || ist_link_state(e) != IST_RUN;
 }
-
-#if defined(__x86_64__)
-#include <nmmintrin.h>
-
-__attribute__((target("sse4.2"))) static ist_u32 copy_crc(void *dst, const void *src, ist_size n, ist_u32 crc)
-{
-    uint64_t c = (uint32_t)~crc;
-    uint8_t *d = dst;
-    const uint8_t *s = src;
-    for (; n >= 8; n -= 8, d += 8, s += 8) {
-        uint64_t w;
-        memcpy(&w, s, 8);
-        __asm__ volatile("" : "+r"(w)); /* read once: this register is both written and tagged */
-        memcpy(d, &w, 8);
-        c = _mm_crc32_u64(c, w);
-    }
-    for (; n; n--, d++, s++) {
-        uint8_t b = *s;
-        __asm__ volatile("" : "+r"(b));
-        *d = b;
-        c = _mm_crc32_u8((uint32_t)c, b);
-    }
-    return ~(uint32_t)c;
-}
-
-ist_copy_crc_fn ist_hw_copy_crc(void)
-{
-    return __builtin_cpu_supports("sse4.2") ? copy_crc : NULL;
-}
-#elif defined(__aarch64__)
-#include <arm_acle.h>
-#include <sys/auxv.h>
-
-__attribute__((target("+crc"))) static ist_u32 copy_crc(void *dst, const void *src, ist_size n, ist_u32 crc)
-{
-    uint32_t c = ~crc;
-    uint8_t *d = dst;
-    const uint8_t *s = src;
-    for (; n >= 8; n -= 8, d += 8, s += 8) {
-        uint64_t w;
-        memcpy(&w, s, 8);
-        __asm__ volatile("" : "+r"(w)); /* read once: this register is both written and tagged */
-        memcpy(d, &w, 8);
-        c = __builtin_aarch64_crc32cx(c, w);
-    }
-    for (; n; n--, d++, s++) {
-        uint8_t b = *s;
-        __asm__ volatile("" : "+r"(b));
-        *d = b;
-        c = __builtin_aarch64_crc32cb(c, b);
-    }
-    return ~c;
-}
-
-ist_copy_crc_fn ist_hw_copy_crc(void)
-{
-    return getauxval(AT_HWCAP) & (1u << 7) /* HWCAP_CRC32 */ ? copy_crc : NULL;
-}
-#else
-ist_copy_crc_fn ist_hw_copy_crc(void)
-{
-    return NULL;
-}
-#endif

@@ -85,7 +85,7 @@ DEFECTS = {
         "while (IST_STATE_OF(word) == IST_INIT && ist_load(e->rx.peer, IST_CTL_STATE) == word)\n        ;\n"
         "    ist_u32 state = IST_STATE_OF(word);",
     ),
-    "no_progress": Defect("guard.c", "ist_u32 skipped = rx->head - rx->tail;", "ist_u32 skipped = 0;"),
+    "no_progress": Defect("guard.c", "size = rx->head - rx->tail;", "size = 0;"),
     "counted_twice": Defect("guard.c", "e->count[why]++;", "e->count[why] += 2;"),
     "sleeps_on_a_dead_link": Defect("guard.c", " || ist_state_get(e) != IST_RUN;", ";"),
     "tag_ignored": Defect("guard.c", "return differs == 0 ?", "return 1 ?"),

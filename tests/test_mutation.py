@@ -94,7 +94,7 @@ def test_a_sample_is_noticed(seed: int, tmp_path: Path) -> None:
     workshop = Workshop(tmp_path)
     for ident in (
         "limit.h ist_limit_step never: ahead > l->tolerance",
-        "guard.c judge unlimited: ist_limit_take(&rx->budget, now, rx->budget.interval)",
+        "guard.c ready unlimited: ist_limit_take(&rx->budget, now, rx->budget.interval)",
     ):
         assert workshop.judge(known[ident], "core", stage=0).startswith("unit_"), ident
 

@@ -31,7 +31,7 @@ class Defence(NamedTuple):
     becomes: str
 
 
-_PAYLOAD = "rx->peer + r->at + IST_REC_PAYLOAD"
+_PAYLOAD = "j->at + IST_REC_PAYLOAD"
 
 DEFENCES = {
     "head range": Defence("check.h", "if (head - seen > ring - (seen - tail))", "if (0)"),
@@ -43,28 +43,27 @@ DEFENCES = {
     "sequence": Defence("check.h", "if (*gap <= slack)", "if (1)"),
     "private cursor": Defence(
         "guard.c",
-        "const struct record r = {ist_record_at(rx->tail, rx->ring),",
-        "const struct record r = {ist_record_at(ist_load(rx->own, IST_CTL_TAIL), rx->ring),",
+        "const struct judged j = {record_at(rx),",
+        "const struct judged j = {rx->peer + ist_record_at(ist_load(rx->own, IST_CTL_TAIL), rx->ring),",
     ),
     "one load of the length": Defence(
         "guard.c",
-        f"ist_copy_in(dst, {_PAYLOAD}, r->length);",
-        f"ist_copy_in(dst, {_PAYLOAD}, ist_load(rx->peer, r->at + IST_REC_LENGTH));",
+        f"ist_copy_in(dst, {_PAYLOAD}, j->length);",
+        f"ist_copy_in(dst, {_PAYLOAD}, ist_load(j->at, IST_REC_LENGTH));",
     ),
     "one load of the head": Defence(
         "guard.c", "        rx->head = head;", "        rx->head = ist_load(rx->peer, IST_CTL_HEAD);"
     ),
     "one load of the sequence": Defence(
         "guard.c",
-        "v = ist_check_sequence(low, rx->expected, rx->slack, &gap);",
-        "v = ist_check_sequence(low, rx->expected, rx->slack, &gap);\n"
-        "    gap = ist_load(rx->peer, at + IST_REC_SEQUENCE) - (ist_u32)rx->expected;",
+        "    j->at = r.at;",
+        "    j->gap = ist_load(r.at, IST_REC_SEQUENCE) - (ist_u32)rx->expected;\n    j->at = r.at;",
     ),
     "one load of the flags": Defence(
         "guard.c",
-        "(void *)&r->meta = flags | (ist_u64)csum << 32;",
-        "(void *)&r->meta = ist_load(rx->peer, at + IST_REC_FLAGS) |\n"
-        "        (ist_u64)ist_load(rx->peer, at + IST_REC_CSUM) << 32;",
+        "(void *)&j->meta = r.flags | (ist_u64)r.csum << 32;",
+        "(void *)&j->meta = ist_load(r.at, IST_REC_FLAGS) |\n"
+        "        (ist_u64)ist_load(r.at, IST_REC_CSUM) << 32;",
     ),
     "one load of the state": Defence(
         "session.c",
@@ -72,19 +71,19 @@ DEFENCES = {
         "    ist_u32 state = IST_STATE_OF(ist_load(e->rx.peer, IST_CTL_STATE));\n    if (own",
     ),
     "filter over the copy": Defence(
-        "guard.c", "ist_filter_judge(e->filter, dst,", f"ist_filter_judge(e->filter, {_PAYLOAD},"
+        "guard.c", "ist_filter_judge(filter, dst,", f"ist_filter_judge(filter, {_PAYLOAD},"
     ),
     "tag over the copy": Defence(
         "guard.c",
-        f"ist_tag_copy(&t, dst, {_PAYLOAD}, r->length, e->copy_crc);",
-        f"ist_copy_in(dst, {_PAYLOAD}, r->length);\n"
-        f"    IST_COPYING({_PAYLOAD}, r->length);\n"
-        f"    ist_tag_feed(&t, {_PAYLOAD}, r->length);",
+        f"ist_tag_copy(&t, dst, {_PAYLOAD}, j->length, e->copy_crc);",
+        f"ist_copy_in(dst, {_PAYLOAD}, j->length);\n"
+        f"    IST_COPYING({_PAYLOAD}, j->length);\n"
+        f"    ist_tag_feed(&t, {_PAYLOAD}, j->length);",
     ),
     "private features": Defence(
         "guard.c",
-        "ist_check_meta(&r->meta, length, e->agreed, c->tag)",
-        "ist_check_meta(&r->meta, length, ist_load(rx->peer, IST_CTL_FEATURES), IST_TAG_CRC32C)",
+        "ist_check_meta(&j->meta, r.length, e->agreed, tag)",
+        "ist_check_meta(&j->meta, r.length, ist_load(rx->peer, IST_CTL_FEATURES), IST_TAG_CRC32C)",
     ),
     "reserved flags": Defence("check.c", "if ((flags & ~IST_FLAGS_ALL) != 0)", "if (0)"),
     "checksum only under a tag": Defence("check.c", "if (tag == IST_TAG_NONE || ", "if ("),
@@ -111,13 +110,13 @@ DEFENCES = {
     "zeroed padding": Defence("ring.c", "if ((length & (IST_ALIGN - 1u)) != 0 || full != length)", "if (0)"),
     "no address in a slot": Defence(  # a leak is put in, for the search to find
         "ring.c",
-        "length, IST_ROUND(full) - length);\n    ist_store(",
+        "length, IST_ROUND(full) - length);\n    *(ist_w64",
         "length, IST_ROUND(full) - length);\n"
         "    if (IST_ROUND(full) - length >= 8)\n"
         "        *(struct ist_endpoint **)(record + IST_REC_PAYLOAD + IST_ROUND(full) - 8) = e;\n"
-        "    ist_store(",
+        "    *(ist_w64",
     ),
-    "filter": Defence("guard.c", "if (e->filter) {", "if (0) {"),
+    "filter": Defence("guard.c", "if (filter) {", "if (0) {"),
     "one-shot doorbell": Defence("worlds/secure/host/bell.h", "b->deaf = 1;", "b->deaf = 0;"),
     "agreed offloads": Defence("check.c", "if ((agreed & IST_FEATURE_OFFLOAD) == 0)", "if (0)"),
     "budget for groups": Defence(
