@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isthmus.board import Board
+from isthmus.build import cache
 from isthmus.errors import EnvironmentProblem
 from isthmus.filter.oracle import FRAME_MIN, judge
 
@@ -46,7 +48,14 @@ def craft(board: Board, seed: int, each: int) -> list[Crafted]:
     addresses = (ends.own_mac, ends.own_ip, ends.peer_mac, ends.peer_ip)
     command = [sys.executable, "-I", str(_PROGRAM), str(seed), str(each)]
     command += [address.partition("/")[0] for address in addresses]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
+    place = str(cache.folder("scapy"))  # it keeps lists of makers and services for the next time
+    environment = {**os.environ, "XDG_CACHE_HOME": place, "XDG_CONFIG_HOME": place}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise EnvironmentProblem(f"scapy has crafted no frames within {_LIMIT_S:g} s") from None
     if done.returncode != 0:
         why = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
         raise EnvironmentProblem(f"scapy crafts no frames: {why}")
