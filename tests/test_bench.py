@@ -328,6 +328,33 @@ def test_no_round_begins_that_would_end_behind_the_deadline() -> None:
     assert [len(s.rounds) for s in series.values()] == [3]
 
 
+def test_no_run_begins_behind_the_latest_moment() -> None:
+    now = 0.0
+    begun: list[Job] = []
+
+    def answer(job: Job) -> Sample:
+        nonlocal now
+        now += 10.0
+        return sample_of(job)
+
+    jobs = [Job(case, 64) for case in select("ideal.*,isthmus")]
+    plan = Plan(100, 15.0, latest=20.0)
+    series = rounds.measure(jobs, plan, random.Random(1), answer, lambda: now, begun.append)
+    assert now == 20.0
+    assert len(begun) == 2
+    assert [s.why for job, s in series.items() if job not in begun] == ["no time was left"] * 2
+    assert all(s.rounds != [None] for job, s in series.items() if job in begun)
+
+
+def test_quick_keeps_the_ends_of_the_curve() -> None:
+    jobs = jobs_of(Options(quick=True))
+    assert {j.case.name for j in jobs_of(Options())} - {j.case.name for j in jobs} == {
+        *("scale.2", "scale.4", "scale.8", "scale.16", "scale.32")
+    }
+    chosen = Options(quick=True, cases=select("scale.2"))
+    assert [j.case.name for j in jobs_of(chosen)] == ["scale.2"]
+
+
 # ---- the choice of cases -------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from isthmus.bench.cases import CASES, FRAMES, Case
+from isthmus.bench.cases import CASES, FRAMES, QUICK, Case
 from isthmus.bench.machine import describe, pick_processors, watch
 from isthmus.bench.program import case_runner
 from isthmus.bench.rounds import Job, Plan, Sample, Series, measure
@@ -26,8 +26,9 @@ from isthmus.bench.verdict import Goal, Row, judge, rows_of
 __all__ = ["Goal", "Machine", "Options", "Result", "Row", "jobs_of", "result_of", "run"]
 
 QUICK_ROUNDS, FULL_ROUNDS = 9, 15
-# No round begins that would end later than this, and nothing is repeated; --quick promises 120 in all.
-QUICK_SECONDS = 80.0
+# --quick promises 120 in all: no round begins that would end later than the first of these, nothing is repeated
+# then, and no run begins later than the second.
+QUICK_SECONDS, QUICK_LATEST = 80.0, 100.0
 FULL = Durations(warm=100_000, rtt=200_000, rewarm=50_000, flood=200_000)
 
 
@@ -75,7 +76,8 @@ class Options:
 
 
 def jobs_of(options: Options) -> list[Job]:
-    cases = [c for c in options.cases if options.machine == "host" or c.threads]
+    chosen = QUICK if options.quick and options.cases is CASES else options.cases
+    cases = [c for c in chosen if options.machine == "host" or c.threads]
     return [Job(c, frame) for c in cases for frame in (options.frames if c.sized else (0,))]
 
 
@@ -123,6 +125,7 @@ def run(
     plan = Plan(
         rounds=options.most_rounds,
         deadline=start + QUICK_SECONDS if options.quick else None,
+        latest=start + QUICK_LATEST if options.quick else None,
     )
     count = 0
     taken = watch(processors)

@@ -17,6 +17,7 @@ __all__ = [
     "GIVEN",
     "LATENCY",
     "METRICS",
+    "QUICK",
     "RING_BYTES",
     "SCALE",
     "SLOTS",
@@ -168,6 +169,8 @@ CASES: tuple[Case, ...] = (
     Case("python.pyzmq", "pyzmq", "pyzmq", mode="sleep", api="python", batch=1, kernel=True, company=True),
     Case("python.pyzmq.spin", "pyzmq", "pyzmq", api="python", batch=1, kernel=True, company=True),
 )
+# Without what only the curve over the number of channels needs.
+QUICK = tuple(c for c in CASES if c.name not in {f"scale.{n}" for n in (2, 4, 8, 16, 32)})
 # Beside lwIP's in the same rounds, where such a world is there.
 GIVEN: tuple[Case, ...] = (
     stack("freertos.channel", "isthmus", "channel", given=True),

@@ -60,6 +60,7 @@ class Series:
 class Plan:
     rounds: int
     deadline: float | None  # on the caller's clock: no new round that would probably end later, no repeats
+    latest: float | None = None  # no run begins later: on a busy machine the first round has holes instead
 
 
 class Yardstick:
@@ -88,15 +89,19 @@ def one_round(
     rng: random.Random,
     run: Callable[[Job], Sample],
     may_repeat: Callable[[], bool],
+    may_begin: Callable[[], bool],
     yardstick: Yardstick,
     began: Callable[[Job], None],
 ) -> None:
     jobs = list(series)
     rng.shuffle(jobs)
     for job in jobs:
-        began(job)
         s = series[job]
         s.rounds.append(None)
+        if not may_begin():
+            s.why = s.why or "no time was left"
+            continue
+        began(job)
         if s.missing or s.broken >= BREAKS:
             continue
         for attempt in range(1 + REPEATS):
@@ -137,10 +142,13 @@ def measure(
     def may_repeat() -> bool:
         return plan.deadline is None or clock() < plan.deadline
 
+    def may_begin() -> bool:
+        return plan.latest is None or clock() < plan.latest
+
     for number in range(plan.rounds):
         start = clock()
         if number and plan.deadline is not None and start + longest > plan.deadline:
             break
-        one_round(series, rng, run, may_repeat, yardstick, began)
+        one_round(series, rng, run, may_repeat, may_begin, yardstick, began)
         longest = max(longest, clock() - start)
     return series
