@@ -26,8 +26,8 @@ from isthmus.bench.verdict import Goal, Row, judge, rows_of
 __all__ = ["Goal", "Machine", "Options", "Result", "Row", "jobs_of", "result_of", "run"]
 
 QUICK_ROUNDS, FULL_ROUNDS = 9, 15
-# --quick promises 120 in all: no round begins that would end later than the first of these, nothing is repeated
-# then, and no run begins later than the second.
+# --quick promises 120 in all: no round begins that would end later than the first of these, and nothing is
+# repeated then; no run begins later than the second.
 QUICK_SECONDS, QUICK_LATEST = 80.0, 100.0
 FULL = Durations(warm=100_000, rtt=200_000, rewarm=50_000, flood=200_000)
 
