@@ -5,5 +5,6 @@
 #include "FreeRTOS_IP.h"
 
 typedef struct xSOCKET *Socket_t;
+struct freertos_sockaddr;
 
 #endif

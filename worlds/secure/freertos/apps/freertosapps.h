@@ -2,9 +2,9 @@
 /* freertosapps.h - the applications of apps.h on FreeRTOS+TCP's sockets, on whatever platform: tasks that block.
  *
  *     priority   6  the task above               the platform's
- *                5  network task                 the platform's; yields to the IP task after each step
- *                5  IP task                      ipconfigIP_TASK_PRIORITY
- *                4  the task inside              networked.c
+ *                5  the task inside              networked.c: once it has its datagram, a flood waits
+ *                4  network task                 the platform's; yields to the IP task after each step
+ *                4  IP task                      ipconfigIP_TASK_PRIORITY
  *                3  echo, status page
  *                2  iperf
  *                1  the task below               the platform's */
@@ -24,9 +24,9 @@ enum priority {
     PRIORITY_BELOW = tskIDLE_PRIORITY + 1,
     PRIORITY_BULK,
     PRIORITY_APPS,
-    PRIORITY_INSIDE,
     PRIORITY_IP,
     PRIORITY_NETWORK = PRIORITY_IP,
+    PRIORITY_INSIDE,
     PRIORITY_ABOVE,
 };
 
