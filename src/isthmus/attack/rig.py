@@ -126,6 +126,16 @@ class Rig:
             last = now
         return last
 
+    def judged(self, since: Mapping[str, Any], frames: int) -> None:
+        """Waits until so many frames, at least, were judged since then."""
+        deadline = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline:
+            now = self.status()
+            taken = now["counters"]["OK"] - since["counters"]["OK"]
+            if taken + sum(difference(since, now).values()) >= frames:
+                return
+            time.sleep(0.001)
+
     def recovers(self) -> float | None:
         """Seconds until an echo comes back; None if none does."""
         begun = time.monotonic()
