@@ -133,7 +133,7 @@ enum ist_verdict ist_commit(struct ist_endpoint *e, ist_u32 length)
 {
     struct ist_tx *tx = &e->tx;
     /* Appended frames end where they were filled; where a tag is carried there is no other way to fill one. */
-    if (tx->open == 0 || length == 0 || length > tx->open ||
+    if (length == 0 || length > tx->open || /* open = 0 leaves no length either */
         ((e->config.tag != IST_TAG_NONE || tx->filled != 0) && length != tx->filled))
         return IST_V_MISUSE;
     finish(e, record_of(e), length, e->config.tag, &tx->meta);

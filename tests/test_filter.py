@@ -40,7 +40,10 @@ def verdicts(program: Path, table: Sequence[int], cases: Sequence[Case]) -> list
     for frame, m, now in cases:
         head = struct.pack("<I4HxxxxQ", len(frame), m.flags, m.segment, m.start, m.offset, now)
         text += [head, frame]
-    done = subprocess.run([program], input=b"".join(text), capture_output=True, check=False)
+    try:
+        done = subprocess.run([program], input=b"".join(text), capture_output=True, check=False, timeout=120)
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"{program}: still running after 120 s", pytrace=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().split()
 
@@ -60,6 +63,7 @@ SAMPLES = {
     "an echo request": (ipv4(1, b"\x08\0\0\0\0\x01\0\x01"), "OK"),
     "an echo reply": (ipv4(1, b"\0\0\0\0\0\x01\0\x01"), "FILTER"),
     "an ARP request": (arp(), "OK"),
+    "an ARP reply": (arp(operation=2), "OK"),
     "a gratuitous ARP for our address": (arp("10.77.0.2"), "SOURCE"),
     "an ARP whose sender is not the frame's": (arp(claim=OWN), "SOURCE"),
     "an ARP that asks backwards": (arp(operation=3), "HEADER"),

@@ -204,6 +204,26 @@ TEST(what_is_refused_costs_and_holds_nothing_up)
     pair_close(&p);
 }
 
+TEST(what_the_filter_refuses_holds_nothing_up)
+{
+    static struct ist_filter no;
+    ist_u64 table[64];
+    struct pair p;
+    struct budget b;
+    ist_u32 work;
+    filter_of(&no, table, 0);
+    pair_up(&p, config());
+    p.side[IST_SECURE].e.filter = &no;
+    budget_init(&b, 1000000, 100, 100 * FRAME, FRAME);
+    p.now += 2000000;
+    sent(&p, 3, 100);
+    CHECK_VERDICT(taken(&p, &b, 9, 10000, &work), IST_V_EMPTY);
+    CHECK_EQ(work, 3);
+    CHECK_EQ(discarded, 3);
+    CHECK_EQ(b.bytes_now, 300); /* the copy was made */
+    pair_close(&p);
+}
+
 TEST(a_record_that_lies_gets_no_buffer)
 {
     struct pair p;

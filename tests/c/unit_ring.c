@@ -209,6 +209,8 @@ static void misuse(struct pair *p)
         CHECK_VERDICT(ist_reserve(e, 100, NULL), IST_V_OK);
         CHECK_VERDICT(ist_reserve(e, 100, NULL), IST_V_MISUSE); /* one at a time */
         CHECK_VERDICT(ist_commit(e, 0), IST_V_MISUSE); /* nothing written yet: neither appended nor in place */
+        if (p->config.tag != IST_TAG_NONE)
+            CHECK_VERDICT(ist_commit(e, 60), IST_V_MISUSE); /* in place no tag would cover it */
         CHECK_VERDICT(ist_commit(e, 101), IST_V_MISUSE); /* nor is there room for more than was reserved */
         CHECK_VERDICT(ist_send(e, frame, 100, NULL), IST_V_MISUSE);
         CHECK_VERDICT(ist_append(e, frame, 101), IST_V_MISUSE);

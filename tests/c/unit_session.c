@@ -141,6 +141,9 @@ TEST(a_side_that_ends_is_seen_to_leave)
     const ist_u32 beat = word_get(p.side[ME].own, IST_CTL_BEAT);
     CHECK_EQ(ist_poll(&p.side[ME].e, ++p.now), IST_RESET);
     CHECK_EQ(word_get(p.side[ME].own, IST_CTL_BEAT), beat); /* who has left is not alive */
+    ist_end(&p.side[ME].e, IST_V_PEER_SILENT); /* nor does it leave again, for another reason */
+    CHECK_VERDICT(p.side[ME].e.reason, IST_V_PEER_LEFT);
+    CHECK_EQ(p.side[ME].e.count[IST_V_PEER_SILENT], 0);
     pair_run(&p);
     check_passes(&p);
     pair_close(&p);
@@ -273,6 +276,10 @@ TEST(a_new_epoch_starts_with_cleared_words)
     CHECK_VERDICT(p.side[ME].e.reason, IST_V_PEER_SILENT);
     ist_begin(&p.side[ME].e, p.epoch + 1, p.key, p.now);
     CHECK_VERDICT(p.side[ME].e.reason, IST_V_OK); /* and without a past */
+    pair_run(&p);
+    CHECK(p.side[ME].e.agreed != 0);
+    ist_begin(&p.side[ME].e, ++p.epoch, p.key, p.now);
+    CHECK_EQ(p.side[ME].e.agreed, 0); /* nor has anything been agreed */
     pair_close(&p);
 }
 
