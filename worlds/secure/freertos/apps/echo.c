@@ -15,10 +15,12 @@ static struct {
 
 static void echo_datagram(Socket_t s, void *data, size_t n, const struct freertos_sockaddr *from)
 {
-    if (FreeRTOS_sendto(s, data, n, FREERTOS_ZERO_COPY, from, sizeof *from) == 0) {
+    if (n == 0) { /* 0 says both that it was sent and that it was not: a copy leaves no doubt whose the buffer is */
+        FreeRTOS_ReleaseUDPPayloadBuffer(data);
+        (void)FreeRTOS_sendto(s, "", 0, 0, from, sizeof *from);
+    } else if (FreeRTOS_sendto(s, data, n, FREERTOS_ZERO_COPY, from, sizeof *from) == 0) {
         FreeRTOS_ReleaseUDPPayloadBuffer(data); /* not taken: still ours */
-        if (n > 0)
-            return;
+        return;
     }
     count.datagrams++;
     count.udp_bytes += n;
