@@ -23,7 +23,7 @@ QEMU: Any = ("qemu",)
 RECORD = HEADER + -(-len(FRAME) // 16) * 16
 BURST, PAUSE_US = 32, 1000  # records that wait together for the Secure world, and between two such
 ROUNDS = 2 * PERIODS
-TRIES, MEETINGS = 5, 50  # until that many lies were loaded: a busy computer may give the writer no processor
+TRIES, MEETINGS = 5, 500  # until that many lies were loaded: a busy computer may give the writer no core
 TURNS = 30_000  # lies, where the emulator shares its time: few of its turns end between two loads of a word
 
 
