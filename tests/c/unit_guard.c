@@ -304,6 +304,39 @@ TEST(the_budget_makes_frames_wait_and_refused_ones_cost_it_too)
     pair_close(&p);
 }
 
+/* Frames that lie behind a head that was seen are received by one call as they are by two. */
+TEST(one_call_asks_what_two_calls_ask)
+{
+    enum { BUDGET, IN_HAND, DOWN, KINDS };
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct ist_config c = config_of(RING, FRAME, IST_TAG_NONE);
+        c.budget_interval = kind == BUDGET ? 100 : 0; /* one at a time */
+        struct pair p;
+        pair_up(&p, &c);
+        struct ist_frame f;
+        ist_u8 got[FRAME];
+        for (int i = 0; i < 3; i++)
+            send_one(&p, 100, 1);
+        ist_publish(tx(&p));
+        const ist_u64 now = p.now + 1000;
+        CHECK_VERDICT(ist_receive(rx(&p), now, got, &f), IST_V_OK);
+        if (kind == IN_HAND)
+            CHECK_VERDICT(ist_peek(rx(&p), now, &f), IST_V_OK);
+        if (kind == DOWN)
+            ist_end(rx(&p), IST_V_PEER_LEFT);
+        const ist_u32 tail = rx(&p)->rx.tail;
+        CHECK_VERDICT(ist_receive(rx(&p), now, got, &f),
+                      kind == BUDGET ? IST_V_BUDGET : kind == IN_HAND ? IST_V_MISUSE : IST_V_DOWN);
+        CHECK_EQ(rx(&p)->rx.tail, tail); /* nothing is consumed */
+        CHECK_EQ(rx(&p)->count[IST_V_OK], 1);
+        if (kind == BUDGET)
+            CHECK_VERDICT(ist_receive(rx(&p), now + 100, got, &f), IST_V_OK);
+        if (kind == IN_HAND)
+            CHECK_VERDICT(ist_take(rx(&p), got), IST_V_OK);
+        pair_close(&p);
+    }
+}
+
 static void dropped(struct pair *p)
 {
     for (int i = 0; i < 200; i++) {
