@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """How long the Secure world keeps an interrupt of Linux's waiting: no longer than the board's formula says.
 
-    here: frames, as many as fit into the ring --> Secure world: all of its cost, every period
+    here: frames, as many as fit into the ring --> Secure world: as much of its cost as it may
                                                           |
     Linux: a timer that is due every 97 us, and nothing else on that core
 
-The attacker is outside and costs Linux nothing, so that the timer's lateness is the Secure world's doing.
+The attacker is outside and costs Linux nothing, so that the timer's lateness is the Secure world's doing. The
+formula counts every C of the network work that may fall into a busy time; Linux has its share between two of
+these, as far as their steps end, and so waits less.
 """
 
 from __future__ import annotations
@@ -104,4 +106,4 @@ def test_an_interrupt_waits_no_longer_than_the_formula_says(gic: int) -> None:
     assert (critical["missed"], critical["skipped"]) == (0, 0)
     assert quiet <= tasks_alone_us(board) + LINUX_US
     assert busy <= bound + LINUX_US
-    assert busy >= bound * 0.6, "the flood keeps the Secure world busy: the bound is not idle"
+    assert busy > quiet + 100, "the flood costs Linux nothing"

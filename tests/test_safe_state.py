@@ -157,6 +157,7 @@ def test_overrun_and_fault_on_the_host(host: HostMachine) -> None:
     assert host.pid("secure") == before
     send(host, b"fault")
     says(host, "FAULT")
+    eventually(lambda: bool(host.restarts))
     host.wait_up(timeout=20)
     assert host.pid("secure") != before
     assert host.restarts[-1].cause == "SIGSEGV"

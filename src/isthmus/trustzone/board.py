@@ -342,7 +342,8 @@ def longest_without_linux(board: TrustZone) -> int | None:
         W = C_network + L      L = B + sum over tasks and network work of ceil(L / T_j) * C_j
 
     L is the busy time that begins with a period, all released together. Before it there may be the network
-    work of the period that ends, called by a doorbell: it has kept its C for that.
+    work of the period that ends, called by a doorbell: it has kept its C for that. An upper bound: between
+    two C of the network work Linux has its share, which is not counted here.
     """
     if not board.core.shared:
         return 0
