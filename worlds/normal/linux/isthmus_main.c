@@ -101,6 +101,7 @@ static void enter_session(struct isthmus *p, u64 now)
 	}
 	p->registrations++;
 	p->epoch = r.a1;
+	p->retry_after = now + 2 * RETRY_MAX_NS; /* for the Secure world to come */
 	key[0] = r.a2;
 	key[1] = r.a3;
 	ist_lanes_begin(p->lane, p->lanes, p->epoch, key, now);
@@ -120,11 +121,8 @@ static void link_up(struct isthmus *p)
 
 static void link_down(struct isthmus *p)
 {
-	u32 k;
-
 	netif_carrier_off(p->dev);
-	for (k = 0; k < p->lanes; k++)
-		netif_tx_stop_queue(netdev_get_tx_queue(p->dev, k));
+	netif_tx_stop_all_queues(p->dev);
 	p->links_lost++;
 }
 
@@ -147,6 +145,8 @@ static void tick(struct isthmus *p, u64 now)
 		} else if (now >= p->retry_after) {
 			enter_session(p, now);
 		}
+	} else if (state == IST_INIT && now >= p->retry_after) {
+		leave_session(p, IST_V_PEER_LEFT); /* the Secure world was told of an end before we joined it */
 	} else if (state != before) {
 		doorbell(p, IST_LANE_BULK);
 	}
