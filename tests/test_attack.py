@@ -18,6 +18,7 @@ from isthmus import attack
 from isthmus.attack.catalogue import Attack, Control, Outcome
 from isthmus.attack.defences import DEFENCES, TOGETHER, changed_files, stage_library
 from isthmus.attack.runner import on_memory
+from isthmus.cli.common import Common
 from isthmus.errors import EnvironmentProblem
 
 ISTHMUS = Path(sys.executable).with_name("isthmus")
@@ -94,6 +95,21 @@ def test_without_controls_there_are_none() -> None:
     assert {r["defence"] for r in json.loads(done.stdout)["rows"]} == {"on"}
 
 
+def test_the_report_says_how_to_run_it_again(tmp_path: Path) -> None:
+    page = tmp_path / "a.html"
+    words = ("--only", "pkt-50", "--no-controls", "--machine", "memory", "--seed", "5")
+    done = isthmus(*words, "--report", str(page))
+    assert done.returncode == 0, done.stderr
+    again = page.read_text().partition("Run it again: <code>")[2].partition("</code>")[0]
+    assert sorted(again.split()) == sorted(("isthmus", "attack", *words))
+
+
+def test_the_same_machine_again_is_of_its_board_and_its_world() -> None:
+    common = Common("qemu", "freertos", Path("w.elf"), Path("b.toml"), None, False, ("a.b=1", "c=2"))
+    words = "--machine qemu --board b.toml --set a.b=1 --set c=2 --stack freertos --world w.elf"
+    assert common.words() == words.split()
+
+
 def test_the_short_set_has_one_of_each_kind_that_the_machine_runs() -> None:
     wanted = {a.kind for a in attack.ATTACKS if a.machine == "qemu" and a.run}
     assert {a.kind for a in attack.select("qemu", attack.SHORT, known=False)} == wanted
@@ -111,11 +127,16 @@ def test_a_list_runs_nothing() -> None:
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (("--machine", "memory", "--only", "mem-99"), "no attack is called mem-99 on memory"),
+        (("--machine", "memory", "--only", "mem-99"), "no attack is called 'mem-99' on memory"),
         (("--machine", "memory", "--short", "--only", "mem-30"), "--short: beside --only"),
         (("--seed", "-1"), "--seed"),
-        (("--only", "irq-99"), "no attack is called irq-99 on host"),
-        (("--machine", "memory", "--board", "/nowhere.toml"), "/nowhere.toml"),
+        (("--only", "irq-99"), "no attack is called 'irq-99' on host"),
+        (("--machine", "host", "--board", "/nowhere.toml"), "/nowhere.toml: No such file"),
+        (("--machine", "memory", "--board", "/nowhere.toml"), "--machine memory is of no board"),
+        (("--machine", "memory", "--set", "channel.tag=siphash"), "--machine memory is of no board"),
+        (("--machine", "host", "--periods", "500"), "--periods: on --machine host"),
+        (("--list", "--json", "-"), "--list: runs nothing"),
+        (("--only", ""), "no attack is called '' on host"),
     ],
 )
 def test_bad_usage_is_one_line(argv: tuple[str, ...], says: str) -> None:

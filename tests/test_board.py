@@ -126,6 +126,8 @@ BAD = {
     "a name that is none": ('[[flow]]\nname = "a b"\nprotocol = "arp"', "flow[0].name: 'a b' is not a name"),
     "an unfed watchdog": ("secure.watchdog_us = 1", "secure.watchdog_us: 1 is not 0 and below two periods"),
     "not toml": ("channel = [", "not TOML: "),
+    "a number of many digits": (f"flow = {'9' * 5000}", "not TOML: Exceeds the limit"),
+    "depth": (f"flow = {'[' * 5000}", "not a board: tables or arrays lie too deep"),
 }
 
 

@@ -74,8 +74,18 @@ REFUSALS = {
     "a case of another stack": (["bench", "--only", "freertos.*"], "freertos.channel wants --stack freertos"),
     "no number": (["run", "--for", "soon"], "'soon' is not a valid float"),
     "negative time": (["run", "--for", "-1"], "-1.0 is not in the range"),
+    "no time": (["run", "--for", "nan"], "--for: nan is not a number of seconds"),
     "time and command": (["run", "--for", "1", "--", "true"], "--for and a command exclude each other"),
     "two writers": (["run", "--json", "-", "--", "true"], "standard output is the command's"),
+    "a board for nothing": (
+        ["bench", "--machine", "host", "--board", "/nonexistent.toml"],
+        "--machine host is of no board file",
+    ),
+    "a change of nothing": (
+        ["bench", "--machine", "memory", "--set", "channel.mtu=1400"],
+        "--machine memory is of no board file",
+    ),
+    "a count of many rounds": (["bench", "--machine", "qemu", "--quick"], "it counts once"),
     "board missing": (["run", "--board", "/nonexistent.toml"], "/nonexistent.toml: No such file"),
     "board a folder": (["run", "--board", "/"], "/: Is a directory"),
     "results nowhere": (

@@ -34,6 +34,8 @@ def test_the_last_change_of_a_key_counts_and_tables_merge() -> None:
         ("=1", "'=1' is not a change of a board"),
         ("core=1", "'core=1': core is a table; name one of its keys"),
         ("core.normal=1", "core.normal: expected array, got int"),
+        pytest.param(f"core.secure={'9' * 5000}", "core.secure: expected int, got str", id="digits"),
+        pytest.param(f"core.normal={'[' * 5000}", "core.normal: expected array, got str", id="depth"),
         ("core.nromal=[0]", "core.nromal: unknown key"),
         ("memory.window.base=0x5f800001", "memory.window.base: 0x5f800001 is not a multiple of the page"),
     ],

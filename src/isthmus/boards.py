@@ -44,5 +44,5 @@ def _kind(file: Path) -> str:
     """What the file says of itself. Whatever else is wrong with it is for its own loader to say."""
     try:
         return str(tomllib.loads(file.read_text(encoding="utf-8")).get("kind", "host"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return ""

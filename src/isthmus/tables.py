@@ -26,8 +26,10 @@ def tables(text: str, name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
     """
     try:
         found = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also of a number with too many digits
         raise ConfigError(f"{name}: not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: not a board: tables or arrays lie too deep in each other") from None
     for change in changes:
         split = _CHANGE.fullmatch(change)
         if split is None:
@@ -39,7 +41,7 @@ def tables(text: str, name: str, changes: Sequence[str] = ()) -> dict[str, Any]:
 def _value(key: str, value: str) -> dict[str, Any]:
     try:
         return tomllib.loads(f"{key} = {value}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         changed: Any = value
         for part in reversed(key.split(".")):
             changed = {part: changed}

@@ -25,7 +25,7 @@ from isthmus.board import Board, load
 from isthmus.trustzone.board import TrustZone
 from isthmus.trustzone.board import load as load_trustzone
 
-__all__ = ["ATTACKS", "SHORT", "Attack", "Report", "Row", "run", "select"]
+__all__ = ["ATTACKS", "PERIODS", "SHORT", "Attack", "Report", "Row", "run", "select"]
 
 SIDE_BY_SIDE = 2  # TrustZone machines, whose time is their own; the host machine's is this computer's
 MODULES = (denial, memory, packet, life, host, border, trustzone)  # importing one registers its attacks

@@ -64,8 +64,8 @@ class Campaign:
                 rows |= self._on_one(task)
             return rows
         with ThreadPoolExecutor(machines) as pool:
-            futures = [pool.submit(self._on_one, task) for task in tasks]
             try:
+                futures = [pool.submit(self._on_one, task) for task in tasks]
                 for future in as_completed(futures):
                     rows |= future.result()
             except BaseException:

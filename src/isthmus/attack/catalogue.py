@@ -165,7 +165,7 @@ def select(machine: str, only: Iterable[str] = (), *, known: bool = True) -> lis
     for pattern in wanted:
         if not any(fnmatchcase(a.id, pattern) for a in here):
             there = ", ".join(a.id for a in here)
-            raise ValueError(f"no attack is called {pattern} on {machine}; there are {there}")
+            raise ValueError(f"no attack is called {pattern!r} on {machine}; there are {there}")
     return [a for a in here if not wanted or any(fnmatchcase(a.id, p) for p in wanted)]
 
 

@@ -17,6 +17,7 @@ from isthmus.cli.common import (
     progress,
     reportable,
     revision,
+    wide_console,
     write_document,
 )
 
@@ -32,9 +33,7 @@ __all__ = ["command"]
 @click.option(
     "--periods",
     type=click.IntRange(200, 1_000_000),
-    default=200,
-    show_default=True,
-    help="Of the control task, for each attack; qemu alone.",
+    help="Of the control task, for each attack; qemu alone, 200 unless told.",
 )
 @click.option(
     "--report",
@@ -50,7 +49,7 @@ def command(
     only: str | None,
     short: bool,
     no_controls: bool,
-    periods: int,
+    periods: int | None,
     report: Path | None,
     seed: int | None,
 ) -> int:
@@ -60,12 +59,16 @@ def command(
     without it, where it must succeed. A table on standard output, or the JSON document with --json. Exit
     status 1: an attack was not contained, or a control did not succeed.
     """
-    from rich.console import Console
-
     from isthmus import attack
     from isthmus.attack.table import listing, render
 
+    if common.machine == "memory":
+        common.brings_its_own_board()
     board = common.board()
+    if listed and (common.json_file is not None or report is not None):
+        raise click.UsageError("--list: runs nothing, so there are no results for --json or --report")
+    if periods is not None and common.machine != "qemu":
+        raise click.UsageError(f"--periods: on --machine {common.machine} each attack has its own length")
     if short and only is not None:
         raise click.UsageError("--short: beside --only there is nothing to choose")
     try:
@@ -73,11 +76,8 @@ def command(
         chosen = attack.select(common.machine, wanted, known=not short)
     except ValueError as problem:
         raise click.UsageError(f"--only: {problem}") from None
-    console = Console()  # honours NO_COLOR; colour on a terminal only
-    if not console.is_terminal:
-        console = Console(width=120)
     if listed:
-        console.print(listing(chosen))
+        wide_console().print(listing(chosen))
         return HELD
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     with progress("attack", total=len(chosen)) as began:
@@ -88,18 +88,19 @@ def command(
             board=board,
             world=common.world,
             controls=not no_controls,
-            periods=periods,
+            periods=attack.PERIODS if periods is None else periods,
             began=lambda a: began(f"{a.id} {a.name}"),
         )
     if common.json_file != "-":
-        console.print(render(found))
+        wide_console().print(render(found))
     write_document(common, "attack", found.rows, seed=found.seed, seconds=found.seconds)
     if report is not None:
         from isthmus.report.attack import write
 
-        again = ["isthmus", "attack", "--machine", common.machine, "--seed", str(found.seed)]
+        again = ["isthmus", "attack", *common.words(), "--seed", str(found.seed)]
         again += ["--short"] if short else ["--only", only] if only is not None else []
-        again += ["--periods", str(periods)] if periods != 200 else []
+        again += ["--no-controls"] if no_controls else []
+        again += ["--periods", str(periods)] if periods is not None else []
         write(report, found, again=shlex.join(again), revision=", ".join(filter(None, revision())))
         click.echo(f"report: {report.resolve()}", err=common.json_file == "-")
     return HELD if found.ok else FELL_SHORT

@@ -21,6 +21,7 @@ from isthmus.cli.common import (
     common_options,
     progress,
     say,
+    wide_console,
     writable,
     write_document,
 )
@@ -131,13 +132,15 @@ def command(
     if document is not None and common.machine != "host":
         raise click.UsageError("--document is for --machine host")
     if common.machine == "qemu":
-        if chosen is not CASES or rounds is not None or seed is not None:
-            raise click.UsageError("--only, --rounds and --seed are not for --machine qemu: it counts once")
+        if chosen is not CASES or rounds is not None or seed is not None or quick:
+            what = "--only, --rounds, --seed and --quick are not for --machine qemu: it counts once"
+            raise click.UsageError(what)
         if record and (common.changes or common.world is not None):
             raise click.UsageError(
                 "--record is for our own world and the board as its file has it: leave out --set and --stack"
             )
         return count(common, record)
+    common.brings_its_own_board()
     if record:
         raise click.UsageError("--record is for --machine qemu: only counts are the same in each run")
     if common.world is not None and chosen is CASES:
@@ -167,7 +170,7 @@ def command(
     if common.json_file != "-":
         from isthmus.bench.table import render
 
-        Console().print(render(result))
+        wide_console().print(render(result))
     if document is not None and not keep(document, text):
         return FELL_SHORT
     return HELD if all(goal.ok for goal in result.goals) else FELL_SHORT
@@ -209,8 +212,5 @@ def count(common: Common, keep: bool) -> int:
     if common.json_file != "-":
         from isthmus.bench.table import render_counts
 
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=120)
-        console.print(render_counts(result))
+        wide_console().print(render_counts(result))
     return HELD if all(goal.ok for goal in result.goals) else FELL_SHORT

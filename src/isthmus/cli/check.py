@@ -20,6 +20,7 @@ from isthmus.cli.common import (
     progress,
     reportable,
     revision,
+    wide_console,
     write_document,
 )
 
@@ -71,21 +72,12 @@ def write_report(common: Common, file: Path, found: check.Report, board: Board) 
     """The last line says where it is."""
     from isthmus.report import write
 
-    own = ["--board", str(common.board_file)] if common.board_file is not None else []
-    own += [word for change in common.changes for word in ("--set", change)]
-    if common.world is not None:
-        own += ["--stack", common.stack, "--world", str(common.world)]
-    again = ["isthmus", "check", "--machine", common.machine, *own, "--seed", str(found.seed)]
+    again = ["isthmus", "check", *common.words(), "--seed", str(found.seed)]
     write(file, found, board, again=shlex.join(again), revision=", ".join(filter(None, revision())))
     click.echo(f"report: {file.resolve()}", err=common.json_file == "-")
 
 
 def show(report: check.Report) -> None:
-    from rich.console import Console
-
     from isthmus.check.table import render
 
-    console = Console()  # honours NO_COLOR; colour on a terminal only
-    if not console.is_terminal:
-        console = Console(width=120)
-    console.print(render(report))
+    wide_console().print(render(report))

@@ -65,6 +65,19 @@ class Common:
             require_board(self.world, board)
         return board
 
+    def words(self) -> list[str]:
+        """Of a command line that repeats this run: which machine, board and Secure world."""
+        words = ["--machine", self.machine]
+        words += ["--board", str(self.board_file)] if self.board_file is not None else []
+        words += [word for change in self.changes for word in ("--set", change)]
+        words += ["--stack", self.stack, "--world", str(self.world)] if self.world is not None else []
+        return words
+
+    def brings_its_own_board(self) -> None:
+        """UsageError where a board was named for a machine that looks at none."""
+        if self.board_file is not None or self.changes:
+            raise click.UsageError(f"--board and --set: --machine {self.machine} is of no board file here")
+
 
 def _runs_freertos(board: TrustZone) -> None:
     """ConfigError, one line, for a board on which FreeRTOS+TCP cannot do its work."""
@@ -225,6 +238,12 @@ def write_document(common: Common, command: str, rows: Sequence[Any], **more: An
     elif common.json_file is not None:
         Path(common.json_file).write_bytes(text)
     return text
+
+
+def wide_console() -> Console:
+    """Standard output for a table: as wide as a terminal is, else wide enough. Honours NO_COLOR."""
+    console = Console()
+    return console if console.is_terminal else Console(width=120)
 
 
 def say(text: str) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -43,6 +44,8 @@ def command(common: Common, seconds: float | None, argv: tuple[str, ...]) -> int
         raise click.UsageError("--for and a command exclude each other: the command decides how long")
     if argv and common.json_file == "-":
         raise click.UsageError("--json - and a command exclude each other: standard output is the command's")
+    if seconds is not None and math.isnan(seconds):
+        raise click.UsageError("--for: nan is not a number of seconds")
     board = common.board()
     if isinstance(board, TrustZone):
         return _emulated(common, board, seconds, argv)
