@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
 from collections.abc import Mapping
@@ -94,3 +95,17 @@ def test_defences_that_are_taken_out_together_share_a_machine() -> None:
     found = on_machines(attacks, Machine, 1, True, lambda a: None, {}, 1, [("version", "magic")])
     assert [m.without for m in Machine.made] == [None, "version + magic", "filter"]
     assert found == rows(attacks, 1)
+
+
+def test_a_control_without_what_stands_behind_the_defence_has_to_cost_a_deadline() -> None:
+    def harmless(s: Machine, dice: random.Random) -> Outcome:
+        late = s.without == "filter + budget"
+        return Outcome(s.without is None, "", missed=7 if late else 0)
+
+    for bare, ok in (("filter + budget", True), ("budget", False)):
+        Machine.made = []
+        made = dataclasses.replace(attack(1, harmless, "filter"), bare=Control(bare))
+        found = rows([made], 1)
+        assert [m.without for m in Machine.made] == [None, "filter", bare]
+        assert [(r.defence, r.ok) for r in found] == [("on", True), ("off", True), ("bare", ok)]
+        assert [r.defence for r in on_machines([made], Machine, 1, False, lambda a: None, {}, 1)] == ["on"]

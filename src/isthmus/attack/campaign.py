@@ -8,17 +8,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from isthmus.attack.catalogue import Attack, Evidence, Outcome, Row
+from isthmus.attack.catalogue import Attack, Control, Defence, Evidence, Outcome, Row
 from isthmus.attack.runner import row
 
 __all__ = ["Make", "Stage", "on_machines"]
 
-Defence = Literal["on", "off"]
 Key = tuple[str | None, tuple[tuple[str, Any], ...]]  # what is taken out, settings
 SHARE_MIN = 4  # attacks that are worth a machine of their own, where they are split among several
-COSTS = {"on": 1, "off": 4}  # about: where an attack succeeds, much is waited for that never comes
+COSTS = {"on": 1, "off": 4, "bare": 4}  # about: where an attack succeeds, much is waited for that never comes
 
 
 class Stage(Protocol):
@@ -135,12 +134,14 @@ def on_machines(
             rows[attack.id, "on"] = row(attack, "on", seed, None)
             continue
         jobs.setdefault(_key(None, attack.settings), []).append((attack, "on"))
-        if controls and (off := attack.control) is not None:
-            without = off.without and builds.get(off.without, off.without)
-            key = _key(without, {**attack.settings, **off.settings})
-            jobs.setdefault(key, []).append((attack, "off"))
+        off: tuple[tuple[Defence, Control | None], ...] = (("off", attack.control), ("bare", attack.bare))
+        for defence, gone in off if controls else ():
+            if gone is not None:
+                without = gone.without and builds.get(gone.without, gone.without)
+                key = _key(without, {**attack.settings, **gone.settings})
+                jobs.setdefault(key, []).append((attack, defence))
     rows |= Campaign(make, seed, began, seen).run(_tasks(jobs, machines), machines)
-    defences: tuple[Defence, Defence] = ("on", "off")
+    defences: tuple[Defence, ...] = ("on", "off", "bare")
     return [rows[a.id, d] for a in attacks for d in defences if (a.id, d) in rows]
 
 

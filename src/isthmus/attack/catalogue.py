@@ -17,6 +17,7 @@ __all__ = [
     "SHORT",
     "Attack",
     "Control",
+    "Defence",
     "Evidence",
     "Outcome",
     "Row",
@@ -27,6 +28,7 @@ __all__ = [
 
 Attacker = Literal["F", "U", "K"]
 Machine = Literal["memory", "host", "qemu"]
+Defence = Literal["on", "off", "bare"]  # bare: what stands behind it is gone, too
 ANYWHERE: tuple[Machine, ...] = ("memory", "host", "qemu")  # frames alone are sent, and counters looked at
 
 
@@ -77,6 +79,7 @@ class Attack:
     run: Callable[[Any, random.Random], Outcome] | None
     settings: Mapping[str, Any] = field(default_factory=dict)
     control: Control | None = None
+    bare: Control | None = None  # without what still keeps the deadlines where the control is run, too
     elsewhere: str = ""  # why it does not apply here
     replayable: bool = True  # the same seed makes the same attack
 
@@ -93,7 +96,7 @@ class Row(msgspec.Struct, frozen=True):
     name: str
     kind: str = msgspec.field(name="class")
     attacker: Attacker
-    defence: Literal["on", "off"]
+    defence: Defence
     applies: bool
     contained: bool | None  # None: it does not apply
     missed_deadlines: int | None
@@ -109,7 +112,10 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Contained with the defence on; successful with it off."""
+        """Contained with the defence on; successful with it off; a task misses its deadline where nothing
+        stands behind it either."""
+        if self.defence == "bare":
+            return not self.applies or bool(self.missed_deadlines)
         return not self.applies or self.contained == (self.defence == "on")
 
 
@@ -125,18 +131,21 @@ def attack(
     *,
     machines: Sequence[Machine] = ("memory",),
     off: str | Mapping[str, Any] | None,
+    bare: Control | None = None,
     replayable: bool = True,
     **settings: Any,
 ) -> Callable[[Run], Run]:
     """Registers an attack. `off`: the defence that its control does without, or settings of a test policy;
-    None where no build could do without it, since the hardware is what refuses."""
+    None where no build could do without it, since the hardware is what refuses. `bare`: a control that costs
+    a named task its deadline, where that of `off` does not."""
 
     def register(run: Run) -> Run:
         control = (
             Control(without=off) if isinstance(off, str) else None if off is None else Control(settings=off)
         )
         ATTACKS.extend(
-            Attack(ident, name, attacker, m, run, settings, control, replayable=replayable) for m in machines
+            Attack(ident, name, attacker, m, run, settings, control, bare, replayable=replayable)
+            for m in machines
         )
         return run
 

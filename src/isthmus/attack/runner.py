@@ -11,9 +11,9 @@ import select
 import signal
 import time
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-from isthmus.attack.catalogue import Attack, Outcome, Row
+from isthmus.attack.catalogue import Attack, Defence, Outcome, Row
 from isthmus.attack.defences import stage_library
 from isthmus.attack.stage import Settings, Stage
 from isthmus.errors import IsthmusError
@@ -21,7 +21,6 @@ from isthmus.errors import IsthmusError
 __all__ = ["LIMIT_S", "on_memory", "row"]
 
 LIMIT_S = 60.0  # an attack that takes longer has stopped the Secure end: it is not contained
-Defence = Literal["on", "off"]
 
 
 def on_memory(attack: Attack, defence: Defence, seed: int) -> Row:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 
 from rich import box
@@ -11,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from isthmus.attack import Report
-from isthmus.attack.catalogue import Attack, Row
+from isthmus.attack.catalogue import Attack, Defence, Row
 
-__all__ = ["listing", "render"]
+__all__ = ["controls", "listing", "render"]
 
+CONTROLS: tuple[Defence, ...] = ("off", "bare")
 KINDS = {
     "dos": "Denial of service",
     "mem": "Memory corruption",
@@ -45,6 +47,22 @@ def _verdict(row: Row | None) -> Text:
     return Text("succeeds", style="green") if row.ok else Text("FAILS", style="bold red")
 
 
+def controls(rows: Mapping[Defence, Row]) -> str:
+    """What an attack's controls showed, where that is not said by their verdict."""
+    off, bare = rows.get("off"), rows.get("bare")
+    said = (
+        [f"without the defence: {off.detail}"] if off and (not off.ok or off.missed_deadlines or bare) else []
+    )
+    said += [f"with nothing behind it: {bare.detail}"] if bare else []
+    return "; ".join(said)
+
+
+def _worst(rows: Mapping[Defence, Row]) -> Row | None:
+    """Of the controls, one that did not succeed if there is any."""
+    ran = [row for which in CONTROLS if (row := rows.get(which)) is not None]
+    return min(ran, key=lambda row: row.ok, default=None)
+
+
 def render(report: Report) -> Group:
     """One line per attack: what became of it, what its control did, and how."""
     table = _headed("", "attack", "by", "defence on", "off", "how")
@@ -62,9 +80,9 @@ def render(report: Report) -> Group:
             detail += f"; work {on.work_max} of at most {on.work_bound}"
         if not on.replayable:
             detail += "; not replayable"
-        if (off := rows.get("off")) is not None and not off.ok:
-            detail += f"; control: {off.detail}"
-        table.add_row(ident, on.name, on.attacker, _verdict(on), _verdict(off), Text(detail))
+        if shown := controls(rows):
+            detail += f"; {shown}"
+        table.add_row(ident, on.name, on.attacker, _verdict(on), _verdict(_worst(rows)), Text(detail))
     return Group(table, _summary(report))
 
 
@@ -72,8 +90,9 @@ def _summary(report: Report) -> Text:
     tried = [r for r in report.rows if r.applies]
     failed = [f"{r.id} ({r.defence})" for r in tried if not r.ok]
     held = sum(r.ok for r in tried if r.defence == "on"), sum(r.defence == "on" for r in tried)
-    done = sum(r.ok for r in tried if r.defence == "off"), sum(r.defence == "off" for r in tried)
-    text = f"{held[0]} of {held[1]} attacks contained, {done[0]} of {done[1]} controls successful"
+    done = sum(r.ok for r in tried if r.defence != "on"), sum(r.defence != "on" for r in tried)
+    text = f"{held[0]} of {held[1]} attacks contained"
+    text += f", {done[0]} of {done[1]} controls successful" if done[1] else ""
     text += f", in {report.seconds:.0f} s (machine {report.machine}, seed {report.seed})"
     if failed:
         return Text(f"{text}; fell short: {', '.join(failed)}", style="bold red")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isthmus.attack import Report, Row
 from isthmus.attack.catalogue import Evidence
-from isthmus.attack.table import KINDS
+from isthmus.attack.table import KINDS, controls
 from isthmus.report import Tile
 from isthmus.report.figure import MARK, NORMAL, SECURE, figure, svg, title
 
@@ -55,10 +55,12 @@ def write(
 
 
 def _tiles(tried: Sequence[Row], seconds: float) -> Iterator[Tile]:
-    on, off = ([row for row in tried if row.defence == which] for which in ("on", "off"))
+    on, off = ([row for row in tried if (row.defence == "on") == which] for which in (True, False))
     missed = sum(row.missed_deadlines or 0 for row in on)
     yield Tile(str(sum(row.ok for row in on)), f"of {len(on)}", "attacks contained")
-    yield Tile(str(sum(row.ok for row in off)), f"of {len(off)}", "controls successful without the defence")
+    if off:
+        succeeded = sum(row.ok for row in off)
+        yield Tile(str(succeeded), f"of {len(off)}", "controls successful without the defence")
     yield Tile(str(missed), "", "deadlines missed with the defences on")
     yield Tile(f"{seconds:.0f}", "s", "for the whole campaign")
 
@@ -71,7 +73,6 @@ def _lines(found: Report) -> Iterator[dict[str, str]]:
         moved = ", ".join(f"{name} {n}" for name, n in on.counters.items())
         work = f"work {on.work_max} of at most {on.work_bound}" if on.work_max is not None else ""
         once = "" if on.replayable else "not replayable"
-        short = f"control: {off.detail}" if off is not None else ""
         yield {
             "kind": on.kind,
             "id": ident,
@@ -80,14 +81,18 @@ def _lines(found: Report) -> Iterator[dict[str, str]]:
             "on": words[on.contained],
             "off": "" if off is None else "succeeds" if off.ok else "fails",
             "ok": "yes" if all(row.ok for row in rows.values()) else "",
-            "detail": "; ".join(part for part in (moved, on.detail, work, once, short) if part),
+            "detail": "; ".join(part for part in (moved, on.detail, work, once, controls(rows)) if part),
         }
 
 
 def _deadlines(tried: Sequence[Row]) -> str:
-    """A bar for each attack whose control had a task miss its deadline."""
-    missed: dict[tuple[str, str], int] = {(row.id, row.defence): row.missed_deadlines or 0 for row in tried}
-    names = [row.id for row in tried if row.defence == "off" and row.missed_deadlines]
+    """A bar for each attack whose control had a task miss its deadline, without what stands behind it if need
+    be."""
+    missed: dict[tuple[str, str], int] = {}
+    for row in tried:
+        which = "on" if row.defence == "on" else "off"
+        missed[row.id, which] = missed.get((row.id, which), 0) + (row.missed_deadlines or 0)
+    names = [ident for (ident, which), n in missed.items() if which == "off" and n]
     with figure(_WIDE, 0.8 + 0.22 * len(names)) as (whole, (axes,)):
         for shift, defence, colour in ((0.2, "off", MARK), (-0.2, "on", SECURE)):
             at = [len(names) - 1 - i - shift for i in range(len(names))]
@@ -104,7 +109,7 @@ def _closer(found: Report) -> Iterator[tuple[str, list[str]]]:
     for ident, name in names.items():
         drawn = [
             _meanwhile(seen, f"defence {which}")
-            for which in ("on", "off")
+            for which in ("on", "off", "bare")
             if (seen := found.evidence.get(f"{ident} {which}")) is not None and seen.periods
         ]
         if drawn:

@@ -10,7 +10,7 @@ from typing import Any
 from isthmus import _native
 from isthmus.attack.catalogue import Evidence
 
-__all__ = ["ANSWERS", "arrived", "difference", "evidence", "late", "out_of_touch", "over", "returned"]
+__all__ = ["ANSWERS", "arrived", "difference", "evidence", "full", "late", "out_of_touch", "over", "returned"]
 
 Status = Mapping[str, Any]
 
@@ -34,6 +34,11 @@ def difference(before: Status, after: Status) -> dict[str, int]:
 def _counted(status: Status, name: str) -> int:
     lanes: Mapping[str, Status] = status.get("lanes", {})
     return int(status["counters"][name]) + sum(int(lane["counters"][name]) for lane in lanes.values())
+
+
+def full(status: Status) -> int:
+    """Frames that found no room in the peer's ring, of any lane."""
+    return _counted(status, "FULL")
 
 
 def over(status: Status) -> int:
