@@ -9,23 +9,30 @@
 #include "inner.h"
 #include "shared.h"
 
-/* Loads the peer's head once and takes it over if it is possible. */
-static enum ist_verdict refresh_head(struct ist_endpoint *e)
-{
-    struct ist_rx *rx = &e->rx;
-    ist_u32 head = ist_load_acquire(rx->peer, IST_CTL_HEAD);
-    enum ist_verdict v = ist_check_head(head, rx->head, rx->tail, rx->ring);
-    if (v != IST_V_OK)
-        ist_violation(e, v);
-    else
-        rx->head = head;
-    return v;
-}
-
 static IST_APART enum ist_verdict tell(struct ist_endpoint *e, enum ist_verdict v)
 {
     e->rx.bell |= (ist_u32)ist_release(e);
     return v;
+}
+
+static IST_COLD enum ist_verdict impossible(struct ist_endpoint *e, enum ist_verdict why)
+{
+    ist_violation(e, why);
+    return why;
+}
+
+/* All that was seen is consumed: loads the peer's head once and takes it over if it is possible. OK, EMPTY or why not. */
+IST_HOT enum ist_verdict refresh_head(struct ist_endpoint *e)
+{
+    struct ist_rx *rx = &e->rx;
+    const ist_u32 head = ist_load_acquire(rx->peer, IST_CTL_HEAD), tail = rx->tail;
+    const enum ist_verdict v = ist_check_head(head, tail, tail, rx->ring);
+    if (v != IST_V_OK)
+        return impossible(e, v);
+    if (head == tail)
+        return rx->published != tail ? tell(e, IST_V_EMPTY) : IST_V_EMPTY;
+    rx->head = head;
+    return IST_V_OK;
 }
 
 /* Moves our cursor past `size` bytes; the peer is told a quarter of the ring at a time. Returns v, for who is done. */
@@ -95,14 +102,9 @@ IST_HOT enum ist_verdict ready(struct ist_endpoint *e, ist_u64 now)
     if (ist_state_get(e) != IST_RUN)
         return IST_V_DOWN;
     if (rx->head == rx->tail) {
-        enum ist_verdict v = refresh_head(e);
+        const enum ist_verdict v = refresh_head(e);
         if (v != IST_V_OK)
             return v;
-        if (rx->head == rx->tail) {
-            if (rx->published != rx->tail)
-                rx->bell |= (ist_u32)ist_release(e);
-            return IST_V_EMPTY;
-        }
     }
     /* A refused frame costs as much as a good one: the budget is spent before anything is judged. */
     if (rx->budget.interval != 0 && !ist_limit_take(&rx->budget, now, rx->budget.interval)) {
@@ -237,14 +239,18 @@ static IST_COLD enum ist_verdict receive_loaded(struct ist_endpoint *e, ist_u64 
     return take(e, now, dst, &j, e->config.tag, e->filter);
 }
 
-/* The next frame in line that asks for none of the longer judgements takes a way on which nothing is called, so that no
- * register is saved for it. It is judged the same; what is not plain leaves, with the values that were loaded. */
+/* The next frame that asks for none of the longer judgements takes a way on which nothing is called, so that no register is
+ * saved for it, nor for finding that there is none. It is judged the same; what is not plain leaves, with what was loaded. */
 enum ist_verdict ist_receive(struct ist_endpoint *e, ist_u64 now, void *dst, struct ist_frame *f)
 {
     const struct ist_rx *rx = &e->rx;
-    if (rx->length != 0 || ist_state_get(e) != IST_RUN || rx->head == rx->tail || rx->budget.interval != 0 ||
-        e->config.tag != IST_TAG_NONE || e->filter)
+    if (rx->length != 0 || ist_state_get(e) != IST_RUN || rx->budget.interval != 0 || e->config.tag != IST_TAG_NONE || e->filter)
         return receive(e, now, dst, f);
+    if (rx->head == rx->tail) {
+        const enum ist_verdict v = refresh_head(e);
+        if (v != IST_V_OK)
+            return v;
+    }
     const struct record r = load_record(rx);
     struct judged j;
     if ((r.flags | r.csum) != 0 || r.low != (ist_u32)rx->expected || judge(e, r, IST_TAG_NONE, &j) != IST_V_OK)

@@ -13,7 +13,8 @@
 #include "link.h"
 
 #define EPOCH 1u
-#define TEND_EVERY 4096u /* publications or empty looks between two polls of the session */
+#define TEND_EVERY 4096u /* publications or waits between two polls of the session */
+#define SPIN_NS 1000u    /* a spinning end looks for so long at nothing but the peer's head */
 #define NAP_MS 100       /* longest sleep; a lost doorbell shows as a latency of this size */
 
 struct port {
@@ -181,7 +182,7 @@ static void port_wait_frame(struct port *p)
 {
     tend(p);
     if (p->run->opt.wait == WAIT_SPIN) {
-        relax();
+        (void)ist_spin(&p->ep, SPIN_NS);
         return;
     }
     if (p->run->opt.wait == WAIT_ADAPTIVE && ist_spin(&p->ep, ADAPTIVE_NS))
