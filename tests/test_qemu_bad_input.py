@@ -29,6 +29,7 @@ COMMANDS = {
     "run": ("run", "--for", "1"),
     "check": ("check",),
     "bench": ("bench", "--machine", "qemu"),
+    "attack": ("attack", "--machine", "qemu", "--only", "smc-66"),
 }
 LIMIT_S = 300
 
@@ -77,7 +78,7 @@ def without(tmp_path: Path) -> Callable[[str], dict[str, str]]:
 
 @pytest.mark.qemu
 @pytest.mark.parametrize("tool", TOOLS)
-@pytest.mark.parametrize("command", ["build", "check"])
+@pytest.mark.parametrize("command", ["build", "check", "attack", "bench"])
 def test_a_missing_tool(command: str, tool: str, without: Callable[[str], dict[str, str]]) -> None:
     said = one_line(*COMMANDS[command], env=without(tool))
     assert tool in said

@@ -5,7 +5,9 @@ what `check` makes of its measurements there.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +47,20 @@ def test_a_second_build_runs_no_compiler(tmp_path: Path) -> None:
     path = f"{tmp_path}:{os.environ['PATH']}"
     second = isthmus("build", env={**os.environ, "PATH": path})
     assert (second.returncode, second.stdout) == (0, first.stdout), second.stderr
+
+
+@pytest.mark.qemu
+def test_a_board_that_no_emulator_plays_is_built_all_the_same(root: Path, tmp_path: Path) -> None:
+    """As PORTING has it: [emulator] is left out."""
+    text = (root / "boards" / "qemu-virt.toml").read_text()
+    board = tmp_path / "mine.toml"
+    board.write_text(re.sub(r"(?ms)^\[emulator\].*?(?=^\[|\Z)", "", text))
+    done = isthmus("build", "--board", str(board), "--json", "-")
+    assert done.returncode == 0, done.stderr
+    made = {row["id"]: Path(row["path"]) for row in json.loads(done.stdout)["rows"]}
+    assert list(made) == ["firmware", "bl1", "bl2", "bl31", "payload"]
+    assert made["firmware"].read_bytes().startswith(made["bl1"].read_bytes())
+    assert "has no [emulator]" in one_line(isthmus("run", "--board", str(board), "--for", "1"))
 
 
 def test_a_board_for_another_machine(root: Path) -> None:

@@ -96,6 +96,18 @@ REFUSALS = {
 }
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "attack --machine memory --only mem-30",
+        "bench --only isthmus --rounds 1",
+    ],
+)
+def test_a_missing_compiler_is_one_line(command: str, tmp_path: Path) -> None:
+    bare = ("env", "-u", "CC", f"PATH={tmp_path}", f"XDG_CACHE_HOME={tmp_path / 'cache'}")
+    assert "no C compiler" in refused(isthmus(*command.split(), before=bare))
+
+
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_refusal_is_one_line(name: str) -> None:
     args, expected = REFUSALS[name]

@@ -16,12 +16,13 @@ from isthmus.attack import border, denial, host, life, memory, packet, trustzone
 from isthmus.attack.campaign import Make, on_machines
 from isthmus.attack.catalogue import ATTACKS, SHORT, Attack, Evidence, Row, select
 from isthmus.attack.crafted import require
-from isthmus.attack.defences import TOGETHER
+from isthmus.attack.defences import TOGETHER, stage_library
 from isthmus.attack.rig import Rig
 from isthmus.attack.runner import on_memory, row
 from isthmus.attack.trustzone.rig import PERIODS
 from isthmus.attack.trustzone.rig import Rig as TrustZoneRig
 from isthmus.board import Board, load
+from isthmus.qemu.linked import LinkedMachine
 from isthmus.trustzone.board import TrustZone
 from isthmus.trustzone.board import load as load_trustzone
 
@@ -73,6 +74,7 @@ def run(
         make = _stage(machine, board, world, periods)
         rows = on_machines(attacks, make, seed, controls, began, seen, side_by_side, together)
         return Report(machine, seed, round(time.monotonic() - started, 1), rows, seen)
+    stage_library(None)  # what is missing here is said before any attack is
     for attack in attacks:
         began(attack)
         if attack.run is None:
@@ -90,4 +92,5 @@ def _stage(machine: str, board: Board | None, world: Path | None, periods: int) 
         on = board or load()
         return lambda without, settings: Rig(on, without, settings, world)
     zone = board if isinstance(board, TrustZone) else load_trustzone()
+    LinkedMachine(zone, payload=world).build()  # what is missing here is said before any attack is
     return lambda without, settings: TrustZoneRig(zone, without, settings, world, periods)

@@ -80,6 +80,9 @@ def run(
     start = time.monotonic()
     board = board if board is not None else load()
     began("building")
+    machine = QemuMachine(board, payload=world)
+    machine.emulator()
+    machine.flash()
     kernel = debian_kernel()
     guest = tree() / "worlds" / "normal" / "guest"
     costs = kernel_module(kernel, "costs", {"": guest / "costs", "core": tree() / "core", "guest": guest})

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 from typing import cast
 
@@ -50,14 +51,15 @@ def documentable(context: click.Context, parameter: click.Parameter, value: Path
 
 
 class Teller:
-    """Progress on standard error: a bar on a terminal, one line per round elsewhere.
+    """Progress on standard error: the seed, then a bar on a terminal, one line per round elsewhere. Nothing
+    before the first run: until then one line may have to say why there is none.
 
     The bar is redrawn between two runs and never during one: whoever looks at the clock ten times a second
     takes time from what is being measured.
     """
 
-    def __init__(self, jobs: int, rounds: int, verbose: bool) -> None:
-        self.jobs, self.rounds, self.verbose = jobs, rounds, verbose
+    def __init__(self, jobs: int, rounds: int, seed: int, verbose: bool) -> None:
+        self.jobs, self.rounds, self.seed, self.verbose = jobs, rounds, seed, verbose
         self.console = Console(stderr=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -73,6 +75,8 @@ class Teller:
 
     def __call__(self, number: int, job: Job) -> None:
         name = f"{job.case.name} {job.frame or ''}".rstrip()
+        if number == 0:
+            self.console.print(f"bench: seed {self.seed}", highlight=False)
         if self.console.is_terminal:
             self.bar.update(self.task, completed=number, description=f"bench: {name}", refresh=True)
         elif self.verbose:
@@ -157,8 +161,7 @@ def command(
     )
     if not jobs_of(options):
         raise click.UsageError(f"--only: none of these cases runs on --machine {common.machine}")
-    say(f"bench: seed {options.seed}")
-    teller = Teller(len(jobs_of(options)), options.most_rounds, common.verbose)
+    teller = Teller(len(jobs_of(options)), options.most_rounds, options.seed, common.verbose)
     try:
         with teller.bar:
             result = run(options, began=teller)
@@ -200,8 +203,13 @@ def count(common: Common, keep: bool) -> int:
     from isthmus.bench import instructions, record
 
     board = cast(TrustZone, common.board())
-    with progress("bench", total=2) as began:
-        result = instructions.run(board, began, common.world)
+    with progress("bench", total=3) as began:
+
+        def tell(step: str) -> None:
+            if step != "building" or sys.stderr.isatty():  # until then one line may have to say why not
+                began(step)
+
+        result = instructions.run(board, tell, common.world)
     if keep:
         file = record.file_of(board)
         for line in record.keep(record.inputs_of(board), result.rows, file):

@@ -19,10 +19,13 @@ __all__ = ["command"]
 def command(common: Common) -> int:
     """Build what a board's machine starts from: firmware, secure payload, kernel module, initramfs.
 
-    Results are kept in the user's cache; a second run builds nothing. Prints a line per result.
+    Results are kept in the user's cache; a second run builds nothing. Prints a line per result. For a board
+    that QEMU does not play, without [emulator], that is firmware and payload: Linux is the board's own.
     """
     board = common.board()
-    if isinstance(board, TrustZone):
+    if isinstance(board, TrustZone) and board.emulator is None:
+        made = _pieces(board, common.world)
+    elif isinstance(board, TrustZone):
         from isthmus.qemu.linked import LinkedMachine
 
         made = LinkedMachine(board, payload=common.world).build()
@@ -35,6 +38,16 @@ def command(common: Common) -> int:
             click.echo(f"{what:12}  {path.stat().st_size >> 10:6} KiB  {path}")
     write_document(common, "build", [_row(what, path) for what, path in made.items()])
     return HELD
+
+
+def _pieces(board: TrustZone, world: Path | None) -> dict[str, Path]:
+    """What a board's own tools flash: TF-A's stages and the payload, and both in one image of BL1 and FIP."""
+    from isthmus.build.firmware import firmware, stages
+    from isthmus.build.payload import payload
+
+    image, folder = firmware(board, world), stages(board)
+    parts = {name: folder / f"{name}.bin" for name in ("bl1", "bl2", "bl31")}
+    return {"firmware": image, **parts, "payload": world or payload(board)}
 
 
 def _row(what: str, path: Path) -> dict[str, object]:
