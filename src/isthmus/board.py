@@ -93,7 +93,7 @@ class Budget(_Table, frozen=True):
     step_bytes: int = 98304
     period_us: int = 1000
     frames: int = 512  # per period
-    bytes: int = 1 << 20
+    bytes: int = 1 << 21
     broadcasts_per_second: int = 200  # of frames to any group, within the rest; 0 = no rate
     broadcast_burst: int = 32
 

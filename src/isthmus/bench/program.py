@@ -44,11 +44,11 @@ def case_runner() -> Path:
 
 def tap_echo() -> Path:
     """What answers pings on a TAP by itself; started as the Secure world of a machine without a channel."""
-    host = tree() / "worlds" / "secure" / "host"
+    host, secure = tree() / "host", tree() / "worlds" / "secure" / "host"
     return build_program(
         "isthmus-bench-tap-echo",
-        sources=[NATIVE / "peers" / "tap_echo.c", host / "packetfd.c"],
-        includes=[host],
+        sources=[NATIVE / "peers" / "tap_echo.c", secure / "packetfd.c"],
+        includes=[host, secure],
         cflags=CFLAGS,
     )
 

@@ -6,15 +6,16 @@
  * The packet descriptor is a TAP or an AF_PACKET socket, each with a vnet header before every frame. It belongs to the
  * supervisor, which holds it open: frames, routes and TCP connections outlive this process.
  *
- * One step moves at most BATCH frames each way and publishes once. A full ring is not a reason to drop: the pump stops
+ * One step moves at most BATCH frames each way. A full ring is not a reason to drop: the pump stops
  * reading, so that the kernel queues, and asks for a doorbell when there is room. Where the channel has lanes beside the bulk
- * lane it reads on and drops what finds its lane's ring full: what stands behind may be another lane's. Before it sleeps it spins for as long
- * as spinning has paid off lately, at most SPIN_MAX_NS; it never sleeps longer than PERIOD_NS. */
+ * lane it reads on and drops what finds its lane's ring full: what stands behind may be another lane's. Before it sleeps it
+ * looks on for as long as busypoll.h says; it never sleeps longer than PERIOD_NS. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "busypoll.h"
 #include "choice.h"
 #include "offload.h"
 #include "sandbox.h"
@@ -29,8 +31,6 @@
 
 #define BATCH 64u
 #define PERIOD_NS 1000000u
-#define SPIN_FIRST_NS 5000u
-#define SPIN_MAX_NS 50000u
 
 struct pump {
     struct ist_world world;
@@ -39,7 +39,7 @@ struct pump {
     struct choice choice;
     uint8_t *frame;    /* private: one frame between the channel and the kernel, and back where a tag is carried */
     uint64_t ticked;   /* when the session was last looked after */
-    uint64_t spin_ns;  /* what to spin before sleeping, as learnt */
+    struct busypoll busy; /* how long to look before sleeping */
     uint64_t read, written;
     uint64_t dropped;   /* the kernel did not take a frame of the peer's */
     uint64_t malformed; /* the kernel offered a frame that cannot enter the channel: offload fields that cannot be, or its length */
@@ -117,12 +117,21 @@ static int take_from_kernel(struct pump *p)
     return 1;
 }
 
+/* At once, frame by frame: the peer works on this one while we ask the kernel for the next, a system call each. */
+static void publish(struct ist_world *w)
+{
+    int ring = 0;
+    for (uint32_t k = 0; k < w->lanes; k++)
+        ring |= ist_publish(&w->lane[k]);
+    if (ring)
+        ist_world_ring(w);
+}
+
 static unsigned to_channel(struct pump *p, uint64_t now, int *full)
 {
     struct ist_world *w = &p->world;
     struct ist_endpoint *e = &w->ep;
     unsigned moved = 0;
-    int ring = 0;
     *full = 0;
     while (moved < BATCH) {
         if (w->lanes == 1 && e->tx.open == 0 && !has_room(e)) {
@@ -131,12 +140,9 @@ static unsigned to_channel(struct pump *p, uint64_t now, int *full)
         }
         if (!(w->lanes == 1 ? take_from_kernel(p) : sort_from_kernel(p, now)))
             break;
+        publish(w);
         moved++;
     }
-    for (uint32_t k = 0; moved > 0 && k < w->lanes; k++)
-        ring |= ist_publish(&w->lane[k]);
-    if (ring)
-        ist_world_ring(w);
     return moved;
 }
 
@@ -217,19 +223,11 @@ static void sleep_until_due(struct pump *p, int running, int full)
     for (uint32_t k = 0; k < w->lanes; k++)
         if (ist_rx_bell(&w->lane[k]))
             ist_world_ring(w);
-    const uint64_t before = ist_now(), due = p->ticked + PERIOD_NS;
-    const struct timespec wait = {.tv_nsec = due > before ? (long)(due - before) : 0};
+    const uint64_t now = ist_now(), due = p->ticked + PERIOD_NS;
+    const struct timespec wait = {.tv_nsec = due > now ? (long)(due - now) : 0};
     (void)ppoll(fds, 3, &wait, NULL);
     if (running)
         disarm(w);
-
-    /* Had a longer spin met what woke us? Then spin longer, else not at all. */
-    const uint64_t slept = ist_now() - before;
-    if (slept > SPIN_MAX_NS)
-        p->spin_ns = 0;
-    else
-        p->spin_ns = p->spin_ns == 0 ? SPIN_FIRST_NS : 2 * p->spin_ns > SPIN_MAX_NS ? SPIN_MAX_NS : 2 * p->spin_ns;
-
     if (fds[0].revents != 0)
         ist_world_control(w);
     if (fds[1].revents != 0)
@@ -240,7 +238,6 @@ static void sleep_until_due(struct pump *p, int running, int full)
 static void run(struct pump *p)
 {
     struct ist_world *w = &p->world;
-    uint64_t busy = 0; /* when a frame last moved */
     int full = 0;
     while (!w->stopping) {
         const uint64_t now = ist_now();
@@ -252,11 +249,11 @@ static void run(struct pump *p)
         }
         const int running = ist_link_state(ist_lanes_worst(w->lane, w->lanes)) == IST_RUN;
         if (running && to_channel(p, now, &full) + from_channel(p, now) > 0)
-            busy = now;
-        else if (!running || now - busy >= p->spin_ns)
+            busypoll_work(&p->busy, now);
+        else if (!running || now >= busypoll_until(&p->busy))
             sleep_until_due(p, running, full);
         else
-            ist_relax();
+            sched_yield();
     }
 }
 
@@ -285,6 +282,7 @@ int main(void)
         return complain("ISTHMUS_CHOICE does not hold a table for each lane");
     p.world.status = status;
     p.world.ctx = &p;
+    p.busy.max = BUSYPOLL_MAX_NS;
     if (ist_sandbox() != 0)
         return complain("the system call filter cannot be set");
     run(&p);

@@ -3,13 +3,12 @@
 #include "loop.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "lwip/timeouts.h"
 #include "platform.h"
-
-#define SPIN_PIECE 2000u /* ns of spinning between two looks at the device, where looking is a system call */
 
 /* What a step found. */
 enum found {
@@ -46,17 +45,6 @@ static enum ist_verdict receive(struct loop *l, uint64_t now, uint32_t *work)
     return v;
 }
 
-/* Frames came. Where they follow each other closely it is worth to spin for the next one: a wake-up costs tens of
- * microseconds, and is part of the gap. Where they do not, or others want the processor, it is not. */
-static void heard(struct loop *l, uint64_t now)
-{
-    if (now - l->last_frame < 4 * l->spin_max)
-        l->spin = l->spin * 2 < l->spin_max ? l->spin * 2 : l->spin_max;
-    else
-        l->spin = l->spin / 2 > l->spin_max / 8 ? l->spin / 2 : l->spin_max / 8;
-    l->last_frame = now;
-}
-
 static enum found channel_step(struct loop *l, uint64_t now)
 {
     const uint32_t blocked = l->lower.channel.blocked;
@@ -73,7 +61,7 @@ static enum found channel_step(struct loop *l, uint64_t now)
     if (isthmusif_flush(&l->netif))
         ist_world_ring(&l->world);
     if (work > 0) {
-        heard(l, now);
+        busypoll_work(&l->busy, now);
         return FOUND_WORK;
     }
     return v == IST_V_EMPTY ? FOUND_NOTHING : FOUND_NO_TURN;
@@ -85,7 +73,7 @@ static enum found packet_step(struct loop *l, uint64_t now)
         l->world.stopping |= l->lower.packet.gone;
         return FOUND_NOTHING;
     }
-    heard(l, now);
+    busypoll_work(&l->busy, now);
     return FOUND_WORK;
 }
 
@@ -148,22 +136,21 @@ static int pending(const struct loop *l)
 }
 
 /* Looks for more work for as long as the link was busy just now, never beyond the next release. True: look again. */
-static int spin(const struct loop *l, uint64_t now)
+static int look_on(struct loop *l, uint64_t now)
 {
-    uint64_t end = l->last_frame + l->spin;
+    const uint64_t until = busypoll_until(&l->busy), end = until < l->critical.next ? until : l->critical.next;
+    int found = 0;
 
-    if (end > l->critical.next)
-        end = l->critical.next;
-    if (l->last_frame == 0 || now >= end)
+    if (critical_piece(&l->critical))
+        return 1; /* what we did until here stands in the way of the release that is due */
+    if (now >= end)
         return 0;
-    if (l->on_channel && l->world.lanes == 1)
-        return ist_spin(&l->world.ep, end - now);
-    for (const uint64_t piece = l->on_channel ? end : now + SPIN_PIECE; ist_now() < piece;) {
-        if (l->on_channel && pending(l))
-            return 1;
-        ist_relax();
-    }
-    return !l->on_channel;
+    do {
+        sched_yield();
+        found = !l->on_channel || pending(l); /* a device is asked by reading */
+    } while (!found && ist_now() < end);
+    critical_mark(&l->critical); /* who ran meanwhile does not stand in its way */
+    return found;
 }
 
 /* Asks for a doorbell in each lane that can take more. True: there is work already. */
@@ -222,7 +209,7 @@ static void sleep_until_release(struct loop *l)
 
 static void rest(struct loop *l, enum found found, uint64_t now)
 {
-    if (found == FOUND_NOTHING && spin(l, now))
+    if (found == FOUND_NOTHING && look_on(l, now))
         return;
     if (l->on_channel && arm(l)) {
         disarm(l);

@@ -6,12 +6,13 @@
  *         |
  *     receive at most one budget of frames, let the stack answer, publish once
  *         |
- *     nothing came: spin while the link was busy just now, then sleep until the bell, control or the next release */
+ *     nothing came: look on while the link was busy just now, then sleep until the bell, control or the next release */
 #ifndef ISTHMUS_LOOP_H
 #define ISTHMUS_LOOP_H
 
 #include "apps.h"
 #include "bell.h"
+#include "busypoll.h"
 #include "critical.h"
 #include "isthmusif.h"
 #include "packetif.h"
@@ -28,9 +29,7 @@ struct loop {
     struct critical critical;
     struct bell bell;
     uint32_t step_frames, step_bytes; /* budget of one receive step */
-    uint64_t spin_max;                /* longest spin before sleeping, ns; 0 = never */
-    uint64_t spin;                    /* what seems worth it now */
-    uint64_t last_frame;              /* when the last frame came, ns; 0 = never */
+    struct busypoll busy;             /* how long to look for frames before sleeping; when the last one came */
 };
 
 /* Runs until STOP, or until the supervisor or the packet device is gone. The netif is up, the critical task started. */

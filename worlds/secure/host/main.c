@@ -65,7 +65,7 @@ static void report_stack(struct stack_status *s)
 
 static uint64_t last_frame(void)
 {
-    return loop.last_frame;
+    return loop.busy.worked;
 }
 
 /* The Secure world's members of a STATUS reply; host/world.c has written the common ones. */
@@ -75,10 +75,10 @@ static size_t world_status(void *ctx, char *text, size_t room)
 
     (void)ctx;
     text_str(&t, ",\"age_us\":");
-    if (loop.last_frame == 0)
+    if (loop.busy.worked == 0)
         text_str(&t, "null");
     else
-        text_u64(&t, (ist_now() - loop.last_frame) / 1000u);
+        text_u64(&t, (ist_now() - loop.busy.worked) / 1000u);
     apps_json(&t, &source);
     text_open(&t, "doorbells");
     text_member(&t, "rings", loop.world.rings);
@@ -144,13 +144,16 @@ static ip4_addr_t address(const uint8_t octets[4])
     return a;
 }
 
-/* One segment acknowledged may send many: each frame that goes out is a piece of work of its own. */
+/* One segment acknowledged may send many: each frame that goes out is a piece of work of its own, and the peer works on it
+ * while we make the next. */
 static netif_linkoutput_fn lower_output;
 
 static err_t output(struct netif *netif, struct pbuf *p)
 {
     err_t e = lower_output(netif, p);
 
+    if (loop.on_channel && isthmusif_flush(netif))
+        ist_world_ring(&loop.world);
     critical_piece(&loop.critical);
     return e;
 }
@@ -164,7 +167,7 @@ int main(void)
     setup_read(&setup, loop.critical.tasks);
     loop.step_frames = setup.step_frames;
     loop.step_bytes = setup.step_bytes;
-    loop.spin = loop.spin_max = setup.spin;
+    loop.busy.max = setup.spin;
     ip = address(setup.ip);
     netmask = address(setup.netmask);
     peer = address(setup.peer);

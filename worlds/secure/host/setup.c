@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 #include "baretimer.h"
+#include "busypoll.h"
 #include "platform.h"
 #include "tables.h"
 #include "watchdog.h"
@@ -178,7 +179,7 @@ void setup_read(struct setup *s, struct task tasks[TASKS])
     read_address(s->netmask, "ISTHMUS_NETMASK");
     read_address(s->peer, "ISTHMUS_PEER_IP");
     read_mac(s->mac);
-    s->spin = (uint64_t)number(spin != NULL ? spin : "50", "ISTHMUS_SPIN_US", &end) * 1000u;
+    s->spin = spin != NULL ? (uint64_t)number(spin, "ISTHMUS_SPIN_US", &end) * 1000u : BUSYPOLL_MAX_NS;
     s->watchdog = (uint64_t)number(wanted("ISTHMUS_WATCHDOG_US"), "ISTHMUS_WATCHDOG_US", &end) * 1000u;
     s->bare_timer = bare != NULL && strcmp(bare, "1") == 0;
     s->packet_fd = packet != NULL ? (int)number(packet, "ISTHMUS_PACKET", &end) : -1;

@@ -12,7 +12,7 @@
  *   ISTHMUS_FILTER                    each lane's allow-list of received frames, separated by semicolons: 64-bit words in
  *                                     hexadecimal (core/filter.h)
  *   ISTHMUS_FILTER_OUT                likewise of sent frames; the bulk lane's empty: all may leave
- *   ISTHMUS_SPIN_US                   longest spin before sleeping; default 50
+ *   ISTHMUS_SPIN_US                   how long to look for frames before sleeping (host/busypoll.h); default 250
  *   ISTHMUS_BARE_TIMER=1              measure a bare timer beside the task
  *   ISTHMUS_PACKET                    descriptor of a TAP or an AF_PACKET socket, instead of a channel
  *
@@ -33,7 +33,7 @@ struct setup {
     uint32_t step_frames, step_bytes; /* budget of one receive step */
     uint64_t budget_period;           /* and of each so long, ns, by lane: */
     uint32_t budget_frames[IST_LANES_MAX], budget_bytes[IST_LANES_MAX];
-    uint64_t spin;     /* longest, ns */
+    uint64_t spin;     /* longest look before sleeping, ns */
     uint64_t watchdog; /* ns; 0: none */
     int bare_timer;
     int packet_fd;     /* -1: on a channel */

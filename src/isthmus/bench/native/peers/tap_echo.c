@@ -5,10 +5,11 @@
  *     ISTHMUS_PACKET   descriptor of the device          ISTHMUS_MAC      our Ethernet address
  *     ISTHMUS_CONTROL  its end of file ends us
  *
- * It spins as long as a world on the host does before it sleeps, so that what is compared is not who sleeps first. */
+ * It looks on for as long as a world on the host does before it sleeps, so that what is compared is not who sleeps first. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "busypoll.h"
 #include "packetfd.h"
 
-#define SPIN_NS 50000u
 #define FRAME_ROOM (PACKET_HEADER_MAX + 65536u)
 
 enum { ETHER = 14, ARP = 28, IP = 20, ICMP = 8 };
@@ -94,19 +95,19 @@ int main(void)
     for (int i = 0; i < 6; i++)
         mac[i] = (uint8_t)v[i];
     struct pollfd fd[2] = {{.fd = atoi(packet), .events = POLLIN}, {.fd = atoi(control), .events = 0}};
-    for (uint64_t last = now_ns();;) {
+    for (struct busypoll busy = {.max = BUSYPOLL_MAX_NS};;) {
         const ssize_t n = read(fd[0].fd, frame, sizeof frame);
         if (n > (ssize_t)header) {
             memset(frame, 0, header); /* nothing is left to be filled in */
             if (turn(frame + header, (size_t)n - header, mac) && write(fd[0].fd, frame, (size_t)n) < 0 && errno != EAGAIN)
                 return 1;
-            last = now_ns();
+            busypoll_work(&busy, now_ns());
         } else if (n >= 0 || (errno != EAGAIN && errno != EINTR)) {
             return n >= 0 ? 0 : 1;
-        } else if (now_ns() - last > SPIN_NS) {
-            if (poll(fd, 2, -1) > 0 && (fd[1].revents & (POLLHUP | POLLERR)) != 0)
-                return 0;
-            last = now_ns();
+        } else if (now_ns() < busypoll_until(&busy)) {
+            sched_yield();
+        } else if (poll(fd, 2, -1) > 0 && (fd[1].revents & (POLLHUP | POLLERR)) != 0) {
+            return 0;
         }
     }
 }
