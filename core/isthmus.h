@@ -160,7 +160,7 @@ void *ist_place(struct ist_endpoint *e);
 /* Copies the next n bytes of the reserved frame (and tags them). MISUSE beyond the reserved length. */
 enum ist_verdict ist_append(struct ist_endpoint *e, const void *src, ist_u32 n);
 /* Ends the record; length may be shorter than reserved where ist_place was used, else what was appended.
- * The peer sees it at the next ist_publish. */
+ * The peer sees it at the next ist_publish, and what was written behind `length` at once: who wrote there clears it. */
 enum ist_verdict ist_commit(struct ist_endpoint *e, ist_u32 length);
 void ist_cancel(struct ist_endpoint *e);
 /* Publishes all committed records. True: ring the peer's doorbell. */

@@ -163,8 +163,7 @@ class Oracle:
             return "TOO_LONG"
         if not model.has_room(len(frame) + spare):
             return "FULL"
-        if not commit or model.config.tag:
-            model.cancel(len(frame) + spare)
+        model.cancel(len(frame) + spare)
         return self.send(frame) if commit else "OK"
 
     def peek(self) -> int | None:

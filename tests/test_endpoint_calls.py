@@ -165,6 +165,24 @@ def test_a_reservation_may_send_less(ends: Ends) -> None:
         other.cancel()
 
 
+@pytest.mark.parametrize("tag", Tag)
+def test_what_a_reservation_does_not_send_cannot_be_read(tag: Tag) -> None:
+    """Its peer maps the whole buffer."""
+    config = ChannelConfig(tag=tag)
+    buffers = [isthmus._native.Buffer.private(config.buffer_size(role)) for role in Role]
+    bells = isthmus._native.bell()
+    ends = [Endpoint(config, role, buffers[role], buffers[role.peer], bells[role]) for role in Role]
+    with ends[0], ends[1]:
+        isthmus.links.begin_epoch(*ends)
+        reservation = ends[0].reserve(1000)
+        with reservation as view:
+            view[:70] = b"x" * 70
+            view[70:] = b"secret".ljust(930, b"t")
+            reservation.length = 70
+        assert ends[1].receive(0) == b"x" * 70
+        assert bytes(buffers[0].view).find(b"tt") == -1
+
+
 def test_an_exception_cancels_a_reservation(ends: Ends) -> None:
     with pytest.raises(KeyError), ends[0].reserve(100):
         raise KeyError

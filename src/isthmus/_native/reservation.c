@@ -80,6 +80,8 @@ static int commit(Reservation *r)
     }
     struct ist_endpoint *ep = &e->core->ep;
     enum ist_verdict v = IST_V_DOWN;
+    if (!r->staging) /* what is not sent must not wait there for a shorter frame's reader */
+        memset(r->place + r->length, 0, r->room - r->length);
     if (ist_link_state(ep) == IST_RUN)
         v = r->staging ? ist_send(ep, r->staging, r->length, NULL) : ist_commit(ep, r->length);
     if (v == IST_V_OK) {
