@@ -263,16 +263,21 @@ TEST(a_spent_budget_is_waited_for)
     pair_close(&p);
 }
 
+static void two_lanes(struct pair p[2], struct netport_lane lane[2])
+{
+    for (int k = 0; k < 2; k++) {
+        pair_up(&p[k], config());
+        lane[k] = (struct netport_lane){.ep = &p[k].side[IST_SECURE].e, .stack = room};
+    }
+}
+
 /* One that has to wait says so for all, whether those below it are empty or not. */
 TEST(a_channel_with_a_lane_whose_budget_is_spent_waits)
 {
     struct pair p[2];
     struct netport_lane lane[2];
     ist_u32 work;
-    for (int k = 0; k < 2; k++) {
-        pair_up(&p[k], config());
-        lane[k] = (struct netport_lane){.ep = &p[k].side[IST_SECURE].e, .stack = room};
-    }
+    two_lanes(p, lane);
     CHECK_VERDICT(netport_receive_lanes(lane, 2, &hooks, p[0].now, 9, 10000, &work), IST_V_EMPTY);
     budget_init(&lane[1].budget, 1000000, 100, 256, FRAME);
     lane[1].budget.bytes.due = UINT32_MAX; /* spent */
@@ -292,10 +297,7 @@ TEST(a_channel_with_a_lane_that_is_down_is_down)
     struct pair p[2];
     struct netport_lane lane[2];
     ist_u32 work;
-    for (int k = 0; k < 2; k++) {
-        pair_up(&p[k], config());
-        lane[k] = (struct netport_lane){.ep = &p[k].side[IST_SECURE].e, .stack = room};
-    }
+    two_lanes(p, lane);
     budget_init(&lane[0].budget, 1000000, 100, 256, FRAME);
     lane[0].budget.bytes.due = UINT32_MAX; /* spent */
     sent(&p[0], 1, 100);
