@@ -24,7 +24,10 @@ SECURE = ROOT / "worlds" / "secure"
 GLUE = SECURE / "freertos" / "aarch64"
 DOUBLE = ROOT / "tests" / "freertos" / "aarch64"
 # What docs/PORTING.md lists of the runtime: everything else there belongs to the scheduler for lwIP.
-RUNTIME = ("begin", "channel", "clock", "console", "fault", "gicv3", "mmu", "normal", "orders", "restart")
+RUNTIME = (
+    *("account", "begin", "channel", "clock", "console", "fault", "gicv3", "mmu", "normal", "orders"),
+    *("random", "restart"),
+)
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 # Names of the kernel's and the stack's, by their prefixes.
 FOREIGN = re.compile(r"(x|v|ux|ul|ull|pv|px)[A-Z]\w*|FreeRTOS_\w+|task(ENTER|EXIT)_CRITICAL|taskYIELD")

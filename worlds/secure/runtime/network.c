@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "network.h"
 
+#include "account.h"
 #include "board.h"
 #include "channel.h"
 #include "clock.h"
-#include "console.h"
 #include "fault.h"
 #include "isthmusif.h"
 #include "lwip/init.h"
@@ -14,14 +14,12 @@
 #include "normal.h"
 #include "orders.h"
 #include "platform.h"
-#include "record.h"
+#include "random.h"
 #include "rest.h"
-#include "restart.h"
 #include "schedule.h"
 #include "smc.h"
 #include "sysreg.h"
 
-#define CHANNEL 0
 #define RX_MEMORY (6u << 20)    /* of receive buffers for any frame */
 #define SMALL_MEMORY (2u << 20) /* of those for short ones: more than all connections can keep out of order */
 #define LANE_MEMORY (1u << 20)  /* of those for the frames of each other lane */
@@ -33,9 +31,7 @@ static uint8_t lane_memory[BOARD_LANES - 1][LANE_MEMORY];
 #endif
 static struct isthmusif lower = {.valid = critical_frame, .lanes = BOARD_LANES, .mtu = BOARD_MTU, .mac = BOARD_SECURE_MAC};
 static struct netif netif;
-static uint64_t random_key[2];
 static uint64_t last_frame;     /* when the last one came; 0 = never */
-static uint64_t ended;          /* epoch whose end is still to be confirmed; 0 = none */
 static uint64_t ticks;          /* of the scheduler, as last seen */
 static int full;                /* the last step ended before its work did: Linux may be waiting for its share */
 
@@ -47,18 +43,9 @@ _Noreturn void isthmus_lwip_assert(const char *what, const char *file, int line)
     fault(what);
 }
 
-/* SipHash of a counter under the monitor's seed. */
 uint32_t isthmus_lwip_random(void)
 {
-    static uint64_t count;
-    struct ist_tagger t;
-    ist_u64 out[2];
-
-    count++;
-    ist_tag_start(&t, IST_TAG_SIPHASH, random_key);
-    ist_tag_feed(&t, &count, sizeof count);
-    ist_tag_finish(&t, out);
-    return (uint32_t)out[0];
+    return random_draw();
 }
 
 u32_t sys_now(void)
@@ -111,8 +98,7 @@ const char *network_init(const uint64_t seed[2])
     const ip4_addr_t peer = {PP_HTONL(BOARD_NORMAL_IP)};
     enum ist_verdict v;
 
-    random_key[0] = seed[0];
-    random_key[1] = seed[1];
+    random_seed(seed);
     v = channel_init(lower.lane);
     lower.now = clock_now;
     for (uint32_t k = 0; k < BOARD_LANES; k++)
@@ -141,25 +127,9 @@ static void follow(enum ist_state state)
 
 /* ---- the session, as the monitor holds it ------------------------------------------------------------------------------ */
 
-static void ask_session(void)
+static void begin_session(uint64_t epoch, const ist_u64 key[2])
 {
-    struct call c = {{IST_SMC_SESSION, CHANNEL}};
-
-    call_monitor(&c);
-    if (c.x[0] != IST_SMC_OK)
-        fault("the monitor does not know our channel");
-    if (c.x[1] == IST_SESSION_SEALED && c.x[2] != channel[0].epoch) {
-        const ist_u64 key[2] = {c.x[3], c.x[4]};
-        ist_lanes_begin(channel, BOARD_LANES, c.x[2], key, clock_now());
-    } else if (c.x[1] == IST_SESSION_ENDING) {
-        /* Nothing of the peer's buffer is in our hands between two steps: once ended, we are quiescent. */
-        ended = c.x[2];
-        ist_lanes_end(channel, BOARD_LANES, IST_V_PEER_LEFT);
-        follow(channel_state());
-        normal_took_leave();
-        c = (struct call){{IST_SMC_QUIESCED, CHANNEL, ended}};
-        call_monitor(&c);
-    }
+    ist_lanes_begin(channel, BOARD_LANES, epoch, key, clock_now());
 }
 
 void network_flush(void)
@@ -167,26 +137,14 @@ void network_flush(void)
     const ist_u32 lanes = isthmusif_flush(&netif);
 
     if (lanes != 0)
-        call_monitor(&(struct call){{IST_SMC_RING, CHANNEL, lanes}});
+        channel_ring(lanes);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------------------------ */
 
-/* The session ends with it: the peer sees our state, detaches, and registers again for a new epoch. */
 static void restart(void)
 {
-    uint64_t seed[2];
-    const char *failure;
-
-    for (unsigned i = 0; i < 2; i++)
-        seed[i] = (uint64_t)isthmus_lwip_random() << 32 | isthmus_lwip_random();
-    ist_lanes_end(channel, BOARD_LANES, IST_V_PEER_LEFT);
-    record_event(&control_record, clock_now(), "stack restarts");
-    restart_memory();
-    failure = network_init(seed);
-    if (failure != NULL)
-        fault(failure);
-    console_line("channel and stack", " begin anew");
+    channel_restart(NULL, network_init);
 }
 
 /* Once per period, bell or not: handshake, heartbeat, TCP's timers. */
@@ -272,7 +230,7 @@ static void give(uint64_t function, uint64_t why)
         fault("the monitor refused READY or YIELD");
     disarm();
     if (back.events & IST_EVENT_SESSION)
-        ask_session();
+        channel_ask_session(begin_session, follow);
     if (back.events & IST_EVENT_NORMAL)
         normal_told(clock_now());
 }

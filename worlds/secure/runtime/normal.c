@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "normal.h"
 
+#include "account.h"
 #include "board.h"
 #include "console.h"
 #include "fault.h"
-#include "record.h"
 #include "restart.h"
-#include "schedule.h"
 #include "smc.h"
 #include "sysreg.h"
 

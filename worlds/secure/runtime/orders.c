@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "orders.h"
 
+#include "account.h"
 #include "apps.h"
 #include "clock.h"
 #include "console.h"
 #include "normal.h"
 #include "platform.h"
-#include "record.h"
 #include "restart.h"
-#include "schedule.h"
 #include "smc.h"
 #include "sysreg.h"
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "schedule.h"
 
+#include "account.h"
 #include "apps.h"
 #include "board.h"
 #include "channel.h"
 #include "clock.h"
-#include "fault.h"
 #include "gic.h"
 #include "network.h"
 #include "platform.h"
-#include "record.h"
 #include "rest.h"
 #include "restart.h"
+#include "share.h"
 #include "sysreg.h"
 
 #define PSTATE_THREAD (4u | PSTATE_OTHERS | 1u << 8 | 1u << 9) /* EL1t; all masked but our own interrupts */
@@ -30,7 +30,6 @@ struct thread {
 extern char __control_stack_high[], __below_stack_high[];
 
 static KEPT struct task tasks[TASKS];
-KEPT struct record control_record;
 static KEPT struct thread threads[THREADS];
 static KEPT enum thread_name running;
 static KEPT uint64_t since; /* when it got the core, or was last charged */
@@ -39,9 +38,8 @@ static KEPT struct {
     uint32_t taken; /* as the controller names it */
 } in_hand;          /* the interrupt that is not ended yet */
 static KEPT int deciding;   /* in the handler */
-static KEPT struct {
-    uint64_t at, busy, network; /* then; what all threads had used, and the network thread */
-} share;                        /* when Linux had its share last: what is nobody's time is Linux's */
+static KEPT struct share linux_share;
+static KEPT uint64_t busy; /* what all threads have used */
 static KEPT int resting;    /* the network thread waits, or Linux has the core: nobody's time */
 static KEPT uint64_t next, ticks, armed;
 static KEPT uint64_t tick_ns, network_every, below_every; /* the control task's T; in ticks */
@@ -62,6 +60,7 @@ static void charge(uint64_t now)
     if (running != NETWORK || !resting) {
         threads[running].used += now - since;
         threads[running].total += now - since;
+        busy += now - since;
     }
     since = now;
 }
@@ -90,26 +89,10 @@ static void release(enum thread_name t)
     th->begun = th->overrun = 0;
 }
 
-static uint32_t short_ns(uint64_t ns)
-{
-    return ns < RECORD_NONE ? (uint32_t)ns : RECORD_NONE;
-}
-
-static void record(uint64_t late, uint64_t done)
-{
-    uint64_t in, out;
-
-    channel_frames(&in, &out);
-    record_period(&control_record, short_ns(late), short_ns(done), in, out);
-}
-
-/* The application hears of it at once, not at the end of the period. */
 static void overran(enum thread_name t)
 {
-    if (threads[t].overrun++)
-        return;
-    task_of(t)->overruns++;
-    critical_safe(SAFE_OVERRUN);
+    if (threads[t].overrun++ == 0)
+        account_overrun(task_of(t));
 }
 
 static void done(enum thread_name t, uint64_t now)
@@ -122,9 +105,9 @@ static void done(enum thread_name t, uint64_t now)
     task_end(task_of(t), th->used, response);
     th->ready = 0;
     if (t == CONTROL) {
-        record(control_late, response);
+        account_period(control_late, response);
         for (; th->owed > 0; th->owed--)
-            record(RECORD_NONE, RECORD_NONE);
+            account_period(ACCOUNT_SKIPPED, ACCOUNT_SKIPPED);
         if (first_done == 0)
             first_done = now;
     }
@@ -190,18 +173,6 @@ static int go_on(struct registers *r, uint64_t now)
     return running != NETWORK;
 }
 
-/* Looks are counted, not time: a machine that stood still has not fed either, and nobody is to blame. */
-static void look_for_food(void)
-{
-    static KEPT uint64_t seen, unfed;
-    const uint64_t fed = critical_fed();
-
-    unfed = fed == seen ? unfed + tick_ns : 0;
-    seen = fed;
-    if (unfed > BOARD_WATCHDOG_NS)
-        fault_unfed();
-}
-
 static void on_timer(uint64_t now)
 {
     const int released = now >= next;
@@ -211,8 +182,8 @@ static void on_timer(uint64_t now)
         tick();
     if (running != NETWORK && threads[running].used > threads[running].cost)
         overran(running);
-    if (BOARD_WATCHDOG_NS != 0 && released)
-        look_for_food();
+    if (released)
+        account_food(tick_ns);
 }
 
 void schedule_leave(void)
@@ -308,6 +279,8 @@ void schedule_start(void)
     prepare(CONTROL, control, __control_stack_high);
     prepare(BELOW, below, __below_stack_high);
     threads[NETWORK].cost = BOARD_NETWORK_COST_NS;
+    linux_share.cost = BOARD_NETWORK_COST_NS;
+    linux_share.rest = BOARD_NETWORK_PERIOD_NS - BOARD_NETWORK_COST_NS;
     running = NETWORK;
     critical_init(tasks, flows, channel);
     born = next = since = control_record.born = clock_now();
@@ -326,18 +299,6 @@ uint64_t schedule_ticks(void)
     return __atomic_load_n(&ticks, __ATOMIC_RELAXED);
 }
 
-/* A count of the thread that asks, with what has passed since it was last charged, whoever comes between. */
-static uint64_t until_now(const uint64_t *count)
-{
-    uint64_t charged, total;
-
-    do {
-        charged = __atomic_load_n(count, __ATOMIC_RELAXED);
-        total = charged + clock_now() - __atomic_load_n(&since, __ATOMIC_RELAXED);
-    } while (charged != __atomic_load_n(count, __ATOMIC_RELAXED));
-    return total;
-}
-
 int schedule_spent(void)
 {
     return left(NETWORK) == 0;
@@ -345,21 +306,14 @@ int schedule_spent(void)
 
 int schedule_owes(void)
 {
-    uint64_t busy = 0, now;
+    uint64_t now;
     int owes;
 
-    if (!BOARD_CORE_SHARED || threads[NETWORK].total - share.network < threads[NETWORK].cost)
+    if (!BOARD_CORE_SHARED)
         return 0;
     interrupts_off();
     charge(now = clock_now());
-    for (unsigned t = 0; t < THREADS; t++)
-        busy += threads[t].total;
-    owes = now - share.at - (busy - share.busy) < BOARD_NETWORK_PERIOD_NS - BOARD_NETWORK_COST_NS;
-    if (!owes) {
-        share.at = now;
-        share.busy = busy;
-        share.network = threads[NETWORK].total;
-    }
+    owes = share_owed(&linux_share, now, busy, threads[NETWORK].total);
     interrupts_on();
     return owes;
 }
@@ -412,8 +366,8 @@ enum task_place platform_running(void)
 uint64_t platform_used(void)
 {
     if (running == NETWORK)
-        return until_now(&threads[NETWORK].total) - inside.used;
-    return until_now(&threads[running].used);
+        return account_now(&threads[NETWORK].total, &since) - inside.used;
+    return account_now(&threads[running].used, &since);
 }
 
 int platform_inside_begin(void)
@@ -423,7 +377,7 @@ int platform_inside_begin(void)
         tasks[TASK_INSIDE].skipped++;
         return 0;
     }
-    inside.used = until_now(&threads[NETWORK].total);
+    inside.used = account_now(&threads[NETWORK].total, &since);
     inside.running = 1;
     task_begin(&tasks[TASK_INSIDE], 0, 0);
     return 1;
@@ -437,10 +391,8 @@ void platform_inside_end(void)
     inside.running = 0;
     network_flush();
     task_end(t, used, clock_now() - inside.began);
-    if (used > t->spec.cost) {
-        t->overruns++;
-        critical_safe(SAFE_OVERRUN);
-    }
+    if (used > t->spec.cost)
+        account_overrun(t);
 }
 
 /* ---- status --------------------------------------------------------------------------------------------------------- */

@@ -21,7 +21,6 @@
 #include "periodic.h"
 
 struct critical_report;
-struct record;
 
 /* What an exception saves; start.S knows the layout. */
 struct registers {
@@ -41,8 +40,7 @@ uint64_t schedule_ticks(void);
  * schedule_rest(), and by itself where it works on and on. */
 int schedule_spent(void);
 void schedule_charge(void);
-/* It has used its cost since Linux had the rest of a period, in pieces or at once. Steps that each end in another period
- * would never find it spent, and a shared core would be Linux's only once there is no more work. */
+/* Linux is owed its share of the core (share.h). */
 int schedule_owes(void);
 /* The network work has nothing to do, or no time left, and has seen so many ticks: lets the task below run. True: nobody
  * is ready, and interrupts are masked until schedule_back(), so that nobody gets ready between this and YIELD. False:
@@ -54,8 +52,6 @@ void schedule_back(void);
 void schedule_leave(void);
 
 void schedule_report(struct critical_report *report);
-/* The control task's periods one by one. Whoever reads it runs on the task's core, below it. */
-extern struct record control_record;
 
 /* From start.S: an IRQ, a call by SVC. `r` is what was interrupted, and on return what goes on. True: a task's. */
 int on_interrupt(struct registers *r);

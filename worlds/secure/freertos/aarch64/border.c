@@ -7,6 +7,7 @@
 
 #include "isthmus_freertos.h"
 
+#include "account.h"
 #include "board.h"
 #include "channel.h"
 #include "clock.h"
@@ -15,19 +16,16 @@
 #include "normal.h"
 #include "orders.h"
 #include "platform.h"
-#include "record.h"
+#include "random.h"
 #include "restart.h"
-#include "schedule.h"
 #include "smc.h"
 #include "sysreg.h"
 
-#define CHANNEL 0 /* its number, with the monitor */
 #define STACK 2048u /* words */
 
 _Static_assert(!BOARD_DOORBELL_POLL, "the idle hook waits for an interrupt");
 
 static struct isthmus_freertos port;
-uint64_t border_seed[2];
 static KEPT uint64_t events; /* of the monitor's, that the network task has not seen: set by the idle hook, below it */
 static KEPT TaskHandle_t network;
 static KEPT StaticTask_t network_memory; /* of the task, which goes on when all the rest begins anew */
@@ -54,31 +52,10 @@ static void begin_session(uint64_t epoch, const ist_u64 key[2])
     vTaskPrioritySet(NULL, PRIORITY_NETWORK);
 }
 
-static void ask_session(void)
-{
-    struct call c = {{IST_SMC_SESSION, CHANNEL}};
-
-    call_monitor(&c);
-    if (c.x[0] != IST_SMC_OK)
-        fault("the monitor does not know our channel");
-    if (c.x[1] == IST_SESSION_SEALED && c.x[2] != channel[0].epoch) {
-        begin_session(c.x[2], (const ist_u64[2]){c.x[3], c.x[4]});
-    } else if (c.x[1] == IST_SESSION_ENDING) {
-        /* Nothing of the peer's buffer is in our hands between two steps: once ended, we are quiescent. */
-        const uint64_t ended = c.x[2];
-
-        ist_lanes_end(channel, BOARD_LANES, IST_V_PEER_LEFT);
-        follow(channel_state());
-        normal_took_leave();
-        c = (struct call){{IST_SMC_QUIESCED, CHANNEL, ended}};
-        call_monitor(&c);
-    }
-}
-
 static void ring(void *of, ist_u32 lanes)
 {
     (void)of;
-    call_monitor(&(struct call){{IST_SMC_RING, CHANNEL, lanes}});
+    channel_ring(lanes);
 }
 
 /* ---- the channel, from its beginning ----------------------------------------------------------------------------- */
@@ -88,8 +65,7 @@ static const char *channel_start(const uint64_t seed[2])
 {
     enum ist_verdict v;
 
-    border_seed[0] = seed[0];
-    border_seed[1] = seed[1];
+    random_seed(seed);
     port = (struct isthmus_freertos){.lanes = BOARD_LANES, .frames = BOARD_STEP_FRAMES, .bytes = BOARD_STEP_BYTES,
                                      .now = clock_now, .ring = ring, .valid = critical_frame};
     v = channel_init(port.lane);
@@ -98,23 +74,10 @@ static const char *channel_start(const uint64_t seed[2])
     return v != IST_V_OK ? ist_verdict_name(v) : stack_start(&port);
 }
 
-/* The session ends with it: the peer sees our state, detaches, and registers again for a new epoch. The critical tasks go
- * on, and so does this one. */
+/* The critical tasks go on, and so does this one. */
 static void restart(void)
 {
-    uint64_t seed[2];
-    const char *failure;
-
-    for (unsigned i = 0; i < 2; i++)
-        seed[i] = (uint64_t)platform_random() << 32 | platform_random();
-    ist_lanes_end(channel, BOARD_LANES, IST_V_PEER_LEFT);
-    record_event(&control_record, clock_now(), "stack restarts");
-    stack_stop();
-    restart_memory();
-    failure = channel_start(seed);
-    if (failure != NULL)
-        fault(failure);
-    console_line("channel and stack", " begin anew");
+    channel_restart(stack_stop, channel_start);
 }
 
 /* ---- the network task -------------------------------------------------------------------------------------------- */
@@ -138,38 +101,44 @@ static int arm(void)
     return 0;
 }
 
-/* Until there is nothing left, or this period's budget or cost is spent: then the next one looks by itself. A lane whose
- * budget is spent asks for no doorbell. */
-static void work(void)
+/* Until there is nothing left, or this period's budget or cost is spent, or Linux is owed its share: then the next one
+ * looks by itself. A lane whose budget is spent asks for no doorbell. True: there may be more. */
+static int work(void)
 {
     enum ist_verdict v;
 
     for (uint32_t k = 0; k < BOARD_LANES; k++)
         ist_disarm(&channel[k]);
-    do {
+    for (;;) {
         v = isthmus_step(&port, clock_now());
         taskYIELD(); /* to the IP task: what came is answered before more is taken */
-    } while (!tasks_spent() && (v == IST_V_OK || ((BOARD_LANES > 1 || v != IST_V_BUDGET) && arm())));
+        if (v != IST_V_OK && ((BOARD_LANES == 1 && v == IST_V_BUDGET) || !arm()))
+            return 0;
+        if (tasks_spent() || tasks_owe())
+            return 1;
+    }
 }
 
 static void network_task(void *unused)
 {
     TickType_t seen = 0;
+    int full = 0;
 
     (void)unused;
     for (;;) {
         const uint64_t new = __atomic_exchange_n(&events, 0, __ATOMIC_RELAXED);
 
         if (new & IST_EVENT_SESSION)
-            ask_session();
+            channel_ask_session(begin_session, follow);
         if (new & IST_EVENT_NORMAL)
             normal_told(clock_now());
         if (xTaskGetTickCount() != seen) {
             seen = xTaskGetTickCount();
             tick();
         }
-        work();
-        (void)ulTaskNotifyTake(pdTRUE, tasks_spent() ? 0 : 1);
+        if (!full || !(full = tasks_owe()) || (BOARD_LANES > 1 && arm())) /* an empty lane's doorbell is heard meanwhile */
+            full = work();
+        (void)ulTaskNotifyTake(pdTRUE, 1);
         while (tasks_spent())
             vTaskDelay(1);
     }

@@ -49,6 +49,8 @@ long tasks_limit(void);
 int tasks_began(void);
 /* The network's tasks have used up their cost in this period. */
 int tasks_spent(void);
+/* Linux is owed its share of the core (share.h). */
+int tasks_owe(void);
 /* Around the time that is Linux's. Interrupts are masked. */
 void tasks_give(void);
 void tasks_back(void);
@@ -60,8 +62,6 @@ void tasks_report(struct critical_report *report);
 const char *border_init(const uint64_t seed[2]);
 /* From the kick's interrupt: a doorbell was rung on another core. True: a task is ready that was not. */
 long border_kick(void);
-/* Random numbers are drawn from it. */
-extern uint64_t border_seed[2];
 
 /* ---- stack.c ----------------------------------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
 #include "fault.h"
 #include "normal.h"
 #include "platform.h"
+#include "random.h"
 #include "restart.h"
 
 #define TASKS_MAX 40u
@@ -23,18 +24,9 @@ static KEPT struct {
     int starting;
 } own;
 
-/* SipHash of a counter under the seed. */
 uint32_t platform_random(void)
 {
-    static uint64_t count;
-    const uint64_t n = __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED);
-    struct ist_tagger t;
-    ist_u64 out[2];
-
-    ist_tag_start(&t, IST_TAG_SIPHASH, border_seed);
-    ist_tag_feed(&t, &n, sizeof n);
-    ist_tag_finish(&t, out);
-    return (uint32_t)out[0];
+    return random_draw();
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------------ */

@@ -9,14 +9,13 @@
 #include "task.h"
 #include "timers.h"
 
+#include "account.h"
 #include "board.h"
 #include "channel.h"
 #include "clock.h"
-#include "fault.h"
 #include "platform.h"
-#include "record.h"
 #include "restart.h"
-#include "schedule.h"
+#include "share.h"
 #include "sysreg.h"
 
 #define PSTATE_EL1T 4u
@@ -37,7 +36,6 @@ extern char __control_stack_low[], __control_stack_high[], __below_stack_low[], 
 void decide(void);
 void network_goes_on(void);
 
-KEPT struct record control_record;
 static KEPT struct task tasks[TASKS];
 static KEPT struct thread threads[THREADS];
 static KEPT StaticTask_t control_memory, below_memory;
@@ -45,6 +43,8 @@ static KEPT enum thread_name running;
 static KEPT const void *current; /* FreeRTOS's name for it */
 static KEPT uint64_t since; /* when it got the core, or was last charged */
 static KEPT int resting;    /* Linux has the core: nobody's time */
+static KEPT struct share linux_share;
+static KEPT uint64_t busy, network_total; /* what all have used; of it, the network's tasks */
 static KEPT uint64_t ticks, tick_ns, network_every, below_every;
 static KEPT uint64_t first_done;
 static KEPT int below_first;
@@ -66,6 +66,9 @@ static void charge(uint64_t now)
 {
     if (!resting) {
         threads[running].used += now - since;
+        busy += now - since;
+        if (running == NETWORK)
+            network_total += now - since;
         if (current == inside.task)
             inside.used += now - since;
     }
@@ -120,13 +123,10 @@ void tasks_switched(const void *task)
         network_goes_on();
 }
 
-/* The application hears of it at once, not at the end of the period. */
 static void overran(enum thread_name t)
 {
-    if (threads[t].overrun++)
-        return;
-    task_of(t)->overruns++;
-    critical_safe(SAFE_OVERRUN);
+    if (threads[t].overrun++ == 0)
+        account_overrun(task_of(t));
 }
 
 /* The task below before the network, or behind it again. In a task: the kernel does not do that in an interrupt. */
@@ -157,18 +157,6 @@ long tasks_limit(void)
 
 /* ---- releases and ends ------------------------------------------------------------------------------------------- */
 
-/* Looks are counted, not time: a machine that stood still has not fed either, and nobody is to blame. */
-static void look_for_food(void)
-{
-    static KEPT uint64_t seen, unfed;
-    const uint64_t fed = critical_fed();
-
-    unfed = fed == seen ? unfed + tick_ns : 0;
-    seen = fed;
-    if (unfed > BOARD_WATCHDOG_NS)
-        fault_unfed();
-}
-
 static void release(enum thread_name t, uint64_t released)
 {
     struct thread *th = &threads[t];
@@ -194,27 +182,13 @@ int tasks_tick(uint64_t released)
     if (renewed)
         threads[NETWORK].used = 0;
     ticks++;
-    if (BOARD_WATCHDOG_NS != 0)
-        look_for_food();
+    account_food(tick_ns);
     return renewed && below_first;
 }
 
 void tasks_ticked(void)
 {
     since = clock_now();
-}
-
-static uint32_t short_ns(uint64_t ns)
-{
-    return ns < RECORD_NONE ? (uint32_t)ns : RECORD_NONE;
-}
-
-static void record(uint64_t late, uint64_t response)
-{
-    uint64_t in, out;
-
-    channel_frames(&in, &out);
-    record_period(&control_record, short_ns(late), short_ns(response), in, out);
 }
 
 /* One period's work; how many releases have passed meanwhile. */
@@ -238,11 +212,11 @@ static TickType_t period(enum thread_name t, void (*work)(uint64_t now), TickTyp
     taskEXIT_CRITICAL();
     task_end(task_of(t), used, response);
     if (t == CONTROL)
-        record(late, response);
+        account_period(late, response);
     for (TickType_t n = 0; n < passed; n++) {
         task_skip(task_of(t));
         if (t == CONTROL)
-            record(RECORD_NONE, RECORD_NONE);
+            account_period(ACCOUNT_SKIPPED, ACCOUNT_SKIPPED);
     }
     return passed;
 }
@@ -288,7 +262,8 @@ const char *tasks_init(void)
     inside.rate.interval = inside.rate.tolerance = specs[TASK_INSIDE].period;
     threads[CONTROL].cost = specs[TASK_ABOVE].cost;
     threads[BELOW].cost = specs[TASK_BELOW].cost;
-    threads[NETWORK].cost = BOARD_NETWORK_COST_NS;
+    threads[NETWORK].cost = linux_share.cost = BOARD_NETWORK_COST_NS;
+    linux_share.rest = BOARD_NETWORK_PERIOD_NS - BOARD_NETWORK_COST_NS;
     running = NETWORK;
     critical_init(tasks, flows, channel);
     threads[CONTROL].handle =
@@ -312,6 +287,20 @@ int tasks_began(void)
 int tasks_spent(void)
 {
     return left(&threads[NETWORK]) == 0;
+}
+
+int tasks_owe(void)
+{
+    uint64_t now;
+    int owe;
+
+    if (!BOARD_CORE_SHARED)
+        return 0;
+    taskENTER_CRITICAL();
+    charge(now = clock_now());
+    owe = share_owed(&linux_share, now, busy, network_total);
+    taskEXIT_CRITICAL();
+    return owe;
 }
 
 void tasks_give(void)
@@ -342,21 +331,9 @@ enum task_place platform_running(void)
     return running == CONTROL ? TASK_ABOVE : running == BELOW ? TASK_BELOW : TASKS;
 }
 
-/* A count of the thread that asks, with what has passed since it was last charged, whoever comes between. */
-static uint64_t until_now(const uint64_t *count)
-{
-    uint64_t charged, total;
-
-    do {
-        charged = __atomic_load_n(count, __ATOMIC_RELAXED);
-        total = charged + clock_now() - __atomic_load_n(&since, __ATOMIC_RELAXED);
-    } while (charged != __atomic_load_n(count, __ATOMIC_RELAXED));
-    return total;
-}
-
 uint64_t platform_used(void)
 {
-    return until_now(running == NETWORK ? &inside.used : &threads[running].used);
+    return account_now(running == NETWORK ? &inside.used : &threads[running].used, &since);
 }
 
 int platform_inside_begin(void)
@@ -382,10 +359,8 @@ void platform_inside_end(void)
 
     inside.task = NULL;
     task_end(t, used, clock_now() - inside.began);
-    if (used > t->spec.cost) {
-        t->overruns++;
-        critical_safe(SAFE_OVERRUN);
-    }
+    if (used > t->spec.cost)
+        account_overrun(t);
 }
 
 /* ---- status ------------------------------------------------------------------------------------------------------ */
