@@ -129,6 +129,7 @@ static void link_down(struct isthmus *p)
 static void tick(struct isthmus *p, u64 now)
 {
 	enum ist_state before = state_of(p), state;
+	u32 why;
 
 	p->next_tick = now + TICK_MS * NSEC_PER_MSEC;
 	state = ist_lanes_poll(p->lane, p->lanes, now);
@@ -136,17 +137,15 @@ static void tick(struct isthmus *p, u64 now)
 		link_up(p);
 	else if (state != IST_RUN && netif_carrier_ok(p->dev))
 		link_down(p);
-	if (state == IST_RESET || state == IST_DEAD) {
-		if (p->epoch) {
-			net_info_ratelimited("%s: link down: %s\n", netdev_name(p->dev), 
-					     ist_verdict_name(ist_lanes_worst(p->lane, p->lanes)->reason));
-			leave_session(p, IST_V_PEER_LEFT);
+	if (state == IST_RESET || state == IST_DEAD || (state == IST_INIT && now >= p->retry_after)) {
+		if (p->epoch) { /* over; or not joined: the Secure world refuses us, or was told of an end before */
+			why = ist_lanes_worst(p->lane, p->lanes)->reason ?: IST_V_PEER_SILENT;
+			net_info_ratelimited("%s: link down: %s\n", netdev_name(p->dev), ist_verdict_name(why));
+			leave_session(p, IST_V_PEER_SILENT);
 			p->retry_after = now + p->retry_ns;
 		} else if (now >= p->retry_after) {
 			enter_session(p, now);
 		}
-	} else if (state == IST_INIT && now >= p->retry_after) {
-		leave_session(p, IST_V_PEER_LEFT); /* the Secure world was told of an end before we joined it */
 	} else if (state != before) {
 		doorbell(p, IST_LANE_BULK);
 	}
@@ -374,12 +373,14 @@ static int isthmus_napi(struct napi_struct *napi, int budget)
 	int done = receive(p, budget, now);
 
 	under_lock(p, now);
-	if (done < budget && napi_complete_done(napi, done) && state_of(p) == IST_RUN) {
-		if (isthmus_arm(p)) {
-			isthmus_disarm(p);
-			napi_schedule(napi);
-		}
+	if (done == budget)
+		return budget;
+	/* Before NAPI is complete: from then on the receive halves may be another core's. */
+	if (state_of(p) == IST_RUN && isthmus_arm(p)) {
+		isthmus_disarm(p);
+		return budget; /* to be polled again */
 	}
+	napi_complete_done(napi, done);
 	return done;
 }
 
