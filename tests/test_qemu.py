@@ -15,7 +15,6 @@ from collections.abc import Iterator
 import pytest
 
 from isthmus.qemu.machine import QemuMachine
-from isthmus.trustzone.board import load
 from smc_calls import SMC, Normal, module
 
 pytestmark = pytest.mark.qemu
@@ -25,8 +24,7 @@ STATE, EPOCH, BEAT = 0x000, 0x008, 0x020  # IST_CTL_*
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[QemuMachine]:
-    # This computer's time, and its stalls: they would keep the task above from feeding its watchdog.
-    with QemuMachine(load(changes=("secure.watchdog_us=1000000",)), modules=[module()]) as machine:
+    with QemuMachine(modules=[module()]) as machine:
         yield machine
 
 

@@ -80,7 +80,7 @@ def run(
     start = time.monotonic()
     board = board if board is not None else load()
     began("building")
-    machine = QemuMachine(board, payload=world)
+    machine = QemuMachine(board, counted=True, payload=world)
     machine.emulator()
     machine.flash()
     kernel = debian_kernel()

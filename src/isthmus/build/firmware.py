@@ -47,12 +47,16 @@ _FIP_NAME, _FIP_SERIAL = 0xAA640001, 0x12345678
 
 
 def firmware(
-    board: TrustZone, program: Path | None = None, instead: Mapping[str, Path] | None = None
+    board: TrustZone,
+    program: Path | None = None,
+    instead: Mapping[str, Path] | None = None,
+    secure: TrustZone | None = None,
 ) -> Path:
     """The flash image, ready to start; `program`: another Secure world than our own, an ELF file linked for
-    this board; `instead`: for a test build of the monitor, files by the name of the one that each stands for.
-    Raises EnvironmentProblem, one line."""
-    folder, program = stages(board, instead), program or payload(board)
+    this board; `instead`: for a test build of the monitor, files by the name of the one that each stands for;
+    `secure`: what our own Secure world is told of the board, where that differs. Raises EnvironmentProblem,
+    one line."""
+    folder, program = stages(board, instead), program or payload(secure or board)
     code = hashlib.sha256(program.read_bytes()).hexdigest()
     key = hashlib.sha256(f"{folder.name} {code} {board.firmware.fip}".encode()).hexdigest()
     image = cache.folder("firmware") / f"{key}.bin"

@@ -30,6 +30,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import msgspec
+
 from isthmus._native import Buffer
 from isthmus._native import bell as bell_pair
 from isthmus.build import cache
@@ -53,6 +55,7 @@ _RAM = "memory-backend-file,id=ram,share=on"
 _STORAGE = "if=pflash,unit=1,format=raw,readonly=on"
 _LOGS_KEPT = 20
 _LOGS_IN_USE_S = 3600  # a machine that was started since may still write its own
+_PATIENCE_US = 1_000_000  # of a watchdog in real time
 
 
 class QemuMachine:
@@ -62,7 +65,8 @@ class QemuMachine:
               cores of Linux's may have other numbers
     modules   kernel modules that Linux loads at start, in this order
     files     more files of the guest, by their path there
-    counted   the machine's time counts instructions, so that two runs are alike; slower
+    counted   the machine's time counts instructions, so that two runs are alike; slower. Otherwise its time
+              is this computer's, and its own Secure world's watchdog waits for a second at least
     more      further arguments for QEMU
     ports     further ports of the guest, by name: each ends in a socket of ours that QEMU takes over
     payload   the Secure world, if it is not the package's own: an ELF file linked for this board
@@ -185,7 +189,7 @@ class QemuMachine:
 
     def flash(self) -> Path:
         """The image that the machine starts from. EnvironmentProblem, one line."""
-        return firmware(self.board, self._payload)
+        return firmware(self.board, self._payload, secure=None if self._counted else _patient(self.board))
 
     def _live(
         self, command: Sequence[str], ends: Sequence[socket.socket], agent: Agent, started: threading.Event
@@ -335,6 +339,15 @@ class QemuMachine:
         bell, silent = bell_pair()
         self._bells.append(silent)  # were it closed, the peer would seem to have died
         return Endpoint(config, Role.NORMAL, ends["normal"], ends["secure"], bell)
+
+
+def _patient(board: TrustZone) -> TrustZone:
+    """For a machine in real time: where this computer is busy the task above stands still for milliseconds,
+    and a watchdog that has seen that a few times would stop a Secure world that has done nothing wrong."""
+    secure = board.secure
+    if not 0 < secure.watchdog_us < _PATIENCE_US:
+        return board
+    return msgspec.structs.replace(board, secure=msgspec.structs.replace(secure, watchdog_us=_PATIENCE_US))
 
 
 def _port(name: str, end: socket.socket) -> tuple[str, ...]:
