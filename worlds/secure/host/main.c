@@ -21,8 +21,8 @@
 #include "platform.h"
 #include "setup.h"
 
-#define RX_MEMORY (8u << 20)    /* of receive buffers: five thousand frames of a 1500-byte MTU, or a hundred of 64 KiB */
-#define SMALL_MEMORY (4u << 20) /* of those for short frames, where others may be long: more than all connections can hold */
+#define RX_MEMORY (16u << 20)   /* of receive buffers: ten thousand frames of a 1500-byte MTU, or two hundred of 64 KiB */
+#define SMALL_MEMORY (8u << 20) /* of those for short frames, where others may be long: more than all connections can hold */
 #define LANE_MEMORY (1u << 20)  /* of those of each other lane */
 #define SMALL_FRAME 1536u
 

@@ -10,7 +10,7 @@
 
 #define ECHO_PORT 7
 #define CONNECTIONS 8u    /* the rest of the pcbs is for httpd and lwiperf */
-#define HELD_MAX 256u     /* pbufs a connection may hold: a window of full segments. A power of two. */
+#define HELD_MAX (TCP_WND / 1024u) /* pbufs a connection may hold: a window of full segments. A power of two. */
 #define POLL_HALF_SECONDS 4
 #define IDLE_POLLS_MAX 60 /* x 2 s: a connection that carries nothing for two minutes is ended */
 

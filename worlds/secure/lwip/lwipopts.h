@@ -13,6 +13,9 @@
 #ifndef ISTHMUS_LWIP_SEND_BUFFER /* bytes a connection may have in flight towards the peer */
 #define ISTHMUS_LWIP_SEND_BUFFER (192 * 1024)
 #endif
+#ifndef ISTHMUS_LWIP_WINDOW /* and how many the peer may have in flight towards it: what comes while a task above runs */
+#define ISTHMUS_LWIP_WINDOW (256 * 1024)
+#endif
 
 /* ---- system: one thread, one loop ------------------------------------------------------------------------- */
 
@@ -69,8 +72,8 @@
 #define TCP_MSS 16384 /* an upper bound: the effective one follows from the netif's MTU */
 #define TCP_OVERSIZE 1460
 #define LWIP_WND_SCALE 1
-#define TCP_RCV_SCALE 3
-#define TCP_WND (256 * 1024)
+#define TCP_RCV_SCALE (ISTHMUS_LWIP_WINDOW > (0xffff << 3) ? 4 : 3)
+#define TCP_WND ISTHMUS_LWIP_WINDOW
 #define TCP_SND_BUF ISTHMUS_LWIP_SEND_BUFFER
 #define TCP_SND_QUEUELEN 512
 #define TCP_SNDLOWAT (TCP_SND_BUF / 2)
