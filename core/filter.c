@@ -2,7 +2,7 @@
 /* filter.c - the walk: Ethernet, VLAN, ARP or IPv4, TCP, UDP or ICMP; each field leaves fewer rules possible.
  *
  * Every offset is below `length`, which is checked before it is used, and every loop ends with the header that it is in.
- * IPv6 is not judged: no rule can name it. */
+ * Of IPv6 nothing behind Ethernet is judged: a rule names all of it or none. */
 #include "filter.h"
 
 enum { ETHERNET = 14, TAG = 4, ARP_BODY = 28, IPV4 = 20, TCP = 20, UDP = 8, ICMP = 8 };

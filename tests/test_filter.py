@@ -176,7 +176,7 @@ def rules(draw: st.DrawFn) -> tuple[Rule, ...]:
     """A policy that check() accepts: rules that it refuses are left out."""
     chosen: list[Rule] = []
     for i in range(draw(st.integers(0, 12))):
-        kind: Any = draw(st.sampled_from(["ipv4", "ipv4", "ipv4", "arp", 0x88B5, 0x88F7]))
+        kind: Any = draw(st.sampled_from(["ipv4", "ipv4", "ipv4", "arp", "ipv6", 0x88B5, 0x88F7]))
         protocol: Any = draw(st.sampled_from([None, "tcp", "udp", "icmp", 47])) if kind == "ipv4" else None
         vlan = draw(st.sampled_from([None, None, 0, 5, 4094]))
         ip = kind in ("ipv4", "arp")
@@ -220,7 +220,7 @@ def any_frame(dice: random.Random) -> bytes:
              options=dice.choice([b"", b"", b"", b"\x01" * 4])),
         ipv4(*body),
         arp(dice.choice(ADDRESSES), mac=dice.choice(group)),
-        dice.choice(group) + PEER + tag + dice.choice([b"\x88\xb5", b"\x88\xf7", b"\x81\0"]) + bytes(46),
+        dice.choice(group) + PEER + tag + dice.choice([b"\x88\xb5", b"\x88\xf7", b"\x86\xdd", b"\x81\0"]) + bytes(46),
     ])  # fmt: skip
     if dice.random() < 0.3:
         changed = bytearray(frame)
@@ -309,6 +309,26 @@ def hunt() -> tuple[tuple[Rule, ...], list[Case], list[str]]:
     return policy, cases, expected(policy, cases)
 
 
+def test_ipv6_is_admitted_whole_or_not_at_all(program: Path) -> None:
+    """By the peer's Ethernet address, the destination's and the lane alone: nothing in it is looked into."""
+    policy = (Rule("ipv6", "ipv6"), Rule("neighbours", "ipv6", group="33:33:ff:00:00:02"))
+    neighbours = bytes.fromhex("3333ff000002")
+    wanted = {
+        OWN + PEER + b"\x86\xdd" + bytes(46): "OK",
+        OWN + PEER + b"\x86\xdd" + b"\xff" * 1500: "OK",
+        neighbours + PEER + b"\x86\xdd" + bytes(46): "OK",
+        neighbours[:5] + b"\x03" + PEER + b"\x86\xdd" + bytes(46): "FILTER",
+        OWN + OWN + b"\x86\xdd" + bytes(46): "SOURCE",
+        OWN + PEER + b"\x08\x00" + bytes(46): "FILTER",
+    }
+    cases = [(frame, Meta(), 0) for frame in wanted]
+    assert verdicts(program, compile_table(policy, ENDS), cases) == ["OK", *wanted.values()]
+    assert expected(policy, cases) == [*wanted.values()]
+    left = [(next(iter(wanted)), Meta(1, 0, 54, 16), 0)]  # a checksum that is still to be filled in
+    assert verdicts(program, compile_table(policy, ENDS), left) == ["OK", "OFFLOAD"]
+    assert verdicts(program, compile_table(DEFAULT, ENDS), cases)[1:4] == ["FILTER"] * 3
+
+
 # ---- rates -------------------------------------------------------------------------------------------------
 
 
@@ -385,12 +405,14 @@ BAD = {
     "unknown ethertype": ('ethertype = "ipv5"', "filter[0].ethertype: invalid enum value 'ipv5'"),
     "no name": ('name = ""', "filter[0].name: '' is not a name"),
     "a length for an EtherType": ("ethertype = 0x5dc", "filter[0].ethertype: 0x5dc is not within 0x600"),
-    "IPv6": ("ethertype = 0x86dd", "filter[0].ethertype: 0x86dd is IPv6, which is not judged"),
+    "IPv6": ("ethertype = 0x86dd", "filter[0].ethertype: 0x86dd is IPv6: say \"ipv6\", and that nothing"),
     "a tag": ("ethertype = 0x8100", "filter[0].ethertype: 0x8100 is a VLAN tag: use vlan"),
     "vlan": ("vlan = 4095", "filter[0].vlan: 4095 is not within 0..4094"),
     "priority": ('vlan = 5\npriority = "6-8"', "filter[0].priority: 6-8 is not within 0..7"),
     "priority without a tag": ("priority = 5", "filter[0].priority: only a frame with a VLAN tag has one"),
     "port without a protocol": ("port = 7", "filter[0].port: only TCP and UDP have ports"),
+    "a port of IPv6": ('ethertype = "ipv6"\nport = 7', "filter[0].port: only TCP and UDP have ports"),
+    "a source of IPv6": ('ethertype = "ipv6"\nsource = "fd77::/64"', "filter[0].source: only IPv4 and ARP"),
     "port of ICMP": ('protocol = "icmp"\nport = 7', "filter[0].port: only TCP and UDP have ports"),
     "port range": ('protocol = "udp"\nport = "9-7"', "filter[0].port: 9-7 is not within 0..65535, lowest first"),
     "port": ('protocol = "udp"\nport = "http"', "filter[0].port: 'http' is neither a number nor a range"),

@@ -33,13 +33,14 @@ FIELDS = {
     "group": 48, "vlan": 17, "type": 16, "source": 32, "target": 32, "protocol": 8, "from": 16, "port": 16,
 }  # fmt: skip
 
-ETHERTYPES = {"ipv4": 0x0800, "arp": 0x0806}
+ETHERTYPES = {"ipv4": 0x0800, "arp": 0x0806, "ipv6": 0x86DD}
+_LOOKED_INTO = ("ipv4", "arp")  # of the others nothing behind Ethernet is judged
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
 BROADCAST_MAC = (1 << 48) - 1
 _NOT_JUDGED = {
     0x8100: "a VLAN tag: use vlan",
     0x88A8: "a service VLAN tag",
-    0x86DD: "IPv6, which is not judged",
+    0x86DD: 'IPv6: say "ipv6", and that nothing in it is judged',
 }
 NO_LANES: Mapping[str, int] = MappingProxyType({})
 #: Addresses that no host sends from.
@@ -78,7 +79,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of the allow-list. Of several that name a frame the first counts."""
 
     name: str
-    ethertype: Literal["ipv4", "arp"] | int
+    ethertype: Literal["ipv4", "arp", "ipv6"] | int
     direction: Direction = "in"  # "in": to the critical side; "out": from it
     vlan: int | None = None  # id, 0 for a tag that has a priority only; None: untagged frames
     priority: int | str | None = None  # "2-5"; None: every one
@@ -114,7 +115,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         group = _group(self.group)
         mac = mac_number(ends.own_mac) if group is None else group[0]
         found["group"] = [(mac, mac)]
-        if isinstance(self.ethertype, int) and self.type not in ETHERTYPES.values():
+        if self.type not in [ETHERTYPES[name] for name in _LOOKED_INTO]:
             return found
         found["source"] = _senders(self.source or f"{peer.ip}", own)
         if self.destination is not None:
@@ -236,7 +237,7 @@ def _check_one(key: str, r: Rule) -> None:
         fail("name", f"{r.name!r} is not a name of at most 32 of a-z, 0-9, dot, dash and underscore")
     if not 0x600 <= r.type <= 0xFFFF:
         fail("ethertype", f"{r.type:#x} is not within 0x600..0xffff")
-    if r.type in _NOT_JUDGED:
+    if isinstance(r.ethertype, int) and r.type in _NOT_JUDGED:
         fail("ethertype", f"{r.type:#x} is {_NOT_JUDGED[r.type]}")
     if r.vlan is not None and not 0 <= r.vlan <= 4094:
         fail("vlan", f"{r.vlan} is not within 0..4094")

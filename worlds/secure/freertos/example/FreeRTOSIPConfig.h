@@ -58,7 +58,7 @@
 /* ---- protocols ----------------------------------------------------------------------------------------------------------- */
 
 #define ipconfigUSE_IPv4 1
-/* No rule of a board can name IPv6: our worlds refuse it whole. A channel of yours without an allow-list carries it. */
+/* Carried where a rule of the board admits it, and then nothing in it is judged (docs/PORTING.md). */
 #ifndef ipconfigUSE_IPv6
 #define ipconfigUSE_IPv6 0
 #endif
