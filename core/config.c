@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
-/* config.c - what both worlds must agree on, checked before any memory is touched; and the names of all verdicts. */
+/* config.c - what both worlds must agree on, checked before any memory is touched. */
 #include "inner.h"
 
 _Static_assert(sizeof(struct ist_endpoint) <= 1024, "private state of an endpoint is at most 1 KB");

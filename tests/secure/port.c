@@ -26,6 +26,8 @@ static struct isthmusif port;
 static struct netif netif;
 static uint64_t now = 1000000;
 static uint64_t dice;
+static struct task tasks[TASKS] = {[TASK_INSIDE].spec = {"setpoints", "setpoints", 1, 1, 1}};
+static const struct flow flows[] = {{"setpoints", FLOW_UDP, 7700}, {0}};
 
 static _Noreturn void fail(const char *what, int line)
 {
@@ -119,8 +121,6 @@ static void stack(struct stack_status *s)
 
 static void start(void)
 {
-    static struct task tasks[TASKS] = {[TASK_INSIDE].spec = {"setpoints", "setpoints", 1, 1, 1}};
-    static const struct flow flows[] = {{"setpoints", FLOW_UDP, 7700}, {0}};
     static struct status_source source = {.critical = no_critical, .now = clock_now, .last_frame = never, .stack = stack};
     struct ist_config c = {.ring_bytes = {16384, 16384}, .frame_max = FRAME_MAX, .mtu = 1500};
     ip4_addr_t ip, mask, gateway;
@@ -151,7 +151,7 @@ static void start(void)
     netif_set_up(&netif);
     source.ep = &secure;
     source.units_per_us = 1000;
-    critical_init(tasks, flows, &secure);
+    critical_init(tasks, flows, &secure, 1);
     port.valid = critical_frame;
     CHECK(apps_start(&source) == 0 && networked_start(&tasks[TASK_INSIDE].spec, flows) == 0);
 }
@@ -484,6 +484,26 @@ static void hostile_frames(void)
     CHECK(port.buffers[0].pool.available == port.buffers[0].pool.count);
 }
 
+/* What the application hears of a channel with lanes: each one's verdicts, and the link as it is in all. */
+static void application_hears_of_every_lane(void)
+{
+    static struct ist_endpoint lane[2];
+
+    lane[0].state = lane[1].state = IST_RUN;
+    lane[0].count[IST_V_FILTER] = 3;
+    lane[1].count[IST_V_FILTER] = 4;
+    critical_init(tasks, flows, lane, 2);
+    CHECK(critical_verdicts(IST_V_FILTER) == 7);
+    CHECK(critical_verdicts(IST_VERDICT_COUNT) == 0);
+    CHECK(critical_link() == IST_RUN);
+    lane[1].state = IST_DEAD;
+    CHECK(critical_link() == IST_DEAD);
+    critical_init(tasks, flows, NULL, 0);
+    CHECK(critical_verdicts(IST_V_FILTER) == 0);
+    critical_init(tasks, flows, &secure, 1);
+    CHECK(critical_link() == ist_link_state(&secure));
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -498,6 +518,7 @@ int main(int argc, char **argv)
         {"a full ring pushes back and lets go", full_ring_pushes_back_and_lets_go},
         {"the link follows the channel", link_follows_the_channel},
         {"a raw frame is read within itself", raw_frame_reads_within_itself},
+        {"the application hears of every lane", application_hears_of_every_lane},
         {"hostile frames", hostile_frames},
     };
 

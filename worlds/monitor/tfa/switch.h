@@ -8,7 +8,6 @@
 #define ISTHMUS_MONITOR_SWITCH_H
 
 #include <stdbool.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 /* Before the Secure world's first instruction. False: this core has registers that registers.h does not list. */

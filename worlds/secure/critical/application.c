@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "lane.h"
 #include "platform.h"
 #include "text.h"
 
@@ -12,7 +13,8 @@
 CRITICAL_STATE static struct {
     struct task *tasks;
     const struct flow *flows;
-    const struct ist_endpoint *endpoint;
+    const struct ist_endpoint *lane;
+    uint32_t lanes;
     struct {
         uint64_t frames, last;
     } flow[FLOWS_MAX];
@@ -23,11 +25,12 @@ CRITICAL_STATE static struct {
     uint32_t hungry, overrun;      /* injected */
 } critical;
 
-void critical_init(struct task tasks[TASKS], const struct flow *flows, const struct ist_endpoint *endpoint)
+void critical_init(struct task tasks[TASKS], const struct flow *flows, const struct ist_endpoint *lane, uint32_t lanes)
 {
     critical.tasks = tasks;
     critical.flows = flows;
-    critical.endpoint = endpoint;
+    critical.lane = lane;
+    critical.lanes = lanes;
     critical.fed_at = platform_now();
     application.start();
 }
@@ -53,7 +56,7 @@ int critical_cost_left(void)
 
 enum ist_state critical_link(void)
 {
-    return critical.endpoint != NULL ? ist_link_state(critical.endpoint) : critical.link;
+    return critical.lanes != 0 ? ist_link_state(ist_lanes_worst(critical.lane, critical.lanes)) : critical.link;
 }
 
 uint32_t critical_flow(const char *name)
@@ -78,9 +81,11 @@ uint64_t critical_flow_age(uint32_t flow)
 
 uint64_t critical_verdicts(enum ist_verdict verdict)
 {
-    if (critical.endpoint == NULL || verdict >= IST_VERDICT_COUNT)
-        return 0;
-    return __atomic_load_n(&critical.endpoint->count[verdict], __ATOMIC_RELAXED);
+    uint64_t count = 0;
+
+    for (uint32_t k = 0; verdict < IST_VERDICT_COUNT && k < critical.lanes; k++)
+        count += __atomic_load_n(&critical.lane[k].count[verdict], __ATOMIC_RELAXED);
+    return count;
 }
 
 void critical_feed(void)

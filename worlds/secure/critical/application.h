@@ -74,7 +74,7 @@ uint32_t critical_flow(const char *name);
 /* ns since the flow's last valid frame: judged and copied by the guard, and addressed as the board file says. What is
  * in it is the application's to judge. CRITICAL_NEVER before the first, and for CRITICAL_NO_FLOW. */
 uint64_t critical_flow_age(uint32_t flow);
-/* How often the guard came to this verdict, or the session to this end. Begins anew with the channel. */
+/* How often the guard came to this verdict in any lane, or the session to this end, of each. Begins anew with the channel. */
 uint64_t critical_verdicts(enum ist_verdict verdict);
 /* Feeds the watchdog. From the task above alone: from elsewhere it is counted, and no food. */
 void critical_feed(void);

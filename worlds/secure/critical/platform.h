@@ -22,8 +22,9 @@ void platform_inside_end(void); /* the answer is sent: on its way at once, not w
 
 /* ---- what it calls ------------------------------------------------------------------------------------------------ */
 
-/* First of all. Tables that stay; `endpoint` may be NULL (no channel beneath). The application starts. */
-void critical_init(struct task tasks[TASKS], const struct flow *flows, const struct ist_endpoint *endpoint);
+/* First of all. Tables that stay; `lane`: the channel's, the bulk lane first, `lanes` of them; 0: no channel beneath. The
+ * application starts. */
+void critical_init(struct task tasks[TASKS], const struct flow *flows, const struct ist_endpoint *lane, uint32_t lanes);
 /* Once per period and whenever the link's state may have changed. */
 void critical_follow(enum ist_state state);
 /* A frame that the guard has accepted, the private copy of it. */

@@ -189,7 +189,7 @@ int main(void)
         setup_refuse("lwIP's pools are too small for the applications", NULL);
     (void)mlockall(MCL_CURRENT); /* no page fault in the critical task, where the limits allow it */
 
-    critical_init(loop.critical.tasks, setup.flows, source.ep);
+    critical_init(loop.critical.tasks, setup.flows, source.ep, source.lanes);
     if (!loop.on_channel)
         critical_follow(IST_RUN);
     setup_guards(&setup, &loop.critical);

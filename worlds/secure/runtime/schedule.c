@@ -282,7 +282,7 @@ void schedule_start(void)
     linux_share.cost = BOARD_NETWORK_COST_NS;
     linux_share.rest = BOARD_NETWORK_PERIOD_NS - BOARD_NETWORK_COST_NS;
     running = NETWORK;
-    critical_init(tasks, flows, channel);
+    critical_init(tasks, flows, channel, BOARD_LANES);
     born = next = since = control_record.born = clock_now();
     clock_arm(next);
 }

@@ -55,7 +55,7 @@ static KEPT struct {
 } inside;
 
 _Static_assert(PRIORITY_DEFERRED == configTIMER_TASK_PRIORITY && PRIORITY_CONTROL < configMAX_PRIORITIES, "levels");
-_Static_assert(PRIORITY_IP == ipconfigIP_TASK_PRIORITY, "the network task stands above the IP task");
+_Static_assert(PRIORITY_IP == ipconfigIP_TASK_PRIORITY, "the network task stands beside the IP task");
 
 static uint64_t left(const struct thread *t)
 {
@@ -265,7 +265,7 @@ const char *tasks_init(void)
     threads[NETWORK].cost = linux_share.cost = BOARD_NETWORK_COST_NS;
     linux_share.rest = BOARD_NETWORK_PERIOD_NS - BOARD_NETWORK_COST_NS;
     running = NETWORK;
-    critical_init(tasks, flows, channel);
+    critical_init(tasks, flows, channel, BOARD_LANES);
     threads[CONTROL].handle =
         xTaskCreateStatic(control, "control", (uint32_t)(__control_stack_high - __control_stack_low) / sizeof(StackType_t),
                           NULL, PRIORITY_CONTROL, (StackType_t *)(void *)__control_stack_low, &control_memory);

@@ -400,7 +400,7 @@ int main(void)
     else
         open_packet();
     FreeRTOS_FillEndPoint(&interface, &end_point, setup.ip, setup.netmask, setup.peer, no_dns, setup.mac);
-    critical_init(critical.tasks, setup.flows, source.ep);
+    critical_init(critical.tasks, setup.flows, source.ep, source.lanes);
     if (source.ep == NULL)
         critical_follow(IST_RUN);
     setup_guards(&setup, &critical);
