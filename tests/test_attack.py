@@ -15,11 +15,12 @@ import msgspec
 import pytest
 
 from isthmus import attack
-from isthmus.attack.catalogue import Attack, Control, Outcome
+from isthmus.attack.catalogue import Attack, Control, Defence, Evidence, Outcome
 from isthmus.attack.defences import DEFENCES, TOGETHER, changed_files, stage_library
-from isthmus.attack.runner import on_memory
+from isthmus.attack.runner import on_memory, row
 from isthmus.cli.common import Common
 from isthmus.errors import EnvironmentProblem
+from isthmus.report.attack import write
 
 ISTHMUS = Path(sys.executable).with_name("isthmus")
 
@@ -102,6 +103,30 @@ def test_the_report_says_how_to_run_it_again(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     again = page.read_text().partition("Run it again: <code>")[2].partition("</code>")[0]
     assert sorted(again.split()) == sorted(("isthmus", "attack", *words))
+
+
+def test_the_report_holds_each_task_to_its_deadline(tmp_path: Path) -> None:
+    seen = Evidence(
+        periods=[(0.0, 1.0, 150.0, 3), (0.001, None, None, 9)],
+        flow=[(0.0, 90.0), (0.01, None)],
+        responses={"control": [(0.0, 150.0)], "supervision": [(0.002, 700.0), (0.013, 7000.4)]},
+        deadlines={"control": 500, "supervision": 6400},
+    )
+    flood = Attack("dos-1", "made up", "K", "qemu", None)
+    runs: list[tuple[Defence, str, int]] = [
+        ("on", "held", 0), ("off", "got through", 0), ("bare", "one missed", 1),
+    ]  # fmt: skip
+    rows = [
+        row(flood, which, 1, Outcome(which == "on", said, missed=n, work_max=8, work_bound=9))
+        for which, said, n in runs
+    ]
+    found = attack.Report("qemu", 1, 2.0, rows, {f"dos-1 {r.defence}": seen for r in rows})
+    write(tmp_path / "a.html", found, again="isthmus attack", revision="1")
+    page = (tmp_path / "a.html").read_text()
+    longest = "control 150 of 500 µs, supervision 7000 of 6400 µs, a setpoint&#39;s answer 90 µs"
+    assert page.count(longest) == page.count("<figure>") - 1 == 3
+    assert "without the defence: got through; with nothing behind it: one missed" in page
+    assert found.ok
 
 
 def test_the_same_machine_again_is_of_its_board_and_its_world() -> None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from isthmus.build.guest import kernel_module
+from isthmus.build.packages import debian_kernel
 from isthmus.build.python import INTERPRETER
 from isthmus.qemu.linked import LinkedMachine
+from isthmus.resources import tree
 
 pytestmark = pytest.mark.qemu
 
@@ -23,7 +27,9 @@ BYTES = 2_000_000
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinkedMachine]:
     data = tmp_path_factory.mktemp("guest") / "data"
     data.write_bytes(random.Random(2).randbytes(BYTES))
-    with LinkedMachine(files={"data": data}, counted=True) as machine:
+    folders = {"": Path(__file__).parent / "worlds" / "detach", "core": tree() / "core"}
+    detach = kernel_module(debian_kernel(), "detach", folders)
+    with LinkedMachine(files={"data": data, "detach.ko": detach}, counted=True) as machine:
         yield machine
 
 
@@ -142,3 +148,17 @@ def test_the_peer_dies_and_returns(machine: LinkedMachine) -> None:
     assert after["epoch"] != before["epoch"]
     assert machine.run(f"cat /sys/class/net/{name}/carrier").output.strip() == "1"
     assert echoes(machine)
+
+
+def test_a_session_that_the_peer_never_joins_is_given_up(machine: LinkedMachine) -> None:
+    """Somebody ends it as soon as the driver has it, before the Secure world has heard of it."""
+    name, before = machine.board.normal.interface, machine.status("normal")["registrations"]
+    again = f"ip link set {name} down && insmod /detach.ko && ip link set {name} up"
+    assert machine.run(again).status == 0
+    try:
+        machine.wait_up()
+        assert machine.run("cat /sys/module/detach/parameters/ended").output.strip() == "1"
+        assert machine.status("normal")["registrations"] - before == 2
+    finally:
+        machine.run("rmmod detach")
+    assert pings(machine)

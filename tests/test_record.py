@@ -20,7 +20,7 @@ LINE_MAX = MOST * 36 + EVENTS * (32 + 28) + 256
 
 
 class Reader(ctypes.Structure):
-    _fields_ = (("periods", ctypes.c_uint64), ("events", ctypes.c_uint64))
+    _fields_ = (("periods", ctypes.c_uint64), ("events", ctypes.c_uint64), ("ends", ctypes.c_uint64 * 2))
 
 
 class Text(ctypes.Structure):
@@ -52,6 +52,17 @@ class Record:
         written = room.raw[: text.at - start]
         assert written.endswith(b"}\n")
         return msgspec.json.decode(written, type=dict[str, Any])
+
+    def end(self, which: int, at: int, response: int) -> None:
+        self.library.record_end(self.memory, which, ctypes.c_uint64(at), ctypes.c_uint64(response))
+
+    def ends(self, most: int) -> dict[str, Any]:
+        room = ctypes.create_string_buffer(2 * most * 32 + 128)
+        start = ctypes.addressof(room)
+        text = Text(start, start + len(room), 0)
+        self.library.record_write_ends(self.memory, ctypes.byref(self.reader), most, ctypes.byref(text))
+        assert not text.cut
+        return msgspec.json.decode(room.raw[: text.at - start], type=dict[str, Any])
 
     def lines(self) -> Iterator[dict[str, Any]]:
         while True:
@@ -117,3 +128,25 @@ def test_events_come_once_and_the_oldest_go(library: ctypes.CDLL) -> None:
     for n in range(EVENTS + 10):
         record.event(n, b"x")
     assert [at for at, _ in record.line()["events"]] == list(range(10, EVENTS + 10))
+
+
+def test_the_ends_of_the_other_tasks_come_once_each_in_order(library: ctypes.CDLL) -> None:
+    record = Record(library)
+    for n in range(200):
+        record.end(0, 10 * n, n)
+    record.end(1, 2**64 - 1, 2**40)
+    first, second = record.ends(128), record.ends(128)
+    assert first["inside"][0::2] + second["inside"][0::2] == [10 * n for n in range(200)]
+    assert first["inside"][1::2] + second["inside"][1::2] == list(range(200))
+    assert (first["below"], second["below"]) == ([2**64 - 1, 2**32 - 1], [])
+    assert (first["left"], second["left"]) == (72, 0)
+    for n in range(5000):
+        record.end(1, n, 0)
+    assert record.ends(128)["below"][0] == 5000 - 4096 + 128
+
+
+def test_the_longest_ends_fit_a_line(library: ctypes.CDLL) -> None:
+    record = Record(library)
+    for n in range(256):
+        record.end(n % 2, 2**64 - 1, 2**32 - 1)
+    assert len(record.ends(128)["below"]) == 256

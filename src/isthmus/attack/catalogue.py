@@ -40,6 +40,10 @@ class Evidence:
     """At, microseconds to the control task's begin and end (None: skipped), frames taken in."""
     flow: list[tuple[float, float | None]] = field(default_factory=list)
     """At, microseconds to a setpoint's answer (None: none came in half of its period)."""
+    responses: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """By task: when a period of it ended, microseconds since its release."""
+    deadlines: dict[str, int] = field(default_factory=dict)
+    """By task, in microseconds; the highest first."""
 
 
 @dataclass(slots=True)

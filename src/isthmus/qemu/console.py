@@ -55,6 +55,13 @@ class Console:
             if line["first"] + len(line["periods"]) // 4 >= line["written"]:
                 return
 
+    def ends(self, timeout: float = 10.0) -> Iterator[dict[str, Any]]:
+        """The ends of the other tasks' periods since the last call, line by line, likewise."""
+        while True:
+            yield (line := self._object(b"e", timeout, "the ends of its tasks"))
+            if not line["left"]:
+                return
+
     def restart_linux(self, timeout: float = 10.0) -> None:
         """Has the Secure world restart Linux, wherever it stands, or from off; returns when it begins."""
         self._ask(b"l", b"isthmus: Linux restarts", timeout, "a restart of Linux")

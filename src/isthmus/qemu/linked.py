@@ -143,6 +143,11 @@ class LinkedMachine(QemuMachine):
         assert self.console is not None
         return self.console.record(10.0 * SLOWER)
 
+    def ends(self) -> Iterator[dict[str, Any]]:
+        """The ends of the other tasks' periods since the last call: see Console.ends."""
+        assert self.console is not None
+        return self.console.ends(10.0 * SLOWER)
+
     def uptime(self) -> float:
         """Linux's clock in seconds, to 10 ms."""
         return float(self.run("cat /proc/uptime").output.split()[0])

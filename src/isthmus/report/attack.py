@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
 from isthmus.attack import Report, Row
-from isthmus.attack.catalogue import Evidence
+from isthmus.attack.catalogue import Defence, Evidence
 from isthmus.attack.table import KINDS, controls
 from isthmus.report import Tile
-from isthmus.report.figure import MARK, NORMAL, SECURE, figure, svg, title
+from isthmus.report.figure import MARK, NORMAL, SECURE, SOFT, figure, svg, title
 
 __all__ = ["write"]
 
@@ -22,6 +25,11 @@ _SUBTITLES = {
     "the machine's own, at one instruction per nanosecond.",
 }
 _WIDE, _POINTS = 10.0, 400
+_RUNS: dict[Defence, str] = {
+    "on": "with the defence",
+    "off": "without the defence",
+    "bare": "without what stands behind it, too",
+}
 
 
 def write(
@@ -30,7 +38,6 @@ def write(
     """Writes the file. `again`: the command that repeats the run; `description`: what it ran on. OSError: it
     cannot be written."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("isthmus.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -47,7 +54,7 @@ def write(
         topics=[
             (KINDS.get(kind, kind), list(rows)) for kind, rows in groupby(_lines(found), lambda a: a["kind"])
         ],
-        closer=[(name, [Markup(one) for one in drawn]) for name, drawn in _closer(found)],
+        closer=list(_closer(found)),
         description=ran,
         again=again,
     )
@@ -104,37 +111,65 @@ def _deadlines(tried: Sequence[Row]) -> str:
         return svg(whole)
 
 
-def _closer(found: Report) -> Iterator[tuple[str, list[str]]]:
+def _closer(found: Report) -> Iterator[tuple[str, list[tuple[str, Markup]]]]:
+    """By attack: what was longest, in words, and what it looked like, for each run of it."""
     names = {row.id: row.name for row in found.rows}
+    rows = {(row.id, row.defence): row for row in found.rows}
     for ident, name in names.items():
         drawn = [
-            _meanwhile(seen, f"defence {which}")
-            for which in ("on", "off", "bare")
+            (_longest(seen, rows[ident, which], said), Markup(_meanwhile(seen, said)))
+            for which, said in _RUNS.items()
             if (seen := found.evidence.get(f"{ident} {which}")) is not None and seen.periods
         ]
         if drawn:
             yield f"{ident}: {name}", drawn
 
 
+def _longest(seen: Evidence, row: Row, which: str) -> str:
+    """The longest response of each task, the longest wait for an answer, and the most work."""
+    parts = [
+        f"{name} {max(us for _, us in times):.0f} of {seen.deadlines[name]} µs"
+        for name, times in seen.responses.items()
+        if times
+    ]
+    answered = [us for _, us in seen.flow if us is not None]
+    if answered:
+        parts.append(f"a setpoint's answer {max(answered):.0f} µs")
+    parts.append(f"work {max(taken for *_, taken in seen.periods)} frames a period")
+    if row.work_max is not None:
+        parts.append(f"{row.work_max} of at most {row.work_bound} in a window of the bound")
+    return f"{which[0].upper()}{which[1:]}, at most: {', '.join(parts)}."
+
+
 def _meanwhile(seen: Evidence, which: str) -> str:
-    with figure(_WIDE, 2.6, (1, 1, 1)) as (whole, (task, frames, flow)):
+    with figure(_WIDE, 3.4, (1.4, 1, 1)) as (whole, (tasks, frames, flow)):
+        _responses(tasks, seen)
         every = max(1, len(seen.periods) // _POINTS)
         groups = [seen.periods[i : i + every] for i in range(0, len(seen.periods), every)]
         at = [group[0][0] for group in groups]
-        task.step(
-            at, [max(done or 0.0 for _, _, done, _ in group) for group in groups], where="post", color=SECURE
-        )
-        skipped = [group[0][0] for group in groups if any(done is None for _, _, done, _ in group)]
-        task.plot(skipped, [0.0] * len(skipped), "x", color=MARK)
         frames.step(at, [max(taken for *_, taken in group) for group in groups], where="post", color=NORMAL)
         answered = [(t, us) for t, us in seen.flow if us is not None]
         flow.plot([t for t, _ in answered], [us for _, us in answered], ".", color=NORMAL, markersize=4)
         lost = [t for t, us in seen.flow if us is None]
         flow.plot(lost, [0.0] * len(lost), "x", color=MARK)
-        title(task, f"With the {which}: µs to the end of the control task's period")
-        title(frames, "Frames taken in, per period")
-        title(flow, "µs to a setpoint's answer")
+        title(tasks, f"{which[0].upper()}{which[1:]}: each task's response, in % of its deadline")
+        title(frames, "Work: frames taken in, per period")
+        title(flow, "Latency: µs to a setpoint's answer")
         flow.set_xlabel("seconds of the machine's time")
-        for axes in (task, frames, flow):
+        for axes in (tasks, frames, flow):
             axes.set_ylim(0)
         return svg(whole)
+
+
+def _responses(axes: Axes, seen: Evidence) -> None:
+    """The line is the deadline; crosses: periods that the control task skipped."""
+    for (name, times), colour in zip(seen.responses.items(), (SECURE, NORMAL, SOFT), strict=False):
+        every = max(1, len(times) // _POINTS)
+        groups = [times[i : i + every] for i in range(0, len(times), every)]
+        worst = [max(us for _, us in group) / seen.deadlines[name] * 100 for group in groups]
+        axes.plot([group[0][0] for group in groups], worst, ".", color=colour, markersize=4, label=name)
+    axes.axhline(100, color=MARK, linewidth=0.8)
+    skipped = [at for at, _, done, _ in seen.periods if done is None]
+    axes.plot(skipped, [0.0] * len(skipped), "x", color=MARK)
+    if seen.responses:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8)

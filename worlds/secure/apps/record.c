@@ -73,3 +73,37 @@ void record_write(const struct record *r, struct record_reader *reader, uint64_t
     reader->events = r->events;
     text_str(t, "}\n");
 }
+
+void record_end(struct record *r, enum record_task which, uint64_t at, uint64_t response)
+{
+    const uint64_t n = r->task[which].count;
+
+    r->task[which].end[n % RECORD_ENDS].at = at;
+    r->task[which].end[n % RECORD_ENDS].response = response < UINT32_MAX ? (uint32_t)response : UINT32_MAX;
+    __atomic_store_n(&r->task[which].count, n + 1, __ATOMIC_RELEASE);
+}
+
+void record_write_ends(const struct record *r, struct record_reader *reader, uint32_t most, struct text *t)
+{
+    static const char *const names[RECORD_TASKS] = {"inside", "below"};
+    uint64_t left = 0;
+
+    text_char(t, '{');
+    text_member(t, "born_ns", r->born);
+    for (unsigned k = 0; k < RECORD_TASKS; k++) {
+        const uint64_t written = __atomic_load_n(&r->task[k].count, __ATOMIC_ACQUIRE);
+        const uint64_t begin = oldest(reader->ends[k], written, RECORD_ENDS - most);
+
+        reader->ends[k] = written - begin < most ? written : begin + most;
+        left += written - reader->ends[k];
+        text_key(t, names[k]); /* at, response of each */
+        text_char(t, '[');
+        for (uint64_t n = begin; n < reader->ends[k]; n++) {
+            number(t, r->task[k].end[n % RECORD_ENDS].at, n == begin);
+            number(t, r->task[k].end[n % RECORD_ENDS].response, 0);
+        }
+        text_char(t, ']');
+    }
+    text_member(t, "left", left);
+    text_str(t, "}\n");
+}

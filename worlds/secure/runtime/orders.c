@@ -12,9 +12,12 @@
 #include "sysreg.h"
 
 #define PERIODS_PER_LINE 256u /* of the record: as much console work as a status */
+#define ENDS_PER_LINE 128u    /* of each task, likewise */
 
 static KEPT struct record_reader told; /* of the control task's record */
-static char room[RECORD_LINE_MAX(PERIODS_PER_LINE)]; /* for what goes to the console: a status is shorter */
+static char room[RECORD_LINE_MAX(PERIODS_PER_LINE)]; /* for what goes to the console: all else is shorter */
+
+_Static_assert(sizeof room >= RECORD_ENDS_LINE_MAX(ENDS_PER_LINE), "no more ends in a line than fit");
 
 static void tell(struct text t)
 {
@@ -27,6 +30,14 @@ static void tell_status(void)
     struct text t = text_over(room, sizeof room);
 
     status_write(&t);
+    tell(t);
+}
+
+static void tell_ends(void)
+{
+    struct text t = text_over(room, sizeof room);
+
+    record_write_ends(&control_record, &told, ENDS_PER_LINE, &t);
     tell(t);
 }
 
@@ -55,6 +66,9 @@ void orders_obey(void (*restart)(void))
         break;
     case 't':
         tell_record();
+        break;
+    case 'e':
+        tell_ends();
         break;
     case 'l':
         normal_restart();

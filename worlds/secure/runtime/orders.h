@@ -8,7 +8,8 @@
  *     c   the next period of the task above to use more than its C      (these two show that the defences against it
  *     h   the watchdog to go hungry: it is not fed any more             hold)
  *     t   the control task's latest periods and what happened beside them (record.h), on a line, on from the last
- *         time; there are more where it ends before "written" */
+ *         time; there are more where it ends before "written"
+ *     e   likewise the ends of the other tasks' periods; "left" says how many there are more */
 #ifndef ISTHMUS_RUNTIME_ORDERS_H
 #define ISTHMUS_RUNTIME_ORDERS_H
 

@@ -110,6 +110,8 @@ static void done(enum thread_name t, uint64_t now)
             account_period(ACCOUNT_SKIPPED, ACCOUNT_SKIPPED);
         if (first_done == 0)
             first_done = now;
+    } else {
+        record_end(&control_record, RECORD_BELOW, now, response);
     }
     th->owed = 0;
 }
@@ -387,10 +389,13 @@ void platform_inside_end(void)
 {
     const uint64_t used = platform_used();
     struct task *t = &tasks[TASK_INSIDE];
+    uint64_t now;
 
     inside.running = 0;
     network_flush();
-    task_end(t, used, clock_now() - inside.began);
+    now = clock_now();
+    task_end(t, used, now - inside.began);
+    record_end(&control_record, RECORD_INSIDE, now, now - inside.began);
     if (used > t->spec.cost)
         account_overrun(t);
 }

@@ -308,6 +308,7 @@ class Rig:
     ) -> Outcome:  # fmt: skip
         machine = self.machine
         list(machine.record())
+        list(machine.ends())
         self.shell(f"{_HOLD}; : >{_LOG}")
         before = self.status()
         self.shell(f"rm {_LOG}.hold")
@@ -318,7 +319,7 @@ class Rig:
         self.shell(_HOLD)
         after = self.status()
         log = self.shell(f"cat {_LOG}; rm {_LOG}.hold")
-        self.evidence, changes = evidence(before, machine.record(), log)
+        self.evidence, changes = evidence(before, machine.record(), machine.ends(), log)
         moved = difference(before, after)
         missed = late(before, after)
         wrong = [f"{name} missed {n} deadlines" for name, n in missed.items()]

@@ -58,10 +58,23 @@ def late(before: Status, after: Status) -> dict[str, int]:
     return found
 
 
-def evidence(before: Status, record: Iterable[Mapping[str, Any]], log: str) -> tuple[Evidence, list[int]]:
+def evidence(
+    before: Status, record: Iterable[Mapping[str, Any]], ends: Iterable[Mapping[str, Any]], log: str
+) -> tuple[Evidence, list[int]]:
     """What is drawn; and of each setpoint how often the link had been lost or found."""
     found, changes = Evidence(), []
     step = before["critical"]["period_us"] / 1e6
+    began = before["critical"]["periods"] * step
+    tasks = before["critical"]["tasks"]
+    found.deadlines = {task["name"]: task["deadline_us"] for task in tasks}
+    names = {task["runs"]: task["name"] for task in tasks if task["runs"] != "above"}
+    above = next(task["name"] for task in tasks if task["runs"] == "above")
+    found.responses = {name: [] for name in found.deadlines}
+    for line in ends:
+        for runs, name in names.items():
+            pairs = zip(line[runs][::2], line[runs][1::2], strict=True)
+            times = [(round((at - line["born_ns"]) / 1e9 - began, 4), ns / 1e3) for at, ns in pairs]
+            found.responses[name] += [(at, us) for at, us in times if at >= 0]
     for line in record:
         numbers = line["periods"]
         for i in range(0, len(numbers), 4):
@@ -69,6 +82,8 @@ def evidence(before: Status, record: Iterable[Mapping[str, Any]], log: str) -> t
             at = (line["first"] + i // 4 - before["critical"]["periods"]) * step
             us = (None, None) if begun == _NONE else (begun / 1e3, done / 1e3)
             found.periods.append((round(at, 4), *us, taken))
+            if us[1] is not None:
+                found.responses[above].append((round(at, 4), us[1]))
     first = None
     for sample in log.splitlines():
         sent, took, changed = (int(word) for word in sample.split())

@@ -213,6 +213,8 @@ static TickType_t period(enum thread_name t, void (*work)(uint64_t now), TickTyp
     task_end(task_of(t), used, response);
     if (t == CONTROL)
         account_period(late, response);
+    else
+        record_end(&control_record, RECORD_BELOW, th->released + response, response);
     for (TickType_t n = 0; n < passed; n++) {
         task_skip(task_of(t));
         if (t == CONTROL)
@@ -355,10 +357,12 @@ int platform_inside_begin(void)
 void platform_inside_end(void)
 {
     const uint64_t used = platform_used();
+    const uint64_t now = clock_now();
     struct task *t = &tasks[TASK_INSIDE];
 
     inside.task = NULL;
-    task_end(t, used, clock_now() - inside.began);
+    task_end(t, used, now - inside.began);
+    record_end(&control_record, RECORD_INSIDE, now, now - inside.began);
     if (used > t->spec.cost)
         account_overrun(t);
 }
