@@ -52,7 +52,7 @@ DEFENCES = {
         f"ist_copy_in(dst, {_PAYLOAD}, ist_load(j->at, IST_REC_LENGTH));",
     ),
     "one load of the head": Defence(
-        "guard.c", "        rx->head = head;", "        rx->head = ist_load(rx->peer, IST_CTL_HEAD);"
+        "guard.c", "    rx->head = head;", "    rx->head = ist_load(rx->peer, IST_CTL_HEAD);"
     ),
     "one load of the sequence": Defence(
         "guard.c",
