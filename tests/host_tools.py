@@ -37,7 +37,7 @@ def echo_world() -> Path:
     return build_program("echo-world", sources, [core, host], ["-std=c11", "-O2"])
 
 
-def eventually(what: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(what: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether it becomes true in time."""
     end = time.monotonic() + seconds
     while not what():
@@ -147,7 +147,7 @@ class RawTraffic:
         self.send(1)
         return self.collect()
 
-    def settle(self, seconds: float = 10.0) -> bool:
+    def settle(self, seconds: float = 60.0) -> bool:
         """Whether every frame sent has come back in time."""
         return eventually(lambda: self.collect() == 0 and self.received == self.sent, seconds)
 

@@ -124,7 +124,7 @@ def answers(endpoint: Endpoint, incarnation: int, count: int) -> list[int]:
                 found.append(identity[1])
         return len(found) >= count
 
-    eventually(look, 20)
+    eventually(look)
     return found
 
 
@@ -165,11 +165,11 @@ def test_an_impossible_head_is_the_end_of_the_session_alone(open_peer: There) ->
     """What anybody with this window might write. The Secure world refuses it by name, and takes the next."""
     machine, endpoint = open_peer.machine, open_peer.endpoint
     assert machine.console is not None
+    before = machine.console.status(60)  # not later: meanwhile this end would be silent
     open_peer.begin()
     assert eventually(lambda: running(endpoint))
-    before = machine.console.status(60)
     machine.buffer("normal")[HEAD : HEAD + 4] = (3 << 30).to_bytes(4, "little")
-    assert eventually(lambda: machine.console.status(60)["state"] == "DEAD", 20)  # type: ignore[union-attr]
+    assert eventually(lambda: machine.console.status(60)["state"] == "DEAD")  # type: ignore[union-attr]
     after = machine.console.status(60)
     assert after["counters"]["HEAD_RANGE"] == before["counters"]["HEAD_RANGE"] + 1
     assert after["critical"]["periods"] > before["critical"]["periods"]

@@ -218,7 +218,7 @@ def test_a_frozen_world_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     with HostMachine(board, programs={"secure": echo_world()}) as machine:
         pid = machine.pid("normal")
         os.kill(pid, signal.SIGSTOP)
-        assert eventually(lambda: machine.up and machine.pid("normal") != pid, 20)
+        assert eventually(lambda: machine.up and machine.pid("normal") != pid)
         assert machine.restarts
 
 
@@ -240,7 +240,7 @@ def test_namespaces_lost_are_made_anew(own: HostMachine) -> None:
         assert namespaces is not None
         assert namespaces._process is not None
         os.kill(namespaces._process.pid, signal.SIGKILL)
-        assert eventually(lambda epoch=epoch: own.up and own.epoch != epoch, 20)  # type: ignore[misc]
+        assert eventually(lambda epoch=epoch: own.up and own.epoch != epoch)  # type: ignore[misc]
     with RawTraffic(own, incarnation=11) as traffic:
         traffic.send()
         assert traffic.settle()
