@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-__all__ = ["Mutant", "mutants"]
+__all__ = ["Mutant", "blank", "closing", "mutants", "split"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def mutants(file: str, text: str) -> list[Mutant]:
     changes = _assembler(text) if file.endswith(".S") else _c(text)
     seen: Counter[str] = Counter()
     found = []
-    names = sorted([(m.start(), m[1]) for m in _HEAD.finditer(_blank(text))] or _labels(text))
+    names = sorted([(m.start(), m[1]) for m in _HEAD.finditer(blank(text))] or _labels(text))
     for c in sorted(set(changes)):
         was = " ".join(text[c.begin : c.end].split())
         ident = f"{Path(file).name} {_function(names, c.begin)} {c.kind}: {was}"
@@ -84,7 +84,7 @@ _HEAD = re.compile(r"^(?!static const|typedef)[A-Za-z_][^;{}=\n]*?\b([a-zA-Z]\w*
 _LABEL = re.compile(r"^(?:func\s+)?(\w+):?\s*$", re.MULTILINE)
 
 
-def _blank(text: str) -> str:
+def blank(text: str) -> str:
     """The same length without comments, literals, directives and compile-time assertions."""
 
     def spaces(match: re.Match[str]) -> str:
@@ -101,7 +101,7 @@ def _function(names: list[tuple[int, str]], at: int) -> str:
     return next((name for begin, name in reversed(names) if begin <= at), "-")
 
 
-def _closing(code: str, at: int) -> int:
+def closing(code: str, at: int) -> int:
     """Index of the bracket that closes the one at `at`."""
     depth = 0
     for i in range(at, len(code)):
@@ -111,7 +111,7 @@ def _closing(code: str, at: int) -> int:
     raise ValueError(f"unbalanced at {at}")
 
 
-def _split(code: str, begin: int, end: int, separator: str) -> list[tuple[int, int]]:
+def split(code: str, begin: int, end: int, separator: str) -> list[tuple[int, int]]:
     """Pieces of code[begin:end] between separators that stand in no bracket."""
     pieces, depth, start, i = [], 0, begin, begin
     while i < end:
@@ -144,7 +144,7 @@ _CLEAR = re.compile(
     _STATEMENT + rf"(?P<what>[a-z_]\w*(?:->|\.|\[)[^;=(]*(?: = [a-z_][^;=(]*)* = {_CONSTANT});"
 )
 _MASK = re.compile(r"(?<=[\w)\]]) & ~?(?=[\w(])")
-_OPERAND = re.compile(r"[\w.]+(?:->\w+)*")
+_OPERAND = re.compile(r"\w+(?:(?:->|\.)\w+)*")
 _EDGE = re.compile(r" (<=|>=|<|>) ")
 _LIMIT = re.compile(r"\bist_limit_(?:take|step)\(")
 _RELAXED = {"ist_store_release(": "ist_store(", "ist_load_acquire(": "ist_load("}
@@ -152,13 +152,13 @@ _ORDER = re.compile(r"\b(?:ist_store_release\(|ist_load_acquire\(|__ATOMIC_(?:AC
 
 
 def _c(text: str) -> Iterator[_Change]:
-    code = _blank(text)
+    code = blank(text)
     for match in re.finditer(r"\b(if|while|return)\b|\bfor \(|(?<=[^=!<>]) = ", code):
         yield from _conditions(code, match)
     for match in _CALL.finditer(code):
         before = code[max(0, match.start() - 80) : match.start("what")]
         if match["name"] not in _KEYWORDS and _BEFORE.search(before):
-            end = _closing(code, match.end() - 1) + 1
+            end = closing(code, match.end() - 1) + 1
             if code[end : end + 1] == ";":
                 yield _Change(match.start("what"), end, "(void)0", "call")
     for pattern, kind in ((_COUNT, "count"), (_CLEAR, "clear")):
@@ -173,7 +173,7 @@ def _c(text: str) -> Iterator[_Change]:
         yield _Change(match.start(1), match.end(1), other, "edge")
     for match in _LIMIT.finditer(code):
         if not re.match(r"(?:int|static)", code[code.rfind("\n", 0, match.start()) + 1 :]):
-            yield _Change(match.start(), _closing(code, match.end() - 1) + 1, "1", "unlimited")
+            yield _Change(match.start(), closing(code, match.end() - 1) + 1, "1", "unlimited")
     for match in _ORDER.finditer(code):
         if not code[code.rfind("\n", 0, match.start()) + 1 :].startswith("static"):
             yield _Change(match.start(), match.end(), _RELAXED.get(match[0], "__ATOMIC_RELAXED"), "order")
@@ -181,25 +181,25 @@ def _c(text: str) -> Iterator[_Change]:
 
 def _operand(code: str, at: int) -> int:
     if code[at] == "(":
-        end = _closing(code, at) + 1
+        end = closing(code, at) + 1
         rest = _OPERAND.match(code, end)  # behind a cast
         return rest.end() if rest else end
     match = _OPERAND.match(code, at)
     assert match
-    return match.end()
+    return closing(code, match.end()) + 1 if code[match.end()] in "([" else match.end()
 
 
 def _conditions(code: str, match: re.Match[str]) -> Iterator[_Change]:
     if match[1] in ("if", "while"):
         begin = code.index("(", match.end()) + 1
-        end = _closing(code, begin - 1)
+        end = closing(code, begin - 1)
         if match[1] == "if":
             yield _Change(begin, end, "0", "never")
             if not _REFUSES.match(code, end + 1):
                 yield _Change(begin, end, "1", "always")
         yield from _parts(code, begin, end)
     elif match[0].startswith("for"):
-        _, (begin, end), _ = _split(code, match.end(), _closing(code, match.end() - 1), ";")
+        _, (begin, end), _ = split(code, match.end(), closing(code, match.end() - 1), ";")
         if code[begin:end].strip():
             yield _Change(*_trim(code, begin, end), "1", "unbounded")
             yield from _parts(code, begin, end)
@@ -212,17 +212,17 @@ def _conditions(code: str, match: re.Match[str]) -> Iterator[_Change]:
 def _parts(code: str, begin: int, end: int) -> Iterator[_Change]:
     """Of an expression: operands that are not asked, choices that are made already."""
     begin, end = _trim(code, begin, end)
-    question = _split(code, begin, end, "?")
+    question = split(code, begin, end, "?")
     if len(question) > 1:
         first = _trim(code, *question[0])
         yield _Change(*first, "0", "never")
         yield _Change(*first, "1", "always")
         yield from _parts(code, *first)
-        for choice in _split(code, question[0][1] + 1, end, ":"):
+        for choice in split(code, question[0][1] + 1, end, ":"):
             yield from _parts(code, *choice)
         return
     for separator, neutral in (("||", "0"), ("&&", "1")):
-        operands = _split(code, begin, end, separator)
+        operands = split(code, begin, end, separator)
         if len(operands) > 1:
             for operand in operands:
                 yield _Change(*_trim(code, *operand), neutral, "part")
@@ -230,8 +230,8 @@ def _parts(code: str, begin: int, end: int) -> Iterator[_Change]:
             return
     at = begin
     while (at := code.find("(", at, end)) >= 0:
-        close = _closing(code, at)
-        for piece in _split(code, at + 1, close, ","):
+        close = closing(code, at)
+        for piece in split(code, at + 1, close, ","):
             yield from _parts(code, *piece)
         at = close
 
@@ -243,7 +243,7 @@ _BRANCH = re.compile(r"^\t((?:b\.\w+|tbn?z|cbn?z)\b[^\n]*)$", re.MULTILINE)
 
 
 def _assembler(text: str) -> Iterator[_Change]:
-    code = _blank(text)
+    code = blank(text)
     for pattern, kind in ((_BARRIER, "barrier"), (_BRANCH, "never")):
         for match in pattern.finditer(code):
             yield _Change(match.start(1), match.end(1), "", kind)

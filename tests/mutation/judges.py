@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -30,8 +31,9 @@ import test_port_channels
 from core_programs import HOOKED, HOST, ROOT, SANITIZED, build
 from isthmus.build import cache
 from isthmus.filter import compile_table
-from mutation.find import Mutant
+from mutation.find import Mutant, mutants
 from mutation.objects import same_code, same_monitor
+from mutation.schemata import CHOICE, Schemata, schemata
 
 __all__ = ["AREAS", "SAME_CODE", "STAGES", "Workshop"]
 
@@ -47,7 +49,9 @@ AREAS = {
     "monitor": ("worlds/monitor/tfa/*.c", "worlds/monitor/tfa/*.h", "worlds/monitor/tfa/*.S"),
 }
 LIMIT_S = 600  # of one step: a test that hangs has noticed
-PROGRAM_S = 120  # of one C program, which takes a few
+PROGRAM_S = 300  # of one C program
+#: And of the processor's time, which a busy computer does not lengthen: a loop without an end is over soon.
+PROGRAM_CPU_S = {UNITS_STAGE: 10, PROGRAMS_STAGE: 60}
 
 FIRST = {"guard": "guard", "ring": "ring", "session": "session", "tag": "tag", "config": "config",
          "limit": "limit", "check": "guard", "shared": "copy", "inner": "wake", "lane": "lane",
@@ -137,6 +141,15 @@ class _Folders:
         return self.base
 
 
+def _limited(program: Path, seconds: int, number: int | None = None) -> Path:
+    """The program, with so much of the processor's time, and the change of this number, if it has several."""
+    script = program.with_suffix(".limited")
+    choice = f"export {CHOICE}={number or 0}\n"
+    script.write_text(f'#!/bin/sh\nulimit -t {seconds}\n{choice}exec {shlex.quote(str(program))} "$@"\n')
+    script.chmod(0o700)
+    return script
+
+
 class _Step(NamedTuple):
     stage: int
     name: str
@@ -157,6 +170,8 @@ class Workshop:
         self.objects = folder / f"objects-{digest.hexdigest()[:16]}"
         self.objects.mkdir(parents=True, exist_ok=True)
         self.late = False  # a time limit has noticed
+        self.noticed: Counter[tuple[str, str]] = Counter()  # changes, by function and step
+        self.all: dict[Path, Schemata] = {}
         self.sound: set[tuple[str, str]] = set()  # tests that hold where this file is as it was
         made = {"build", "dist"}  # at the top; elsewhere it is a package of that name
         rest = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis")
@@ -178,8 +193,11 @@ class Workshop:
         original = (ROOT / mutant.file).read_text(encoding="utf-8")
         self.late = False
         noticed_by = ""
-        for step in self._steps(mutant, area, mutant.apply(original)):
-            if step.stage == stage and (noticed_by := step.run()):
+        function = mutant.id.split(" ")[1]
+        steps = [s for s in self._steps(mutant, area, mutant.apply(original)) if s.stage == stage]
+        for step in sorted(steps, key=lambda s: -self.noticed[function, s.name]):  # as its neighbours were
+            if noticed_by := step.run():
+                self.noticed[function, step.name] += 1
                 break
         if noticed_by not in ("", SAME_CODE) and (self.late or (mutant.file, noticed_by) not in self.sound):
             if not self._holds(mutant, area, original, noticed_by):
@@ -199,11 +217,12 @@ class Workshop:
         more = SUITE["order"] if area == "core" and mutant.kind in ORDERING else ()
         for tests in (*SUITE.get(mutant.file, ()), *SUITE[area], *more):
             suite = functools.partial(self._changed_suite, mutant.file, text, tests)
-            yield _Step(UNITS_STAGE if tests in SECONDS else SUITE_STAGE, tests, suite)
+            yield _Step(PROGRAMS_STAGE if tests in SECONDS else SUITE_STAGE, tests, suite)
 
     def _programs(self, mutant: Mutant, text: str) -> Iterator[_Step]:
         """C programs with `text` in place of the core's or the ports' file."""
         name = Path(mutant.file).name
+        original = (ROOT / mutant.file).read_text(encoding="utf-8")
         folders = cast(pytest.TempPathFactory, _Folders(self.objects))
         race = ("-g", "-O1", "-fsanitize=thread", "-Wno-tsan", "-pthread")
 
@@ -216,12 +235,19 @@ class Workshop:
             holds: Callable[[Path], bool] | None = None,
         ) -> _Step:
             def run() -> str:
-                place = self.changed / hashlib.sha256(repr(flags).encode()).hexdigest()[:8]
-                place.mkdir(parents=True, exist_ok=True)
-                file = place / name
-                file.write_text(text, encoding="utf-8")
                 also = (HOST / "link.c",) if program in ("unit_copy", "trace", "threads") else ()
-                made = build(folders, program, *flags, "-w", also=also, instead=file)
+                all_changes = self._schemata(mutant.file, flags)
+                number = all_changes.number.get(mutant.id) if program not in ("trace", "threads") else None
+                if number is not None:
+                    options, file = (*flags, "-w"), all_changes.file
+                    also = (*also, all_changes.switch)
+                else:
+                    place = self.changed / hashlib.sha256(repr(flags).encode()).hexdigest()[:8]
+                    place.mkdir(parents=True, exist_ok=True)
+                    options, file = (*flags, "-w"), place / name
+                    file.write_text(text, encoding="utf-8")
+                made = build(folders, program, *options, also=also, instead=file)
+                made = _limited(made, PROGRAM_CPU_S[stage], number if text != original else 0)
                 if holds is None:
                     core_programs.run(made, *argv, timeout=PROGRAM_S)
                 elif not holds(made):
@@ -243,7 +269,7 @@ class Workshop:
         for test, program, flags_of, holds in FIRST_OF.get(name, ()):
             yield step(UNITS_STAGE, test, program, "-O1", *flags_of, holds=holds)
         same = functools.partial(same_code, mutant.file, text, self.code)
-        yield _Step(UNITS_STAGE, SAME_CODE, lambda: SAME_CODE if same() else "")
+        yield _Step(PROGRAMS_STAGE, SAME_CODE, lambda: SAME_CODE if same() else "")
         if first == "port" or not order:
             return
         for unit in order:
@@ -258,6 +284,16 @@ class Workshop:
                 argv = ("6000", "1", "mixed", fence, "2", "1")
                 yield step(PROGRAMS_STAGE, f"threads, fence of {fence}", "threads", *race, argv=argv)
 
+    def _schemata(self, file: str, flags: tuple[str, ...]) -> Schemata:
+        """All changes of the file in one, to be built with these flags."""
+        place = self.objects / "all" / hashlib.sha256(repr((file, flags)).encode()).hexdigest()[:12]
+        if place not in self.all:
+            original = ROOT / file
+            known = mutants(file, original.read_text(encoding="utf-8"))
+            command = ("gcc", "-std=c11", "-D_GNU_SOURCE", f"-I{core_programs.CORE}", *PORT, *flags)
+            self.all[place] = schemata(original, known, place, command)
+        return self.all[place]
+
     def _units(self, mutant: Mutant, text: str) -> Iterator[_Step]:
         """The units of the monitor, board by board, with `text` in place of its file."""
         name = Path(mutant.file).name
@@ -269,7 +305,7 @@ class Workshop:
             place.mkdir(parents=True)
             (place / name).write_text(text, encoding="utf-8")
             program = monitor_programs.build(self.objects / board, board, place / name)
-            core_programs.run(program, timeout=PROGRAM_S)
+            core_programs.run(_limited(program, PROGRAM_CPU_S[UNITS_STAGE]), timeout=PROGRAM_S)
             return ""
 
         for board in monitor_programs.BOARDS:
