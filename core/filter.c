@@ -176,7 +176,7 @@ enum ist_verdict ist_filter_judge(struct ist_filter *f, const ist_u8 *frame, ist
         at += TAG;
     }
     ist_u64 rules = rules_of(f, IST_FILTER_VLAN, vlan);
-    if (rules == 0 || type == TYPE_SERVICE_VLAN || (type == TYPE_VLAN && vlan != 0))
+    if (rules == 0 || type == TYPE_SERVICE_VLAN || type == TYPE_VLAN) /* one tag is taken off, none behind it */
         return IST_V_VLAN;
     rules &= rules_of(f, IST_FILTER_TYPE, type) & rules_of(f, IST_FILTER_GROUP, be48(frame));
     if (rules == 0)

@@ -210,8 +210,8 @@ void ist_begin(struct ist_endpoint *e, ist_u64 epoch, const ist_u64 key[2], ist_
     rx->budget.due = now;
     ist_store_release(tx->own, IST_CTL_HEAD, c->first_cursor);
     ist_store_release(tx->own, IST_CTL_TAIL, c->first_cursor);
-    ist_store_release(tx->own, IST_CTL_WAKE_RX, 0);
-    ist_store_release(tx->own, IST_CTL_WAKE_TX, 0);
+    ist_store(tx->own, IST_CTL_WAKE_RX, 0);
+    ist_store(tx->own, IST_CTL_WAKE_TX, 0);
     ist_store(tx->own, IST_CTL_REFUSAL, 0);
 
     e->epoch = epoch;
@@ -240,7 +240,7 @@ void ist_end(struct ist_endpoint *e, enum ist_verdict reason)
 void ist_violation(struct ist_endpoint *e, enum ist_verdict why)
 {
     /* A peer that restarts clears its cursors after it has published RESET: look before judging. */
-    ist_u32 word = ist_load_acquire(e->rx.peer, IST_CTL_STATE);
+    ist_u32 word = ist_load(e->rx.peer, IST_CTL_STATE); /* the cursor was an acquire */
     if (ist_check_state_word(word, e->config.role) == IST_V_OK && IST_STATE_OF(word) < IST_READY)
         leave(e, IST_RESET, IST_V_PEER_LEFT);
     else

@@ -31,7 +31,7 @@ DEFECTS = {
         "tx->published = tx->head;",
         "tx->published = tx->head; (void)*(volatile ist_u32 *)(tx->own + IST_CTL_HEAD);",
     ),
-    "word_not_cleared": Defect("session.c", "ist_store_release(tx->own, IST_CTL_WAKE_RX, 0);", ""),
+    "word_not_cleared": Defect("session.c", "ist_store(tx->own, IST_CTL_WAKE_RX, 0);", ""),
     "cleared_in_the_open": Defect(
         "session.c", "publish_state(e, IST_RESET);\n    tx->head = ", "tx->head = "
     ),

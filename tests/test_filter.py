@@ -30,7 +30,8 @@ from isthmus.host import HostMachine
 
 ENDS = Ends("02:49:53:00:00:02", "10.77.0.2/24", "02:49:53:00:00:01", "10.77.0.1/24")
 FLAGS = (*SANITIZED, "-O2")
-SPAN = 4  # IST_FILTER_SPAN
+BROADCAST, SPAN = 3, 5  # IST_FILTER_BROADCAST, IST_FILTER_SPAN
+RATES = SPAN + len(FIELDS)  # IST_FILTER_RATES
 Case = tuple[bytes, Meta, int]
 
 
@@ -137,22 +138,23 @@ def test_every_verdict_has_a_sample() -> None:
 TCP_AT = 34
 
 
-@pytest.mark.parametrize(
-    ("frame", "meta", "expected"),
-    [
-        (ipv4(6, tcp(7)), Meta(1, 0, TCP_AT, 16), "OK"),
-        (ipv4(6, tcp(7)), Meta(1, 0, TCP_AT - 20, 16), "OFFLOAD"),  # the IPv4 header's own
-        (ipv4(6, tcp(7)), Meta(1, 0, TCP_AT, 6), "OFFLOAD"),  # where UDP has it
-        (ipv4(17, udp(7)), Meta(1, 0, TCP_AT, 6), "OK"),
-        (ipv4(1, b"\x08" + bytes(7)), Meta(1, 0, TCP_AT, 2), "OFFLOAD"),
-        (ipv4(1, b"\x08" + bytes(7)), Meta(1, 0, TCP_AT, 0), "OFFLOAD"),
-        (ipv4(6, tcp(7) + bytes(500)), Meta(4, 100), "OK"),
-        (ipv4(6, tcp(7) + bytes(500)), Meta(4, 500), "OFFLOAD"),
-        (ipv4(17, udp(7, bytes(500))), Meta(4, 100), "OFFLOAD"),
-        (ipv4(6, tcp(7) + bytes(500)), Meta(8, 100), "OFFLOAD"),
-        (SAMPLES["a raw frame"][0], Meta(4, 10), "OFFLOAD"),
-    ],
-)
+OFFLOADS = [
+    (ipv4(6, tcp(7)), Meta(1, 0, TCP_AT, 16), "OK"),
+    (ipv4(6, tcp(7)), Meta(1, 0, TCP_AT - 20, 16), "OFFLOAD"),  # the IPv4 header's own
+    (ipv4(6, tcp(7)), Meta(1, 0, TCP_AT, 6), "OFFLOAD"),  # where UDP has it
+    (ipv4(17, udp(7)), Meta(1, 0, TCP_AT, 6), "OK"),
+    (ipv4(1, b"\x08" + bytes(7)), Meta(1, 0, TCP_AT, 2), "OFFLOAD"),
+    (ipv4(1, b"\x08" + bytes(7)), Meta(1, 0, TCP_AT, 0), "OFFLOAD"),
+    (ipv4(6, tcp(7) + bytes(500)), Meta(4, 100), "OK"),
+    (ipv4(6, tcp(7) + bytes(500)), Meta(4, 500), "OFFLOAD"),
+    (ipv4(17, udp(7, bytes(500))), Meta(4, 100), "OFFLOAD"),
+    (ipv4(6, tcp(7) + bytes(500)), Meta(8, 100), "OFFLOAD"),
+    (SAMPLES["a raw frame"][0], Meta(4, 10), "OFFLOAD"),
+    (SAMPLES["a raw frame"][0], Meta(1, 0, TCP_AT, 16), "OFFLOAD"),  # nothing is left of the frame before
+]
+
+
+@pytest.mark.parametrize(("frame", "meta", "expected"), OFFLOADS)
 def test_offload_fields_are_held_to_the_headers(
     frame: bytes, meta: Meta, expected: str, program: Path
 ) -> None:
@@ -282,7 +284,7 @@ DEFECTS = {
     "udp": Defect("filter.c", "be16(t + 4) != n", "be16(t + 4) > n"),
     "sender": Defect("filter.c", "if (be48(frame + 6) != f->peer)", "if (0)"),
     "arp": Defect("filter.c", "if (be48(arp + 8) != sender)", "if (0)"),
-    "nested": Defect("filter.c", "(type == TYPE_VLAN && vlan != 0)", "0"),
+    "nested": Defect("filter.c", " || type == TYPE_VLAN)", ")"),
     "halving": Defect("filter.c", "half != 0; half /= 2", "half > 1; half /= 2"),
     "source": Defect("filter.c", "rules &= rules_of(f, IST_FILTER_SOURCE, p.source);", "p.source = 0;"),
     "from": Defect("filter.c", " & rules_of(f, IST_FILTER_FROM, p.from)", ""),
@@ -305,6 +307,7 @@ def hunt() -> tuple[tuple[Rule, ...], list[Case], list[str]]:
     ranged = tuple(Rule(f"p{p}", "ipv4", protocol="udp", port=f"{p}-{p + 1}") for p in (1, 6, 79, 5000))
     policy = (tagged, back, *ranged, *(r for r in DEFAULT if r.protocol != "udp"))
     samples: list[Case] = [(frame, Meta(), 0) for frame, _ in SAMPLES.values()]
+    samples += [(frame, meta, 0) for frame, meta, _ in OFFLOADS]
     cases = [(any_frame(dice), any_meta(dice), 0) for _ in range(8000)] + samples
     return policy, cases, expected(policy, cases)
 
@@ -353,7 +356,52 @@ def test_frames_to_groups_share_a_budget_that_refused_ones_cost_too(program: Pat
     assert said == ["FILTER", "OK", "BROADCAST", "OK"]
 
 
+def test_a_rule_of_another_lane_lets_nothing_pass_by_this_one(program: Path) -> None:
+    policy = (
+        Rule("bulk", "ipv4", protocol="udp", port=7),
+        Rule("critical", "ipv4", protocol="udp", port=8, lane="critical"),
+    )
+    cases = [(ipv4(17, udp(port)), Meta(), 0) for port in (7, 8)]
+    for lane, said in {"bulk": ["OK", "LANE"], "critical": ["LANE", "OK"]}.items():
+        assert verdicts(program, compile_table(policy, ENDS, lane=lane), cases)[1:] == said
+
+
 # ---- tables ------------------------------------------------------------------------------------------------
+
+
+def table_of(rules: int, limits: int, spans: Sequence[tuple[int, int]], at: int | None = None) -> list[int]:
+    """A table whose fields all have these spans, at `at` or at its end."""
+    head = [rules, 0, 0, 0, 0] + [0] * len(FIELDS) + [0] * limits
+    for i in range(SPAN, RATES):
+        head[i] = (len(head) if at is None else at) << 32 | len(spans)
+    return head + ([word for span in spans for word in span] if at is None else [])
+
+
+ONE = [(0, 0)]
+TABLES = {
+    "no rule": (table_of(0, 0, ONE), "OK"),
+    "a rule": (table_of(1, 2, [(0, 1)]), "OK"),
+    "as many rules as there may be": (table_of(64, 128, [(0, 2**64 - 1)]), "OK"),
+    "a rule too many": (table_of(65, 130, ONE), "BAD_FILTER"),
+    "nothing": ([], "BAD_FILTER"),
+    "a head cut short": (table_of(0, 0, ONE)[: RATES - 1], "BAD_FILTER"),
+    "limits cut short": (table_of(1, 1, ONE, at=BROADCAST), "BAD_FILTER"),
+    "spans in the head": (table_of(1, 2, ONE, at=BROADCAST), "OK"),
+    "spans cut short": (table_of(0, 0, ONE)[:-1], "BAD_FILTER"),
+    "spans behind the end": (table_of(0, 0, ONE, at=RATES + 1), "BAD_FILTER"),
+    "no power of two": (table_of(0, 0, [(0, 0), (1, 0), (2, 0)]), "BAD_FILTER"),
+    "as many spans as there may be": (table_of(0, 0, [(i, 0) for i in range(256)]), "OK"),
+    "twice as many": (table_of(0, 0, [(i, 0) for i in range(512)]), "BAD_FILTER"),
+    "a rule that is not there": (table_of(1, 2, [(0, 2)]), "BAD_FILTER"),
+    "a begin behind 0": (table_of(0, 0, [(1, 0)]), "BAD_FILTER"),
+    "spans that go back": (table_of(0, 0, [(0, 0), (2, 0), (1, 0), (3, 0)]), "BAD_FILTER"),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_held_to_its_bounds(name: str, program: Path) -> None:
+    table, said = TABLES[name]
+    assert verdicts(program, table, []) == [said]
 
 
 def test_the_largest_policy_fits(program: Path) -> None:
@@ -364,7 +412,7 @@ def test_the_largest_policy_fits(program: Path) -> None:
     )  # fmt: skip
     check(policy, ENDS)
     table = compile_table(policy, ENDS)
-    spans = [word & 0xFFFFFFFF for word in table[4 : 4 + len(FIELDS)]]
+    spans = [word & 0xFFFFFFFF for word in table[SPAN:RATES]]
     assert max(spans) == SPANS_MAX
     frames = [
         ipv4(17, udp(900 * i + 3, source=2 * i + 1), f"10.{2 * i}.1.1", f"10.99.{2 * i}.5") for i in range(64)

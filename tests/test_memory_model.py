@@ -6,7 +6,7 @@ test whose threads are what the machine code really does (arm_trace.py), judged 
     consumption   record read, then tail           tail read, then record overwritten
     wake-up       cursor written, then wake word read      wake word written, then cursor read     (both ways)
     identity      words written, then state        state read, then words
-    departure     state written, then cursor       cursor read, then state
+    departure     state written, then cursor       cursor read, then state                (both ways)
 
 Only barriers count: a dependency that one compiler keeps is one that the next may drop. The docs' table of
 orderings (docs/DESIGN.md) is compared with this file.
@@ -107,6 +107,11 @@ ORDERINGS = {
     "departure": Ordering(
         (("normal.state", "normal.head"), ("normal.head", "normal.state")),
         {"normal.head": NEW, "normal.state": OLD},
+        (RELEASE, ACQUIRE),
+    ),
+    "departure of a receiver": Ordering(
+        (("secure.state", "secure.tail"), ("secure.tail", "secure.state")),
+        {"secure.tail": NEW, "secure.state": OLD},
         (RELEASE, ACQUIRE),
     ),
 }
@@ -218,6 +223,14 @@ class Work:
         p.receive()
         began = p.traced(lambda: p.begin(0))
         return [until_store(began, "normal.head")], [p.traced(p.receive)]
+
+    def departure_of_a_receiver(self) -> tuple[list[Trace], list[Trace]]:
+        p = self.processor()
+        self.fill(p.append)
+        self.drain()
+        p.sender("ist_room")
+        began = p.traced(lambda: p.begin(1))
+        return [until_store(began, "secure.tail")], [p.traced(lambda: p.sender("ist_room"))]
 
 
 def hurts(work: Work, name: str) -> bool:

@@ -184,6 +184,11 @@ WARM: list[Step] = [
     ("period",), ("poll", 5, MANY), ("period",), ("mute", 0, 0, 1, 60), ("poll", 5, MANY),
     ("mute", 0, 0, 1, 60), ("poll", 5, MANY), ("period",), ("poll", 5, MANY),
 ]  # fmt: skip
+#: Polls that end by the bytes of the poll, by those of a turn, and by neither.
+BYTES: list[Step] = [
+    ("poll", 300, MANY), ("send", 0, 0, 40, 60), ("poll", 300, 100), ("poll", 300, 240), ("poll", 300, 1000),
+    ("send", 1, 0, 9, 60), ("poll", 300, 61), ("poll", 300, MANY),
+]  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -192,6 +197,7 @@ WARM: list[Step] = [
 @example(history=(3, 2, (2, 150), 7, 0, STEPS))
 @example(history=(3, 2, (2, 150), 7, 1, STEPS))
 @example(history=(2, 1, (2, 150), 0, 2, WARM))
+@example(history=(2, 1, (9, 150), 0, 0, BYTES))
 def test_every_turn_is_the_models(program: Path, history: History) -> None:
     agree(program, history)
 
@@ -282,6 +288,14 @@ def test_a_peer_that_waits_for_room_is_told(program: Path) -> None:
     steps: list[Step] = [("poll", 300, MANY), flood(0), flood(1), ("wait", 0, BULK), *bells]
     answer = go(program, [*steps, ("poll", 300, MANY), *bells], 2)
     assert answer.sent[2:] == [0, 0, 0, 1, 0, 0]
+
+
+def test_channels_with_all_lanes_wait_for_nothing(program: Path) -> None:
+    """A period looks at every lane that there is and marks nothing else."""
+    steps: list[Step] = [("period",), ("poll", 300, MANY), ("period",), ("bell", 0, BULK), ("bell", 1, BULK)]
+    answer = go(program, steps, 2, lanes=4, linger=1)
+    assert answer.sent == [0, 0]
+    assert answer.polls == [([], "EMPTY", 0)]
 
 
 def test_a_spent_budget_is_its_own_channels(program: Path) -> None:

@@ -173,6 +173,22 @@ TEST(offload_fields_need_the_agreement)
     without_agreement(IST_FEATURE_SLEEPER_FENCE); /* on something else */
 }
 
+/* Nobody has looked at a frame whose checksum is missing: without a tag, it is refused on both sides. */
+TEST(a_missing_checksum_needs_a_tag)
+{
+    struct ist_config c = config_of(RING, FRAME, IST_TAG_NONE);
+    struct pair p;
+    pair_up(&p, &c);
+    const struct ist_meta m = {IST_FLAG_CSUM_PARTIAL, 0, 34, 16};
+    ist_u8 frame[FRAME] = {0};
+    CHECK_VERDICT(ist_send(tx(&p), frame, 100, &m), IST_V_OFFLOAD);
+    send_one(&p, 100, 1);
+    ist_publish(tx(&p));
+    memcpy(tx_buffer(&p) + next_record(&p) + IST_REC_FLAGS, &m, sizeof m);
+    CHECK_VERDICT(peek(&p), IST_V_OFFLOAD);
+    pair_close(&p);
+}
+
 TEST(offload_fields_travel)
 {
     struct ist_config c = config_of(RING, FRAME, IST_TAG_CRC32C);
@@ -335,6 +351,90 @@ TEST(one_call_asks_what_two_calls_ask)
             CHECK_VERDICT(ist_take(rx(&p), got), IST_V_OK);
         pair_close(&p);
     }
+}
+
+/* And they are refused as they are by two. */
+TEST(one_call_refuses_what_two_calls_refuse)
+{
+    static const struct {
+        ist_u32 offset, value;
+        enum ist_verdict verdict;
+    } lies[] = {
+        {IST_REC_LENGTH, 59, IST_V_LENGTH_SHORT},
+        {IST_REC_LENGTH, FRAME + 1, IST_V_LENGTH_LONG},
+        {IST_REC_LENGTH, FRAME, IST_V_LENGTH_OVERRUN},
+        {IST_REC_FLAGS, 0x8000, IST_V_FLAGS},
+        {IST_REC_CSUM, 1, IST_V_OFFLOAD},
+        {IST_REC_SEQUENCE, 0, IST_V_REPLAY},
+        {IST_REC_SEQUENCE, 1000, IST_V_GAP},
+    };
+    for (unsigned i = 0; i < sizeof lies / sizeof *lies; i++)
+        for (int seen = 0; seen < 2; seen++) { /* behind a head that is known, or not yet */
+            struct ist_config c = config_of(RING, FRAME, IST_TAG_NONE);
+            struct pair p;
+            pair_up(&p, &c);
+            struct ist_frame f;
+            ist_u8 got[FRAME];
+            send_one(&p, 100, 1);
+            if (!seen) {
+                ist_publish(tx(&p));
+                CHECK_VERDICT(ist_receive(rx(&p), ++p.now, got, &f), IST_V_OK);
+            }
+            send_one(&p, 100, 1);
+            send_one(&p, 100, 1);
+            ist_publish(tx(&p));
+            if (seen)
+                CHECK_VERDICT(ist_receive(rx(&p), ++p.now, got, &f), IST_V_OK);
+            word_set(tx_buffer(&p), next_record(&p) + lies[i].offset, lies[i].value);
+            CHECK_VERDICT(ist_receive(rx(&p), ++p.now, got, &f), lies[i].verdict);
+            CHECK_EQ(rx(&p)->count[lies[i].verdict], 1);
+            CHECK_EQ(rx(&p)->count[IST_V_OK], 1);
+            const int all = lies[i].offset == IST_REC_LENGTH; /* is skipped */
+            CHECK_VERDICT(ist_receive(rx(&p), ++p.now, got, &f), all ? IST_V_EMPTY : IST_V_OK);
+            pair_close(&p);
+        }
+}
+
+/* Offload fields, and a gap. */
+TEST(one_call_tells_what_two_calls_tell)
+{
+    struct ist_config c = config_of(RING, FRAME, IST_TAG_NONE);
+    struct pair p;
+    pair_up(&p, &c);
+    const struct ist_meta m = {IST_FLAG_GSO_TCP4, 100, 0, 0}, none = {0, 0, 0, 0};
+    ist_u8 frame[FRAME] = {0}, got[FRAME];
+    struct ist_frame f;
+    for (int i = 0; i < 4; i++)
+        CHECK_VERDICT(ist_send(tx(&p), frame, 300, i % 2 ? &m : NULL), IST_V_OK);
+    ist_publish(tx(&p));
+    for (int i = 0; i < 4; i++) {
+        if (i >= 2) {
+            const ist_u32 at = next_record(&p) + IST_REC_SEQUENCE;
+            word_set(tx_buffer(&p), at, word_get(tx_buffer(&p), at) + 2);
+        }
+        CHECK_VERDICT(ist_receive(rx(&p), ++p.now, got, &f), IST_V_OK);
+        CHECK_EQ(f.length, 300);
+        CHECK(!memcmp(&f.meta, i % 2 ? &m : &none, sizeof m));
+        CHECK_EQ(rx(&p)->rx.lost, i >= 2 ? 2 : 0);
+    }
+    pair_close(&p);
+}
+
+/* Not before, and not a record later. */
+TEST(the_sender_is_told_of_each_quarter_of_the_ring)
+{
+    struct ist_config c = config_of(RING, FRAME, IST_TAG_NONE);
+    struct pair p;
+    pair_up(&p, &c);
+    const ist_u32 record = RING / 32, all = 24;
+    for (ist_u32 i = 0; i < all; i++)
+        send_one(&p, record - IST_REC_PAYLOAD, i);
+    ist_publish(tx(&p));
+    for (ist_u32 i = 0; i < all; i++) {
+        CHECK_EQ(word_get(p.side[IST_SECURE].own, IST_CTL_TAIL), i / 8 * (RING / 4));
+        receive_one(&p, record - IST_REC_PAYLOAD, i);
+    }
+    pair_close(&p);
 }
 
 static void dropped(struct pair *p)

@@ -221,7 +221,41 @@ TEST(what_the_filter_refuses_holds_nothing_up)
     CHECK_EQ(work, 3);
     CHECK_EQ(discarded, 3);
     CHECK_EQ(b.bytes_now, 300); /* the copy was made */
+    const struct ist_endpoint *e = &p.side[IST_SECURE].e;
+    CHECK_EQ(e->count[IST_V_SOURCE], 3);
+    CHECK_EQ(e->count[IST_V_OK], 0);
+    CHECK_EQ(e->rx.bytes, 0);
     pair_close(&p);
+}
+
+/* Whether a frame is received by one call or by two. */
+TEST(the_filter_is_asked_of_every_frame)
+{
+    static struct ist_filter filter;
+    ist_u64 table[64];
+    for (int admits = 0; admits < 2; admits++)
+        for (int calls = 1; calls <= 2; calls++) {
+            struct pair p;
+            struct ist_frame f;
+            ist_u8 got[FRAME];
+            filter_of(&filter, table, admits);
+            pair_up(&p, config());
+            struct ist_endpoint *e = &p.side[IST_SECURE].e;
+            e->filter = &filter;
+            CHECK_VERDICT(ist_send(&p.side[IST_NORMAL].e, ours, sizeof ours, NULL), IST_V_OK);
+            ist_publish(&p.side[IST_NORMAL].e);
+            enum ist_verdict v;
+            if (calls == 2) {
+                CHECK_VERDICT(ist_peek(e, ++p.now, &f), IST_V_OK);
+                v = ist_take(e, got);
+            } else {
+                v = ist_receive(e, ++p.now, got, &f);
+            }
+            CHECK_VERDICT(v, admits ? IST_V_OK : IST_V_VLAN);
+            CHECK_EQ(e->count[v], 1);
+            CHECK_EQ(e->rx.bytes, admits ? sizeof ours : 0);
+            pair_close(&p);
+        }
 }
 
 TEST(a_record_that_lies_gets_no_buffer)

@@ -145,6 +145,23 @@ TEST(room_that_is_there_asks_for_no_doorbell)
     pair_close(&p);
 }
 
+/* A frame that is padded needs the room of the shortest one. */
+TEST(a_byte_waits_for_the_room_of_the_shortest_frame)
+{
+    struct ist_config c = config_of(RING, FRAME, IST_TAG_NONE);
+    struct pair p;
+    ist_u8 frame[FRAME] = {0};
+    pair_up(&p, &c);
+    const ist_u32 shortest = record_of(&p, 1), left = shortest - IST_ALIGN;
+    const ist_u32 first = shortest + (RING - left) % shortest;
+    CHECK_VERDICT(ist_send(tx(&p), frame, first - IST_REC_PAYLOAD, NULL), IST_V_OK);
+    while (ist_send(tx(&p), frame, 1, NULL) == IST_V_OK)
+        ist_publish(tx(&p));
+    CHECK_EQ(RING - (tx(&p)->tx.head - tx(&p)->tx.tail), left);
+    CHECK_EQ(ist_arm_tx(tx(&p), 1), 0);
+    pair_close(&p);
+}
+
 /* What was committed before the link went down is not published any more. */
 TEST(nothing_is_published_on_a_link_that_is_down)
 {

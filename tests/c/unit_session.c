@@ -352,6 +352,46 @@ TEST(time_without_a_look_is_not_silence)
     pair_close(&p);
 }
 
+/* Its last words say why it is gone, however long it had been silent before. */
+TEST(a_peer_that_leaves_is_not_called_silent)
+{
+    struct ist_config c = plain();
+    c.silence = 100;
+    struct pair p;
+    pair_up(&p, &c);
+    struct ist_endpoint *me = &p.side[ME].e;
+    CHECK_EQ(ist_poll(me, p.now), IST_RUN);
+    CHECK_EQ(look_until(me, p.now, p.now + 100), IST_RUN);
+    ist_end(&p.side[PEER].e, IST_V_OK);
+    CHECK_EQ(ist_poll(me, p.now + 125), IST_RESET);
+    CHECK_VERDICT(me->reason, IST_V_PEER_LEFT);
+    CHECK_EQ(me->count[IST_V_PEER_SILENT], 0);
+    pair_close(&p);
+}
+
+/* What we refused leaves gaps in the epoch that it was of, and in no other. */
+TEST(room_for_gaps_ends_with_its_epoch)
+{
+    struct ist_config c = plain();
+    struct pair p;
+    pair_up(&p, &c);
+    struct ist_endpoint *me = &p.side[ME].e, *peer = &p.side[PEER].e;
+    ist_u8 frame[FRAME] = {0};
+    struct ist_frame f;
+    for (int lap = 0; lap < 2; lap++) {
+        CHECK_VERDICT(ist_send(peer, frame, 100, NULL), IST_V_OK);
+        ist_publish(peer);
+        if (lap == 1) {
+            const ist_u32 record = IST_CONTROL_SIZE + (c.first_cursor & (RING - 1u)), most = RING / 80;
+            word_set(p.side[PEER].own, record + IST_REC_SEQUENCE, (ist_u32)c.first_sequence + most + 1);
+        }
+        CHECK_VERDICT(ist_peek(me, ++p.now, &f), lap ? IST_V_GAP : IST_V_OK);
+        ist_drop(me, IST_V_NO_BUFFER);
+        pair_run(&p);
+    }
+    pair_close(&p);
+}
+
 /* What was half done when the epoch ended is not carried over. */
 TEST(an_open_call_ends_with_its_epoch)
 {
@@ -394,6 +434,23 @@ TEST(silence_zero_waits_for_ever)
     CHECK_EQ(ist_poll(&p.side[ME].e, 1ull << 62), IST_RUN);
     CHECK_EQ(ist_poll(&p.side[ME].e, 1ull << 63), IST_RUN);
     pair_close(&p);
+}
+
+/* A cursor that cannot be, beside a state word that says nothing: that is no departure. */
+TEST(garbage_is_no_departure)
+{
+    static const ist_u32 words[] = {0, IST_STATE_WORD((ist_u32)ME, IST_RESET)};
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
+        struct ist_config c = plain();
+        struct pair p;
+        struct ist_frame f;
+        pair_up(&p, &c);
+        word_set(p.side[PEER].own, IST_CTL_STATE, words[i]);
+        word_set(p.side[PEER].own, IST_CTL_HEAD, c.first_cursor + 8);
+        CHECK_VERDICT(ist_peek(&p.side[ME].e, p.now, &f), IST_V_HEAD_ALIGN);
+        CHECK_EQ(ist_link_state(&p.side[ME].e), IST_DEAD);
+        pair_close(&p);
+    }
 }
 
 struct violation {

@@ -120,6 +120,7 @@ static void room_rings(struct pair *p)
             ist_rx_bell(rx(p));
             ist_u32 rung = 0, taken = 1;
             if (ist_arm_tx(tx(p), next) == 0) {
+                CHECK_EQ(word_get(tx_buffer(p), IST_CTL_WAKE_TX) % IST_ALIGN, IST_WAKE_ARMED); /* no other bit */
                 while (!rung && taken < n) {
                     take_one(p);
                     taken++;
@@ -173,6 +174,17 @@ TEST(room_for_a_large_frame_rings_when_it_fits)
         while (peek(&p) == IST_V_OK)
             ist_drop(rx(&p), IST_V_FILTER);
     }
+    pair_close(&p);
+}
+
+TEST(nobody_waits_for_room_on_a_link_that_is_down)
+{
+    struct ist_config c = config_of(RING, FRAME, IST_TAG_NONE);
+    struct pair p;
+    pair_up(&p, &c);
+    fill(&p, 200);
+    ist_end(tx(&p), IST_V_PEER_LEFT);
+    CHECK_EQ(ist_arm_tx(tx(&p), 200), 1);
     pair_close(&p);
 }
 

@@ -24,13 +24,14 @@ from typing import NamedTuple, cast
 
 import pytest
 
+import arm_trace
 import core_programs
 import monitor_programs
 import test_filter
+import test_memory_model
 import test_port_channels
 from core_programs import HOOKED, HOST, ROOT, SANITIZED, build
 from isthmus.build import cache
-from isthmus.filter import compile_table
 from mutation.find import Mutant, mutants
 from mutation.objects import same_code, same_monitor
 from mutation.schemata import CHOICE, Schemata, schemata
@@ -63,29 +64,30 @@ QUICK = ("-g", "-O1", "-fsanitize=address", HOOKED)
 ORDERING = ("order", "call", "barrier", "always", "never")
 
 
-def _frames(program: Path) -> bool:
-    policy, cases, wanted = test_filter.hunt()
-    table = compile_table(policy, test_filter.ENDS)
-    try:
-        return test_filter.verdicts(program, table, cases) == ["OK", *wanted]
-    except AssertionError:
-        return False
+def _frames(program: Path) -> None:
+    test_filter.test_frames_of_every_kind_under_one_policy(program)
+    test_filter.test_a_rule_keeps_its_rate_and_others_theirs(program)
+    test_filter.test_frames_to_groups_share_a_budget_that_refused_ones_cost_too(program)
+    test_filter.test_a_rule_of_another_lane_lets_nothing_pass_by_this_one(program)
+    test_filter.test_the_largest_policy_fits(program)
+    for name in test_filter.TABLES:
+        test_filter.test_a_table_is_held_to_its_bounds(name, program)
 
 
-def _turns(program: Path) -> bool:
-    try:
-        for linger in (0, 1):
-            test_port_channels.agree(program, (3, 2, (2, 150), 7, linger, test_port_channels.STEPS))
-        test_port_channels.agree(program, (2, 1, (2, 150), 0, 2, test_port_channels.WARM))
-    except AssertionError:
-        return False
-    return True
+def _turns(program: Path) -> None:
+    for linger in (0, 1):
+        test_port_channels.agree(program, (3, 2, (2, 150), 7, linger, test_port_channels.STEPS))
+    test_port_channels.agree(program, (2, 1, (2, 150), 0, 2, test_port_channels.WARM))
+    test_port_channels.agree(program, (2, 1, (9, 150), 0, 0, test_port_channels.BYTES))
+    test_port_channels.test_a_doorbell_is_heard_between_two_turns(program)
+    test_port_channels.test_a_peer_that_waits_for_room_is_told(program)
+    test_port_channels.test_channels_with_all_lanes_wait_for_nothing(program)
 
 
-#: Of the steps below what can be had without starting pytest: test, program, flags, and whether it holds.
-FIRST_OF: dict[str, tuple[tuple[str, str, tuple[str, ...], Callable[[Path], bool]], ...]] = {
-    "filter.c": (("tests/test_filter.py::test_frames_of_every_kind_under_one_policy", "judge", (), _frames),),
-    "channels.h": (("tests/test_port_channels.py::test_every_turn_is_the_models", "channels", PORT, _turns),),
+#: Of the steps below what can be had without starting pytest: tests, program, flags, and what is to hold.
+FIRST_OF: dict[str, tuple[str, str, tuple[str, ...], Callable[[Path], None]]] = {
+    "filter.c": ("test_filter", "judge", (), _frames),
+    "channels.h": ("test_port_channels", "channels", PORT, _turns),
 }
 
 CHANNELS = "pytest tests/test_port_channels.py -k 'not notices'"
@@ -232,7 +234,7 @@ class Workshop:
             program: str,
             *flags: str,
             argv: Sequence[str] = (),
-            holds: Callable[[Path], bool] | None = None,
+            holds: Callable[[Path], None] | None = None,
         ) -> _Step:
             def run() -> str:
                 also = (HOST / "link.c",) if program in ("unit_copy", "trace", "threads") else ()
@@ -250,7 +252,10 @@ class Workshop:
                 made = _limited(made, PROGRAM_CPU_S[stage], number if text != original else 0)
                 if holds is None:
                     core_programs.run(made, *argv, timeout=PROGRAM_S)
-                elif not holds(made):
+                    return ""
+                try:
+                    holds(made)
+                except AssertionError:
                     return called
                 return ""
 
@@ -266,16 +271,22 @@ class Workshop:
         }
         for unit in order:
             yield step(UNITS_STAGE, f"unit_{unit}", f"unit_{unit}", "-O0", *flags[unit])
-        for test, program, flags_of, holds in FIRST_OF.get(name, ()):
-            yield step(UNITS_STAGE, test, program, "-O1", *flags_of, holds=holds)
+        if name in FIRST_OF:
+            tests, program, flags_of, holds = FIRST_OF[name]
+            yield step(UNITS_STAGE, tests, program, "-O1", *flags_of, holds=holds)
+            yield step(PROGRAMS_STAGE, f"{tests}, sanitized", program, *SANITIZED, *flags_of, holds=holds)
         same = functools.partial(same_code, mutant.file, text, self.code)
         yield _Step(PROGRAMS_STAGE, SAME_CODE, lambda: SAME_CODE if same() else "")
         if first == "port" or not order:
             return
+        yield step(PROGRAMS_STAGE, "trace", "trace", "-O2")
+        if mutant.kind in ORDERING:
+            ordered = functools.partial(self._orderings, name, text)
+            called = "test_memory_model"
+            yield _Step(PROGRAMS_STAGE, called, functools.partial(self._fails, ordered, called))
         for unit in order:
             called = f"unit_{unit}, sanitized"
             yield step(PROGRAMS_STAGE, called, f"unit_{unit}", *SANITIZED, *flags[unit])
-        yield step(PROGRAMS_STAGE, "trace", "trace", "-O2")
         for geometry in GEOMETRIES:
             argv: tuple[str, ...] = ("--cut", "1", "--only", geometry)
             yield step(PROGRAMS_STAGE, f"hostile {geometry}", "hostile", *QUICK, argv=argv)
@@ -314,6 +325,15 @@ class Workshop:
             yield _Step(UNITS_STAGE, called, functools.partial(self._fails, step, called))
         same = functools.partial(same_monitor, name, text, self.code)
         yield _Step(UNITS_STAGE, SAME_CODE, lambda: SAME_CODE if same() else "")
+
+    def _orderings(self, name: str, text: str) -> str:
+        """The litmus tests over what AArch64's machine code does."""
+        place = self.changed / "model"
+        shutil.rmtree(place, ignore_errors=True)
+        image = arm_trace.core_image(place, "gcc", "-O2", lambda n, t: text if n == name else t)
+        work = test_memory_model.Work(image)
+        hurts = any(test_memory_model.hurts(work, name) for name in test_memory_model.ORDERINGS)
+        return "test_memory_model" if hurts else ""
 
     def _changed_suite(self, file: str, text: str, tests: str) -> str:
         target = self.copy / file
