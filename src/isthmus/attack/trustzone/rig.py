@@ -70,8 +70,8 @@ class Rig:
         cores = tuple(range(settings["cores"])) if "cores" in settings else board.core.normal
         core = msgspec.structs.replace(board.core, normal=cores)
         self.board = msgspec.structs.replace(board, channel=channel, core=core)
-        self._without = without.split(" + ") if without else []
-        fits = self.board == board and all(map(of_the_monitor, self._without))
+        self.without = without.split(" + ") if without else []
+        fits = self.board == board and all(map(of_the_monitor, self.without))
         races = bool(settings.get("races", False))
         # Races are about the loads of one lane; a world built elsewhere is of its own board.
         one = races or "cores" in settings or (fits and world is not None)
@@ -102,7 +102,7 @@ class Rig:
             if self._driven and self._driver is None:
                 self._driver = Driver(self.board)
             more = self._driver.arguments if self._driver is not None else ()
-            machine = AttackedMachine(self.board, self._without, more=more, payload=self._world)
+            machine = AttackedMachine(self.board, self.without, more=more, payload=self._world)
             self._machine = machine  # before it starts: interrupt() may come in between
             try:
                 machine.start(PATIENCE_S * 4)
