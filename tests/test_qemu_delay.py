@@ -5,9 +5,7 @@
                                                           |
     Linux: a timer that is due every 97 us, and nothing else on that core
 
-The attacker is outside and costs Linux nothing, so that the timer's lateness is the Secure world's doing. The
-formula counts every C of the network work that may fall into a busy time; Linux has its share between two of
-these, as far as their steps end, and so waits less.
+The attacker is outside and costs Linux nothing, so that the timer's lateness is the Secure world's doing.
 """
 
 from __future__ import annotations
@@ -32,6 +30,7 @@ pytestmark = pytest.mark.qemu
 
 FILE = "/sys/kernel/debug/isthmus_delay"
 US = 100_000  # ten periods of the slowest task
+FRAME_US = 5.5  # `frame.echo 60` of boards/qemu-virt.counts.json; an instruction counts as a nanosecond
 LINUX_US = 20  # from the exception to the timer's handler
 # The attacker has another clock than the machine, and is not silent where it seems so.
 ALWAYS = ("channel.silence_ms=0",)
@@ -90,6 +89,11 @@ def tasks_alone_us(board: TrustZone) -> int:
     return costs + board.secure.blocking.us
 
 
+def step_us(board: TrustZone) -> float:
+    """The longest step, in this flood."""
+    return board.secure.budget.step_frames * FRAME_US
+
+
 @pytest.mark.parametrize("gic", VERSIONS)
 def test_an_interrupt_waits_no_longer_than_the_formula_says(gic: int) -> None:
     board = load(changes=(*ALWAYS, f"gic.version={gic}"))
@@ -105,5 +109,4 @@ def test_an_interrupt_waits_no_longer_than_the_formula_says(gic: int) -> None:
     print(f"latest interrupt: {quiet:.1f} us without frames, {busy:.1f} us in a flood, of {bound}")
     assert (critical["missed"], critical["skipped"]) == (0, 0)
     assert quiet <= tasks_alone_us(board) + LINUX_US
-    assert busy <= bound + LINUX_US
-    assert busy > quiet + 100, "the flood costs Linux nothing"
+    assert bound * 0.55 <= busy <= bound + 2 * step_us(board) + LINUX_US

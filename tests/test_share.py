@@ -61,8 +61,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return found
 
 
-def played(step: int, owed: Owed) -> tuple[int, int, int]:
-    """What Linux and the network had in END, and the longest time between two turns of Linux's."""
+def played(step: int, owed: Owed, idle: int = 0) -> tuple[int, int, int]:
+    """What Linux and the network had in END, and the longest time between two turns of Linux's. Until `idle`
+    there is nothing for the network to do."""
     now = busy = network = linux = used = longest = last = 0
     tick = PERIOD
 
@@ -87,6 +88,7 @@ def played(step: int, owed: Owed) -> tuple[int, int, int]:
                 busy += CONTROL
                 until += CONTROL * mine
 
+    pass_time(idle, False)
     while now < END:
         while now < END and used < COST and not owed(now, busy, network):
             pass_time(now + step, True)
@@ -103,6 +105,20 @@ def test_linux_has_the_rest_of_a_period_for_each_cost(library: ctypes.CDLL, step
     most = COST + step  # between two shares: the last step begins before the cost is used
     assert linux >= network / most * REST * 0.99
     assert longest <= most + (most // PERIOD + 2) * CONTROL + REST
+
+
+@pytest.mark.parametrize("step", [1, 50, 333])
+@pytest.mark.parametrize("idle", [10_000, 10_300, 10_310, 10_800])
+def test_what_the_network_left_unused_is_not_used_twice_in_a_row(
+    library: ctypes.CDLL, step: int, idle: int
+) -> None:
+    """A burst after a long silence, at any time of a period: the next period's cost is there at once."""
+    share = Share(cost=COST, rest=REST)
+    longest = played(
+        step, lambda now, busy, used: bool(library.owed(ctypes.byref(share), now, busy, used)), idle
+    )[2]
+    most = COST + step
+    assert longest <= most + (most // PERIOD + 2) * CONTROL
 
 
 def test_without_the_rule_linux_starves() -> None:

@@ -311,10 +311,13 @@ def test_the_device_tree_names_each_node_once() -> None:
 
 
 def test_how_long_an_interrupt_of_linuxs_waits() -> None:
-    """By hand: 20 + 6 * (200 + 700) + 500 = 5920, the fixed point, and 700 before it."""
-    assert board.longest_without_linux(board.load()) == 6620
-    assert board.longest_without_linux(board.load(changes=["core.normal=[1]"])) == 0
+    """By hand: 20 + 700 + 2 * 200 + 500, the control task coming twice within 1620."""
     usual = board.load()
-    network = msgspec.structs.replace(usual.secure.network, cost_us=800)
-    full = msgspec.structs.replace(usual, secure=msgspec.structs.replace(usual.secure, network=network))
-    assert board.longest_without_linux(full) is None, "the set has the core for ever"
+    assert board.longest_without_linux(usual) == 1620
+    assert board.longest_without_linux(board.load(changes=["core.normal=[1]"])) == 0
+    control, *others = usual.secure.task
+    greedy = msgspec.structs.replace(control, cost_us=control.period_us)
+    full = msgspec.structs.replace(
+        usual, secure=msgspec.structs.replace(usual.secure, task=(greedy, *others))
+    )
+    assert board.longest_without_linux(full) is None, "the tasks have the core for ever"

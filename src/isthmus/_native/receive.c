@@ -257,6 +257,30 @@ int ist_open_lengths(PyObject *object, int flags, Py_buffer *view)
     return -1;
 }
 
+/* Frames that fit whatever their length are, copied as they are judged; none is in hand before or after. How many. */
+static int run_into(Endpoint *e, struct patience *p, uint8_t *data, size_t room, uint32_t *length, int limit)
+{
+    struct ist_endpoint *ep = &e->core->ep;
+    const uint64_t now = ep->rx.budget.interval != 0 ? ist_now() : 0;
+    int n = 0;
+    while (n < limit && room >= ep->config.frame_max && p->refused < REFUSALS_A_LOOK) {
+        struct ist_frame frame;
+        const enum ist_verdict v = ist_receive(ep, now, data, &frame);
+        if (v == IST_V_OK) {
+            length[n++] = frame.length;
+            data += frame.length;
+            room -= frame.length;
+        } else if (refused(e, v)) {
+            p->refused++;
+        } else {
+            break;
+        }
+    }
+    if (ist_rx_bell(ep))
+        ep_ring(e);
+    return n;
+}
+
 static enum outcome batch_into(Endpoint *e, struct patience *p, const Py_buffer *to, const Py_buffer *lengths, int *n,
                                uint32_t *next)
 {
@@ -270,6 +294,10 @@ static enum outcome batch_into(Endpoint *e, struct patience *p, const Py_buffer 
         length[(*n)++] = *next;
         data += *next;
         room -= *next;
+        for (int more = run_into(e, p, data, room, length + *n, (int)limit - *n); more > 0; more--) {
+            data += length[*n];
+            room -= length[(*n)++];
+        }
         do
             o = *n < limit && another_frame(e, p, next) ? take_into(e, p, *next, data, room) : GIVE_UP;
         while (o == AGAIN);

@@ -34,7 +34,7 @@ PYTHON_ENDS = Path(__file__).with_name("ends.py")
 STACK_ENDS = Path(__file__).with_name("stack_ends.py")
 STACK_SECONDS = 30.0  # to bring both worlds up, to ping, and to take them down
 HUGE_PAGES = Path(__file__).with_name("hugepages.py")
-GRACE_SECONDS = 12.0  # beyond the run itself, before it counts as stuck
+GRACE_SECONDS = 32.0  # beyond the run itself, before it counts as stuck
 PINGPONG_US = 20_000  # of the ping-pong beside a run whose ends are in Python
 
 # What a run may lose and still count, as parts of its time.

@@ -63,5 +63,6 @@ def _summary(board: TrustZone) -> list[str]:
     lines += [f"  {name:16} {region}  {region.size >> 10:8} KiB" for name, region in places.items()]
     lines += [f"  {r.name:16} responds within {r.us} of {r.limit_us} us" for r in responses(board.secure)]
     lines.append(f"  every cost could grow by {slack(board.secure):.1%} before a deadline is missed")
-    lines.append(f"  an interrupt of Linux's waits {longest_without_linux(board)} us at most")
+    if longest := longest_without_linux(board):
+        lines.append(f"  an interrupt of Linux's waits {longest} us at most, and two network steps")
     return lines

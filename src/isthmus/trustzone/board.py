@@ -337,26 +337,26 @@ def responses(secure: Secure) -> list[Response]:
 
 def longest_without_linux(board: TrustZone) -> int | None:
     """The longest time, in microseconds, for which the Secure world has a core that it shares: so long an
-    interrupt of Linux's may wait. 0 where it shares none; None: it may have the core for ever.
+    interrupt of Linux's may wait, and two of the network's steps longer. 0 where it shares none; None: the
+    tasks may have the core for ever.
 
-        W = C_network + L      L = B + sum over tasks and network work of ceil(L / T_j) * C_j
+        W = B + C_network + sum over tasks of ceil(W / T_j) * C_j
 
-    L is the busy time that begins with a period, all released together. Before it there may be the network
-    work of the period that ends, called by a doorbell: it has kept its C for that. An upper bound: between
-    two C of the network work Linux has its share, which is not counted here.
+    However many periods the network work stretches over, it has C before Linux has its share of the core
+    (worlds/secure/runtime/share.h). It asks between its steps and begins one before it asks: hence the two.
     """
     if not board.core.shared:
         return 0
     secure = board.secure
-    network, tasks = secure.network, [t for t in secure.task if t.runs != "inside"]
-    taken = [(t.cost_us, t.period_us) for t in tasks] + [(network.cost_us, network.period_us)]
-    if sum(cost / period for cost, period in taken) >= 1:
+    tasks = [t for t in secure.task if t.runs != "inside"]
+    if sum(t.cost_us / t.period_us for t in tasks) >= 1:
         return None
-    longest, following = 0, secure.blocking.us + sum(cost for cost, _ in taken)
+    least = secure.blocking.us + secure.network.cost_us
+    longest, following = 0, least + sum(t.cost_us for t in tasks)
     while following != longest:
         longest = following
-        following = secure.blocking.us + sum(-(-longest // period) * cost for cost, period in taken)
-    return network.cost_us + longest
+        following = least + sum(-(-longest // t.period_us) * t.cost_us for t in tasks)
+    return longest
 
 
 def slack(secure: Secure) -> float:

@@ -17,11 +17,9 @@ struct share {
 /* Is Linux owed its share now? `busy`: what all threads have used of the core so far, `network` what the network did. */
 static inline int share_owed(struct share *s, uint64_t now, uint64_t busy, uint64_t network)
 {
-    if (network - s->network < s->cost)
-        return 0;
     if (now - s->at - (busy - s->busy) < s->rest)
-        return 1;
-    s->at = now;
+        return network - s->network >= s->cost;
+    s->at = now; /* however little the network used meanwhile: no cost is saved up, to be used twice in a row */
     s->busy = busy;
     s->network = network;
     return 0;
