@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -161,6 +162,28 @@ def test_a_miss_of_any_task_counts_and_is_named() -> None:
 )
 def test_periods_that_do_not_add_up_fail(last: dict[str, Any], why: str) -> None:
     assert not account((1.0, critical_report(5), last))["critical.periods"].ok, why
+
+
+@pytest.mark.parametrize(("took", "ok"), [(0.3, True), (0.05, False)])
+def test_a_report_that_was_long_in_coming_is_not_dated_to_the_millisecond(
+    took: float, ok: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """900 periods in a second by the clock: they add up only where the reports themselves took that long."""
+    times = iter((0.0, took, 1.0, 1.0 + took))
+    monkeypatch.setattr(critical, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    reports = iter((critical_report(0), critical_report(900)))
+
+    class Machine:
+        def pid(self, world: str) -> int:
+            return 1
+
+        def status(self, world: str) -> dict[str, Any]:
+            return {"critical": next(reports)}
+
+    looked, machine = critical.Account(), Machine()
+    for _ in range(2):
+        looked.look(machine)  # type: ignore[arg-type]
+    assert {r.id: r.ok for r in looked.rows()}["critical.periods"] == ok
 
 
 def test_lateness_is_judged_beside_the_bare_timer() -> None:
