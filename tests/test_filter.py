@@ -115,6 +115,7 @@ SAMPLES = {
     "an option of two bytes, the last": (ipv4(6, tcp(7, options=b"\x01\x01\x04\x02")), "OK"),
     "an option that runs on": (ipv4(6, tcp(7, options=b"\x02\x05\0\0")), "HEADER"),
     "an option cut short": (ipv4(6, tcp(7, options=b"\x01\x01\x01\x02")), "HEADER"),
+    "an option cut short, and the frame with it": (ipv4(6, tcp(7, options=bytes([1] * 11 + [2]))), "HEADER"),
     "a VLAN that no rule names": (ipv4(17, udp(7), tag=b"\x81\0\0\x05"), "VLAN"),
     "a priority tag": (ipv4(17, udp(7), tag=b"\x81\0\xe0\0"), "VLAN"),
     "a service tag": (ipv4(17, udp(7), tag=b"\x88\xa8\0\x05"), "VLAN"),
@@ -150,7 +151,7 @@ OFFLOADS = [
     (ipv4(17, udp(7, bytes(500))), Meta(4, 100), "OFFLOAD"),
     (ipv4(6, tcp(7) + bytes(500)), Meta(8, 100), "OFFLOAD"),
     (SAMPLES["a raw frame"][0], Meta(4, 10), "OFFLOAD"),
-    (SAMPLES["a raw frame"][0], Meta(1, 0, TCP_AT, 16), "OFFLOAD"),  # nothing is left of the frame before
+    (SAMPLES["a raw frame"][0], Meta(1, 0, 6, 16), "OFFLOAD"),  # whatever lay on the stack before
 ]
 
 

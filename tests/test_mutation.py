@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """`make mutants` works: it finds what it is to take out, the tests notice, and what nobody notices is said.
 
-The whole of it takes hours; these are the finder, a sample, and the account of what is left.
+The whole of it takes long; these are the finder, a sample, and the account of what is left.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from mutation import verdicts
 from mutation.find import Mutant, mutants
 from mutation.judges import AREAS, Workshop
 from mutation.objects import same_code
+from mutation.schemata import CHOICE, schemata
 
 SOURCE = """
 /* if (never) here(); */
@@ -62,6 +65,42 @@ def shown(m: Mutant, text: str) -> str:
 def test_each_kind_is_found_and_nothing_else() -> None:
     assert {shown(m, SOURCE): m.kind for m in mutants("judge.c", SOURCE)} == FOUND
     assert all(m.id.startswith("judge.c judge ") for m in mutants("judge.c", SOURCE))
+
+
+SMALL = """#include <stdio.h>
+static inline __attribute__((__always_inline__)) int judge(int n, const int limit[1])
+{
+    if (n > limit[0])
+        return -1;
+    return n;
+}
+int main(void)
+{
+    static const int limit[1] = {3};
+    printf("%d %d", judge(3, limit), judge(4, limit));
+    return 0;
+}
+"""
+
+
+def test_all_changes_are_in_one_program(tmp_path: Path) -> None:
+    """Each alone, as its number is asked for, and none of them else; what does not compile is left out."""
+    source = tmp_path / "small.c"
+    source.write_text(SMALL)
+    known = mutants(source.name, SMALL)
+    broken = dataclasses.replace(known[0], id="broken", becomes="no C")
+    made = schemata(source, [*known, broken], tmp_path / "all", ["gcc"])
+    assert made.number.keys() == {m.id for m in known}
+    program = tmp_path / "small"
+    subprocess.run(["gcc", "-w", "-o", program, made.file, made.switch], check=True)
+
+    def said(number: int) -> str:
+        return subprocess.run(
+            [program], env={CHOICE: str(number)}, check=True, capture_output=True, text=True
+        ).stdout
+
+    assert said(0) == "3 -1"
+    assert {m.kind: said(made.number[m.id]) for m in known} == {"never": "3 4", "edge": "-1 -1", "call": ""}
 
 
 def test_barriers_in_assembler_are_found() -> None:

@@ -16,6 +16,7 @@ interrupt_type_handler_t handler;
 const spd_pm_ops_t *hooks;
 unsigned int psci_caps;
 const void *switched[2]; /* from, to */
+const void *next_context;
 static uintptr_t frames[] = {FRAME, FRAME, FRAME, FRAME};
 static const gicv3_driver_data_t data = {frames};
 const gicv3_driver_data_t *gicv3_driver_data = &data;
@@ -74,10 +75,7 @@ void switch_registers(const void *leaving, const void *coming)
     switched[1] = coming;
 }
 
-void cm_set_next_context(void *context)
-{
-    (void)context;
-}
+void cm_set_next_context(void *context) { next_context = context; }
 
 uintptr_t switch_worlds(const void *leaving, const void *coming, void *context)
 {

@@ -101,6 +101,7 @@ TEST(linux_begins_with_nothing_of_before)
     char *begin = strstr(doings, "init0");
     CHECK(begin);
     CHECK(strstr(begin, "switch exit"));
+    CHECK(next_context == &contexts[NON_SECURE]);
     CHECK_EQ(strstr(doings, "cptr_el3=80000000") != NULL, !BOARD_FP_SWITCHED);
     CHECK_EQ(strstr(begin, "icc_pmr_el1=ff") != NULL, BOARD_PRIORITIES_MOVE);
     CHECK_EQ(images[NON_SECURE].args.arg3, 0);

@@ -92,13 +92,9 @@ FIRST_OF: dict[str, tuple[str, str, tuple[str, ...], Callable[[Path], None]]] = 
 
 CHANNELS = "pytest tests/test_port_channels.py -k 'not notices'"
 LOCK = "pytest tests/test_monitor_lock.py -k in_order"
+ENTRY = "pytest tests/test_monitor_entry.py"
 #: Of the steps below those that take seconds.
-SECONDS = (
-    CHANNELS,
-    "pytest tests/test_monitor_session.py",
-    LOCK,
-    "pytest tests/test_filter.py -k 'not defect and not lets_out'",
-)
+SECONDS = ("pytest tests/test_monitor_session.py", LOCK, ENTRY)
 #: What else tries an area, cheapest first: modules of Python with their arguments. Never a test that changes
 #: the source itself, or counts instructions: that one would notice for another reason.
 SUITE = {
@@ -121,6 +117,8 @@ SUITE = {
     "worlds/monitor/tfa/session.c": ("pytest tests/test_monitor_session.py",),
     "worlds/monitor/tfa/lock.S": (LOCK,),
     "worlds/monitor/tfa/lock.h": (LOCK,),
+    "worlds/monitor/tfa/entry.S": (ENTRY,),
+    "worlds/monitor/tfa/pen.S": (ENTRY,),
     "monitor": (
         "pytest tests/test_smc.py tests/test_qemu.py",
         "pytest tests/test_qemu_smc.py",
