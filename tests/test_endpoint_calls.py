@@ -380,6 +380,20 @@ def test_a_frame_with_a_wrong_tag_is_counted_and_skipped() -> None:
         assert (statistics.verdicts["TAG"], statistics.refused, statistics.lost) == (1, 1, 1)
 
 
+def test_lengths_that_are_overwritten_meanwhile_lead_nowhere() -> None:
+    """What was written for the caller is his: here the frames themselves overwrite it."""
+    config = ChannelConfig(frame_max=1536, ring_normal=65536)
+    frame = b"\xff" * 100
+    normal, secure = memory_link(config)
+    with normal, secure:
+        for _ in range(60):
+            normal.send(frame)
+        room = bytearray(8 + 4096)
+        lengths = memoryview(room)[200:1224].cast("I")
+        assert secure.receive_batch_into(room, lengths) == len(room) // 100
+        assert bytes(room[1300:4000]) == b"\xff" * 2700
+
+
 # ---- configuration -------------------------------------------------------------------------------
 
 

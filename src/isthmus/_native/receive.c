@@ -257,19 +257,26 @@ int ist_open_lengths(PyObject *object, int flags, Py_buffer *view)
     return -1;
 }
 
-/* Frames that fit whatever their length are, copied as they are judged; none is in hand before or after. How many. */
-static int run_into(Endpoint *e, struct patience *p, uint8_t *data, size_t room, uint32_t *length, int limit)
+/* A stretch that frames are copied to, one behind the other. */
+struct room {
+    uint8_t *data;
+    size_t left;
+};
+
+/* Frames that fit whatever their length are, copied as they are judged; none is in hand before or after. How many. What is
+ * written to `length` is the caller's memory, and never read back. */
+static int run_into(Endpoint *e, struct patience *p, struct room *to, uint32_t *length, int limit)
 {
     struct ist_endpoint *ep = &e->core->ep;
     const uint64_t now = ep->rx.budget.interval != 0 ? ist_now() : 0;
     int n = 0;
-    while (n < limit && room >= ep->config.frame_max && p->refused < REFUSALS_A_LOOK) {
+    while (n < limit && to->left >= ep->config.frame_max && p->refused < REFUSALS_A_LOOK) {
         struct ist_frame frame;
-        const enum ist_verdict v = ist_receive(ep, now, data, &frame);
+        const enum ist_verdict v = ist_receive(ep, now, to->data, &frame);
         if (v == IST_V_OK) {
             length[n++] = frame.length;
-            data += frame.length;
-            room -= frame.length;
+            to->data += frame.length;
+            to->left -= frame.length;
         } else if (refused(e, v)) {
             p->refused++;
         } else {
@@ -281,25 +288,21 @@ static int run_into(Endpoint *e, struct patience *p, uint8_t *data, size_t room,
     return n;
 }
 
-static enum outcome batch_into(Endpoint *e, struct patience *p, const Py_buffer *to, const Py_buffer *lengths, int *n,
+static enum outcome batch_into(Endpoint *e, struct patience *p, const Py_buffer *buffer, const Py_buffer *lengths, int *n,
                                uint32_t *next)
 {
-    uint8_t *data = to->buf;
+    struct room to = {buffer->buf, (size_t)buffer->len};
     uint32_t *length = lengths->buf;
-    size_t room = (size_t)to->len;
     const Py_ssize_t limit = lengths->len / 4 < BATCH_MAX ? lengths->len / 4 : BATCH_MAX;
-    enum outcome o = receive_into(e, p, data, room, next);
+    enum outcome o = receive_into(e, p, to.data, to.left, next);
     *n = 0;
     while (o == DONE) {
         length[(*n)++] = *next;
-        data += *next;
-        room -= *next;
-        for (int more = run_into(e, p, data, room, length + *n, (int)limit - *n); more > 0; more--) {
-            data += length[*n];
-            room -= length[(*n)++];
-        }
+        to.data += *next;
+        to.left -= *next;
+        *n += run_into(e, p, &to, length + *n, (int)limit - *n);
         do
-            o = *n < limit && another_frame(e, p, next) ? take_into(e, p, *next, data, room) : GIVE_UP;
+            o = *n < limit && another_frame(e, p, next) ? take_into(e, p, *next, to.data, to.left) : GIVE_UP;
         while (o == AGAIN);
     }
     return *n > 0 ? DONE : o;
