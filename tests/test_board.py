@@ -111,6 +111,14 @@ BAD = {
         '[[secure.task]]\n[[secure.task]]\nname = "in"\nruns = "inside"',
         "secure.task[1].flow: '' is none of the flows ['setpoints']",
     ),
+    "a flow that is kept out": (
+        '[[filter]]\nname = "a"\nethertype = "ipv4"\nprotocol = "udp"\nport = "1-7699"',
+        "flow[0]: no rule of the allow-list lets 'setpoints' (udp 7700) in",
+    ),
+    "a flow that is kept in": (
+        '[[filter]]\nname = "a"\nethertype = "ipv4"\ndirection = "out"',
+        "flow[0]: no rule of the allow-list lets 'setpoints' (udp 7700) in",
+    ),
     "two flows of one name": (
         '[[flow]]\nname = "a"\nprotocol = "arp"\n[[flow]]\nname = "a"\nprotocol = "icmp"',
         "flow: two flows are called 'a'",

@@ -512,7 +512,7 @@ def test_too_many_rules() -> None:
 
 
 def test_without_a_rule_nothing_passes(program: Path) -> None:
-    table = board.decode("filter = []").filter_table("in")
+    table = board.decode("filter = []\nflow = []\n[[secure.task]]").filter_table("in")
     frames = [(frame, Meta(), 0) for frame, said in SAMPLES.values() if said == "OK"]
     assert set(verdicts(program, table, frames)[1:]) == {"VLAN"}
 

@@ -328,6 +328,7 @@ class _Check:
         self.recovery(b.recovery)
         self.flows(b.flow)
         self.tasks(b.secure.task, b.flow)
+        self.admitted(b)
         self.within("secure.watchdog_us", b.secure.watchdog_us, 0, 60_000_000)
         above = b.secure.runs("above")
         assert above is not None
@@ -488,6 +489,13 @@ class _Check:
                 self.fail("flow", f"two flows are called {a.name!r}")
             if (a.protocol, a.port) == (b.protocol, b.port):
                 self.fail("flow", f"{a.name!r} and {b.name!r} are the same frames")
+
+    def admitted(self, b: Board) -> None:
+        """A flow that the allow-list keeps out, and a task that waits for it, would be there for nothing."""
+        for i, f in enumerate(b.flow):
+            if not any(rule.admits(b.ends, f.protocol, f.port) for rule in b.filter):
+                name = f"{f.name!r} ({f.protocol} {f.port})" if f.port else f"{f.name!r} ({f.protocol})"
+                self.fail(f"flow[{i}]", f"no rule of the allow-list lets {name} in")
 
     def tasks(self, tasks: tuple[Task, ...], flows: tuple[Flow, ...]) -> None:
         for i, t in enumerate(tasks):

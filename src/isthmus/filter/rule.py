@@ -104,6 +104,18 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The IP protocol's number."""
         return PROTOCOLS[self.protocol] if isinstance(self.protocol, str) else self.protocol
 
+    def admits(self, ends: Ends, protocol: Literal["arp", "icmp", "tcp", "udp"], port: int = 0) -> bool:
+        """Some frame to the critical side of that protocol, and to that port where there is one."""
+        wanted = {"type": ETHERTYPES["arp" if protocol == "arp" else "ipv4"]}
+        if protocol != "arp":
+            wanted["protocol"] = PROTOCOLS[protocol]
+        if port:
+            wanted["port"] = port
+        found = self.intervals(ends)
+        return self.direction == "in" and all(
+            any(low <= value <= high for low, high in found[name]) for name, value in wanted.items()
+        )
+
     def intervals(self, ends: Ends) -> dict[str, list[Interval]]:
         """For each field the values that the rule admits. The rule has passed check()."""
         peer, own = IPv4Interface(ends.peer_ip), IPv4Interface(ends.own_ip)
