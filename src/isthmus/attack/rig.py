@@ -31,7 +31,7 @@ from isthmus.lanes import Lane
 __all__ = ["LANE", "LANE_RULES", "Rig"]
 
 ANSWERS = ("OK", "EMPTY", "DOWN", "FULL")  # not refusals
-SETTLE_S, RECOVER_S = 1.0, 5.0
+SETTLE_S, RECOVER_S = 1.0, 20.0  # an echo behind a flood takes seconds on a busy computer
 ECHO_PORT = 7
 NATIVE = Path(__file__).parent / "native"
 LANE = Lane("critical", frames=16)
