@@ -18,7 +18,7 @@ SHIM = """
 static struct busypoll b;
 uint64_t longest(void) { return BUSYPOLL_MAX_NS; }
 void begin(uint64_t max, uint64_t now) { b = (struct busypoll){.max = max, .worked = now}; }
-void work(uint64_t now) { busypoll_work(&b, now); }
+void look(uint64_t now, int found) { busypoll_looked(&b, now, found); }
 uint64_t until(void) { return busypoll_until(&b); }
 """
 START = 1 << 40
@@ -29,17 +29,23 @@ class Policy:
     def __init__(self, library: ctypes.CDLL, most: int | None = None) -> None:
         for f in (library.longest, library.until):
             f.restype = ctypes.c_uint64
-        for f in (library.begin, library.work):
-            f.argtypes = [ctypes.c_uint64] * (2 if f is library.begin else 1)
+        library.begin.argtypes = [ctypes.c_uint64, ctypes.c_uint64]
+        library.look.argtypes = [ctypes.c_uint64, ctypes.c_int]
         self.library, self.now = library, START
         self.most = library.longest() if most is None else most
         library.begin(self.most, self.now)
 
-    def work(self, gap: int) -> int:
-        """Work came `gap` ns after the last; for how long to look for more."""
-        self.now += gap
-        self.library.work(self.now)
+    def look(self, found: bool) -> int:
+        """For how long to look on, from now."""
+        self.library.look(self.now, found)
         return int(self.library.until()) - self.now
+
+    def work(self, gap: int, lasts: int = 0) -> int:
+        """Work came `gap` ns after the end of the last; for how long to look for more once it is done."""
+        self.now += gap
+        self.look(True)
+        self.now += lasts
+        return self.look(False)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +80,20 @@ def test_a_single_gap_does_not_end_a_train(library: ctypes.CDLL) -> None:
     for _ in range(STEPS):
         policy.work(10_000)
     assert policy.work(10 * policy.most) > 10_000
+
+
+def test_work_that_takes_long_is_no_gap(library: ctypes.CDLL) -> None:
+    policy = Policy(library)
+    looks = [policy.work(1000, lasts=10 * policy.most) for _ in range(STEPS)]
+    assert looks[-1] == policy.most
+
+
+def test_one_piece_of_work_behind_the_other_is_no_gap(library: ctypes.CDLL) -> None:
+    policy = Policy(library)
+    for _ in range(STEPS):
+        policy.look(True)
+        policy.now += 10 * policy.most
+    assert policy.look(False) == policy.most
 
 
 @given(gaps=st.lists(st.integers(0, 2_000_000), max_size=50), most=st.integers(0, 1_000_000))

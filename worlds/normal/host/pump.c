@@ -248,9 +248,11 @@ static void run(struct pump *p)
             p->ticked = now;
         }
         const int running = ist_link_state(ist_lanes_worst(w->lane, w->lanes)) == IST_RUN;
-        if (running && to_channel(p, now, &full) + from_channel(p, now) > 0)
-            busypoll_work(&p->busy, now);
-        else if (!running || now >= busypoll_until(&p->busy))
+        const int moved = running && to_channel(p, now, &full) + from_channel(p, now) > 0;
+        busypoll_looked(&p->busy, now, moved);
+        if (moved)
+            continue;
+        if (!running || now >= busypoll_until(&p->busy))
             sleep_until_due(p, running, full);
         else
             sched_yield();

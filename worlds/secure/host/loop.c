@@ -60,26 +60,26 @@ static enum found channel_step(struct loop *l, uint64_t now)
     bell_judge(&l->bell, work > 0 || l->lower.channel.blocked != blocked);
     if (isthmusif_flush(&l->netif))
         ist_world_ring(&l->world);
-    if (work > 0) {
-        busypoll_work(&l->busy, now);
+    if (work > 0)
         return FOUND_WORK;
-    }
     return v == IST_V_EMPTY ? FOUND_NOTHING : FOUND_NO_TURN;
 }
 
-static enum found packet_step(struct loop *l, uint64_t now)
+static enum found packet_step(struct loop *l)
 {
     if (packetif_receive(&l->netif, l->step_frames, l->step_bytes) == 0) {
         l->world.stopping |= l->lower.packet.gone;
         return FOUND_NOTHING;
     }
-    busypoll_work(&l->busy, now);
     return FOUND_WORK;
 }
 
 static enum found step(struct loop *l, uint64_t now)
 {
-    return l->on_channel ? channel_step(l, now) : packet_step(l, now);
+    const enum found found = l->on_channel ? channel_step(l, now) : packet_step(l);
+
+    busypoll_looked(&l->busy, now, found == FOUND_WORK);
+    return found;
 }
 
 /* ---- what is due once per period ------------------------------------------------------------------------------- */

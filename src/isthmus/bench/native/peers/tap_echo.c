@@ -96,15 +96,16 @@ int main(void)
         mac[i] = (uint8_t)v[i];
     struct pollfd fd[2] = {{.fd = atoi(packet), .events = POLLIN}, {.fd = atoi(control), .events = 0}};
     for (struct busypoll busy = {.max = BUSYPOLL_MAX_NS};;) {
+        const uint64_t now = now_ns();
         const ssize_t n = read(fd[0].fd, frame, sizeof frame);
+        busypoll_looked(&busy, now, n > (ssize_t)header);
         if (n > (ssize_t)header) {
             memset(frame, 0, header); /* nothing is left to be filled in */
             if (turn(frame + header, (size_t)n - header, mac) && write(fd[0].fd, frame, (size_t)n) < 0 && errno != EAGAIN)
                 return 1;
-            busypoll_work(&busy, now_ns());
         } else if (n >= 0 || (errno != EAGAIN && errno != EINTR)) {
             return n >= 0 ? 0 : 1;
-        } else if (now_ns() < busypoll_until(&busy)) {
+        } else if (now < busypoll_until(&busy)) {
             sched_yield();
         } else if (poll(fd, 2, -1) > 0 && (fd[1].revents & (POLLHUP | POLLERR)) != 0) {
             return 0;
