@@ -326,11 +326,16 @@ def test_a_world_that_will_not_come_up(
 
 def test_a_world_that_declares_the_channel_dead_gets_a_new_epoch(tmp_path: Path) -> None:
     """... each time a little later: the other side is not to be stormed with sessions."""
-    machine = HostMachine(programs={"normal": frame_pump(), "secure": bad_world(tmp_path, "dies_attached")})
-    with pytest.raises(EnvironmentProblem, match="DEAD"):
-        machine.start(2)
-    attached = [event for event in machine.events if event.what == "attached"]
-    assert 2 <= len(attached) <= 9  # 10, 20, 40, ... ms: not one after the other
+    programs: dict[World, Path] = {"normal": frame_pump(), "secure": bad_world(tmp_path, "dies_attached")}
+    for seconds in (2, 8, 32):  # a busy computer may need the first for the namespaces alone
+        machine = HostMachine(programs=programs)
+        with pytest.raises(EnvironmentProblem) as caught:
+            machine.start(seconds)
+        attached = [event for event in machine.events if event.what == "attached"]
+        if len(attached) >= 2:
+            break
+    assert "DEAD" in str(caught.value)
+    assert 2 <= len(attached) <= 8 + seconds  # 10, 20, 40, ... 1000 ms: not one after the other
     assert len({event.detail for event in attached}) == len(attached)
 
 
