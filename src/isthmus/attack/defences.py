@@ -137,8 +137,8 @@ DEFENCES = {
     ),
     "processor time": Defence(
         "worlds/secure/runtime/schedule.c",
-        "threads[NETWORK].cost = BOARD_NETWORK_COST_NS;",
-        "threads[NETWORK].cost = 1000000000;",
+        "threads[NETWORK].cost = BOARD_NETWORK_COST_NS;\n    linux_share.cost = BOARD_NETWORK_COST_NS;",
+        "threads[NETWORK].cost = linux_share.cost = 1000000000;",
     ),
     # ---- of the monitor
     "constant refusal": Defence(
