@@ -15,14 +15,13 @@ CASES = [(program, name) for program in PROGRAMS for name in names_of(program)]
 #: Built for size the core has other code (a smaller CRC table, bytes copied out of line): the same tests.
 OTHERS = {"clang": ("clang",), "gcc-size": ("gcc", "-Os")}
 
-ALSO = {"unit_copy": (HOST / "link.c",)}
 PORT = (f"-I{HOST.parent}/worlds/secure/port",)
 FLAGS = {"unit_wake": (HOOKED,), "unit_lane": PORT, "unit_port": PORT}
 
 
 def built(factory: pytest.TempPathFactory, program: str, *flags: str, cc: str = "gcc") -> Path:
     flags = (*SANITIZED, *FLAGS.get(program, ()), *flags)
-    return build(factory, program, *flags, cc=cc, also=ALSO.get(program, ()))
+    return build(factory, program, *flags, cc=cc)
 
 
 @pytest.mark.parametrize(("program", "name"), CASES, ids=[f"{p}-{n}" for p, n in CASES])
