@@ -160,7 +160,7 @@ class Rig:
     def shell(self, script: str, limit: float = PATIENCE_S) -> str:
         """A script in Linux, which must succeed; its output."""
         assert self._machine is not None
-        done = self._machine.run(script, limit + PATIENCE_S * self.periods / 1000)
+        done = self._machine.run(script, limit * max(1.0, self.periods / 1000))
         if done.status:
             raise EnvironmentProblem(f"in the guest: {(done.errors or done.output).strip() or done.status}")
         return done.output
