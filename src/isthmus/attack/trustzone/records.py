@@ -131,7 +131,8 @@ def unknown_flags(s: Rig, dice: random.Random) -> Outcome:
 
 @attack("pkt-46", "replay", machines=QEMU, off="sequence")
 def replayed(s: Rig, dice: random.Random) -> Outcome:
-    return altered(s, "REPLAY", SEQUENCE, ALL, 0)
+    """The number before the first: 0 is the right one where no frame has gone before."""
+    return altered(s, "REPLAY", SEQUENCE, ALL, ALL)
 
 
 @attack("pkt-46a", "sequence further ahead than the ring can hold", machines=QEMU, off="sequence")
