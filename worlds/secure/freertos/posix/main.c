@@ -8,6 +8,7 @@
  *
  * Exit status: 0 on STOP or when the supervisor is gone, 2 after one line on standard error, 3 likewise when the watchdog
  * was not fed. */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 
 #include "baretimer.h"
 #include "bell.h"
+#include "busypoll.h"
 #include "freertosapps.h"
 #include "interrupt.h"
 #include "isthmus_freertos.h"
@@ -32,6 +34,7 @@ static struct critical critical;
 static struct isthmus_freertos port;
 static struct packet packet;
 static struct bell bell;
+static struct busypoll busy;
 static struct status_source source;
 static NetworkInterface_t interface;
 static NetworkEndPoint_t end_point;
@@ -190,15 +193,17 @@ static void begin_period(void)
 /* One step, and whether the bell was rung for anything. */
 static enum ist_verdict step(void)
 {
+    const uint64_t now = ist_now();
     uint64_t before = 0, after = 0;
     enum ist_verdict v;
 
     for (uint32_t k = 0; k < world.lanes; k++)
         before += world.lane[k].rx.tail;
-    v = isthmus_step(&port, ist_now());
+    v = isthmus_step(&port, now);
     for (uint32_t k = 0; k < world.lanes; k++)
         after += world.lane[k].rx.tail;
     bell_judge(&bell, after != before);
+    busypoll_looked(&busy, now, after != before);
     if (bell.deaf)
         watch_bell(0);
     return v;
@@ -278,24 +283,25 @@ static void network_plain(void *unused)
     }
 }
 
-/* Frames follow each other closely: it is worth to look for the next one, rather than to be woken. */
-static void look_around(void)
+/* Looks for more frames for as long as that has paid off, and for as long as nobody else is ready. */
+static void look_on(void)
 {
-    const uint64_t now = ist_now(), end = last_frame + setup.spin;
+    const uint64_t end = busypoll_until(&busy);
 
-    if (!empty || last_frame == 0 || now >= end)
+    if (!empty || ist_now() >= end)
         return;
     taskENTER_CRITICAL(); /* the endpoints are the network task's */
     if (empty)
         disarm();
     taskEXIT_CRITICAL();
-    while (empty && !pending() && ist_now() < end)
-        ist_relax();
+    do
+        (void)sched_yield();
+    while (empty && !pending() && ist_now() < end);
 }
 
 void vApplicationIdleHook(void)
 {
-    look_around();
+    look_on();
     taskENTER_CRITICAL();
     if (empty && arm()) {
         taskEXIT_CRITICAL();
@@ -393,6 +399,7 @@ int main(void)
     const uint64_t born = ist_now();
 
     setup_read(&setup, critical.tasks);
+    busy.max = setup.spin;
     source = (struct status_source){.stack = freertos_status, .critical = report_critical, .now = ist_now,
                                     .last_frame = when_last_frame, .units_per_us = 1000};
     if (setup.packet_fd < 0)
