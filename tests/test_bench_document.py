@@ -123,4 +123,4 @@ def test_the_chart_has_a_curve_over_the_number_of_channels() -> None:
         record["rows"].append({**blank, "case": f"scale.{channels}", **values})
     drawn = labels(chart.draw(document.decode(json.dumps(record).encode(), "a record")))
     assert {"64", "1.00", "1.10"} <= set(drawn)
-    assert "1.10" not in without
+    assert drawn.count("1.10") == without.count("1.10") + 1, "a ratio of another figure may say the same"
