@@ -87,7 +87,7 @@ def test_the_document_has_its_rows() -> None:
     assert rows["mem-21", "on"]["applies"] is False
     assert "TrustZone" in rows["mem-21", "on"]["detail"]
     wanted = "id name class attacker defence applies contained missed_deadlines counters work_max work_bound"
-    wanted += " recovered_s flow_sent flow_lost seed replayable detail"
+    wanted += " recovered_s flow_sent flow_lost seed replayable detail bare"
     assert set(rows["mem-30", "on"]) == set(wanted.split())
 
 

@@ -108,4 +108,6 @@ def test_a_control_without_what_stands_behind_the_defence_has_to_cost_a_deadline
         found = rows([made], 1)
         assert [m.without for m in Machine.made] == [None, "filter", bare]
         assert [(r.defence, r.ok) for r in found] == [("on", True), ("off", True), ("bare", ok)]
+        told = [(r.told()["defence"], r.told()["bare"]) for r in found]
+        assert told == [("on", False), ("off", False), ("off", True)], "scripts know on and off"
         assert [r.defence for r in on_machines([made], Machine, 1, False, lambda a: None, {}, 1)] == ["on"]

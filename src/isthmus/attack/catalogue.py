@@ -122,6 +122,11 @@ class Row(msgspec.Struct, frozen=True):
             return not self.applies or bool(self.missed_deadlines)
         return not self.applies or self.contained == (self.defence == "on")
 
+    def told(self) -> dict[str, Any]:
+        """For the JSON document, whose `defence` is on or off; `bare` says that nothing stood behind it."""
+        bare = self.defence == "bare"
+        return {**msgspec.to_builtins(self), "defence": "off" if bare else self.defence, "bare": bare}
+
 
 ATTACKS: list[Attack] = []
 

@@ -93,7 +93,8 @@ def command(
         )
     if common.json_file != "-":
         wide_console().print(render(found))
-    write_document(common, "attack", found.rows, seed=found.seed, seconds=found.seconds)
+    rows = [row.told() for row in found.rows]
+    write_document(common, "attack", rows, seed=found.seed, seconds=found.seconds)
     if report is not None:
         from isthmus.report.attack import write
 
