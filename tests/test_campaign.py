@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from isthmus.attack.campaign import on_machines
-from isthmus.attack.catalogue import Attack, Control, Outcome, Row
+from isthmus.attack.catalogue import Attack, Control, Outcome, Row, Untried
 
 
 class Machine:
@@ -95,6 +95,16 @@ def test_defences_that_are_taken_out_together_share_a_machine() -> None:
     found = on_machines(attacks, Machine, 1, True, lambda a: None, {}, 1, [("version", "magic")])
     assert [m.without for m in Machine.made] == [None, "version + magic", "filter"]
     assert found == rows(attacks, 1)
+
+
+def test_what_could_not_be_tried_is_neither_contained_nor_a_successful_control() -> None:
+    def broken(s: Machine, dice: random.Random) -> Outcome:
+        raise Untried("in the guest: no such file")
+
+    found = rows([attack(1, broken)], 1)
+    assert [(r.defence, r.ok, r.detail) for r in found] == [
+        (which, False, "could not be tried: in the guest: no such file") for which in ("on", "off")
+    ]
 
 
 def test_a_control_without_what_stands_behind_the_defence_has_to_cost_a_deadline() -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-from isthmus.attack.catalogue import Attack, Control, Defence, Evidence, Outcome, Row
+from isthmus.attack.catalogue import Attack, Control, Defence, Evidence, Outcome, Row, Untried
 from isthmus.attack.runner import row
 
 __all__ = ["Make", "Stage", "on_machines"]
@@ -107,6 +107,8 @@ class Campaign:
             outcome = attack.run(stage, random.Random(f"{self._seed} {attack.id}"))
         except PermissionError as problem:
             tried = replace(attack, elsewhere=f"not allowed to play the attacker here: {problem}")
+        except Untried as problem:  # neither contained nor, as a control, successful
+            outcome = Outcome(defence != "on", f"could not be tried: {problem}")
         if outcome is not None and stage.remark:
             outcome = replace(outcome, detail=f"{outcome.detail} ({stage.remark})")
         if outcome is not None and outcome.evidence is not None:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from isthmus.errors import EnvironmentProblem
+
 __all__ = [
     "ANYWHERE",
     "ATTACKS",
@@ -21,6 +23,7 @@ __all__ = [
     "Evidence",
     "Outcome",
     "Row",
+    "Untried",
     "attack",
     "elsewhere",
     "select",
@@ -91,6 +94,10 @@ class Attack:
     def kind(self) -> str:
         """Its class: mem, dos, pkt, ..."""
         return self.id.partition("-")[0]
+
+
+class Untried(EnvironmentProblem):
+    """What the attacker or the well-meaning sender needs did not work: this says nothing of a defence."""
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from isthmus.attack.catalogue import Evidence, Outcome
+from isthmus.attack.catalogue import Evidence, Outcome, Untried
 from isthmus.attack.lane import with_lane
 from isthmus.attack.trustzone.machine import AttackedMachine, of_the_monitor
 from isthmus.attack.trustzone.race import Course, Driver, Target
@@ -162,7 +162,8 @@ class Rig:
         assert self._machine is not None
         done = self._machine.run(script, limit * max(1.0, self.periods / 1000))
         if done.status:
-            raise EnvironmentProblem(f"in the guest: {(done.errors or done.output).strip() or done.status}")
+            self._failed = True
+            raise Untried(f"in the guest: {(done.errors or done.output).strip() or done.status}")
         return done.output
 
     def order(
@@ -272,7 +273,7 @@ class Rig:
             return self._watch(act, wanted, exactly, session, loses, answers)
         except Stopped as problem:
             return Outcome(False, f"the Secure world stopped: {problem}")
-        except (ClosedError, TimeoutError, RestartedError, LinkDown, EnvironmentProblem) as problem:
+        except (ClosedError, TimeoutError, RestartedError, LinkDown) as problem:
             self._failed = True
             return Outcome(False, f"{self._lost()}: {problem}")
 
