@@ -344,6 +344,8 @@ def longest_without_linux(board: TrustZone) -> int | None:
 
     However many periods the network work stretches over, it has C before Linux has its share of the core
     (worlds/secure/runtime/share.h). It asks between its steps and begins one before it asks: hence the two.
+    With lanes, frames that another core of Linux's puts into one that was empty are taken even then, at most
+    what that lane's budget allows.
     """
     if not board.core.shared:
         return 0

@@ -6,10 +6,10 @@
  * The packet descriptor is a TAP or an AF_PACKET socket, each with a vnet header before every frame. It belongs to the
  * supervisor, which holds it open: frames, routes and TCP connections outlive this process.
  *
- * One step moves at most BATCH frames each way. A full ring is not a reason to drop: the pump stops
- * reading, so that the kernel queues, and asks for a doorbell when there is room. Where the channel has lanes beside the bulk
- * lane it reads on and drops what finds its lane's ring full: what stands behind may be another lane's. Before it sleeps it
- * looks on for as long as busypoll.h says; it never sleeps longer than PERIOD_NS. */
+ * One step moves at most BATCH frames each way. A full ring is not a reason to drop: the pump stops reading, so that the
+ * kernel queues, and asks for a doorbell when there is room. Where the channel has lanes beside the bulk lane it reads on and
+ * drops what finds its lane's ring full: what stands behind may be another lane's. Before it sleeps it looks on for as long
+ * as busypoll.h says; it never sleeps longer than PERIOD_NS. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

@@ -3,7 +3,8 @@
  * for whoever draws them later.
  *
  * One writer of periods, and one of each other task's ends, which may interrupt the reader; the platform keeps writer and
- * reader from running at once elsewhere. What is not read in time is overwritten, oldest first, and a reader sees by the number that it is gone. */
+ * reader from running at once elsewhere. What is not read in time is overwritten, oldest first, and a reader sees by the
+ * number that it is gone. */
 #ifndef ISTHMUS_RECORD_H
 #define ISTHMUS_RECORD_H
 
