@@ -154,10 +154,10 @@ MISTAKES = {
     ),
     "what the port refuses": ("(24 - configLINUX_LEVELS)", "8", "interrupts.c", "in the upper half"),
     "another priority of the deferred": (
-        *("configTIMER_TASK_PRIORITY 7", "configTIMER_TASK_PRIORITY 3"),
+        *("configTIMER_TASK_PRIORITY 8", "configTIMER_TASK_PRIORITY 3"),
         *("tasks.c", '"levels"'),
     ),
-    "too few levels": ("configMAX_PRIORITIES 10", "configMAX_PRIORITIES 7", "tasks.c", '"levels"'),
+    "too few levels": ("configMAX_PRIORITIES 11", "configMAX_PRIORITIES 8", "tasks.c", '"levels"'),
 }
 
 

@@ -5,8 +5,8 @@
  *     doorbell's interrupt --isthmus_wake()--> network task --isthmus_step()--> IP task
  *     IP task --pfOutput--> channel --ring()--> the peer
  *
- * One network task per channel, of the IP task's priority or above. It alone receives and polls; the IP task alone
- * sends. That is what the core allows, and nothing here locks. */
+ * One network task per channel, of the IP task's priority or above. It alone receives and polls (or the IP task in
+ * its turn: posix/main.c); the IP task alone sends. That is what the core allows, and nothing here locks. */
 #ifndef ISTHMUS_FREERTOS_H
 #define ISTHMUS_FREERTOS_H
 

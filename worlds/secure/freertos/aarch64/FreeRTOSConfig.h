@@ -41,7 +41,7 @@ enum { configLINUX_LEVELS = 16 };
 
 /* ---- scheduling: isthmus_aarch64.h has who has which priority ---------------------------------------------------- */
 
-#define configMAX_PRIORITIES 10
+#define configMAX_PRIORITIES 11
 #define configUSE_PREEMPTION 1
 #define configUSE_TIME_SLICING 0
 #define configUSE_IDLE_HOOK 1
@@ -51,7 +51,7 @@ enum { configLINUX_LEVELS = 16 };
 #define configUSE_TASK_FPU_SUPPORT 1 /* no task has the FP registers unless it asks: build with -mgeneral-regs-only */
 
 #define configUSE_TIMERS 1 /* for xTimerPendFunctionCallFromISR() alone */
-#define configTIMER_TASK_PRIORITY 7
+#define configTIMER_TASK_PRIORITY 8
 #define configTIMER_QUEUE_LENGTH 4
 #define configTIMER_TASK_STACK_DEPTH configMINIMAL_STACK_SIZE
 #define configUSE_EVENT_GROUPS 1

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* freertosapps.h - the applications of apps.h on FreeRTOS+TCP's sockets, on whatever platform: tasks that block.
  *
- *     priority   6  the task above               the platform's
- *                5  the task inside              networked.c: once it has its datagram, a flood waits
- *                4  network task                 the platform's; yields to the IP task after each step
- *                4  IP task                      ipconfigIP_TASK_PRIORITY
- *                3  echo, status page
- *                2  iperf
- *                1  the task below               the platform's */
+ *     priority   7  the task above               the platform's
+ *                6  the task inside              networked.c: once it has its datagram, a flood waits
+ *                5  network task                 the platform's; yields to the IP task after each step
+ *                5  IP task                      ipconfigIP_TASK_PRIORITY
+ *                4  echo, status page
+ *                3  iperf
+ *                2  the task below               the platform's
+ *                1  IP task that looks for frames, where the platform has a processor to spare for that */
 #ifndef ISTHMUS_FREERTOSAPPS_H
 #define ISTHMUS_FREERTOSAPPS_H
 
@@ -21,7 +22,8 @@
 #include "apps.h"
 
 enum priority {
-    PRIORITY_BELOW = tskIDLE_PRIORITY + 1,
+    PRIORITY_LOOK = tskIDLE_PRIORITY + 1,
+    PRIORITY_BELOW,
     PRIORITY_BULK,
     PRIORITY_APPS,
     PRIORITY_IP,

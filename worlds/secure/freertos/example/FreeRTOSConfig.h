@@ -10,14 +10,14 @@
 #define configUSE_PREEMPTION 1
 /* Network and IP task share a priority: neither may keep the other waiting for longer than a tick. */
 #define configUSE_TIME_SLICING 1
-/* 0 idle, 1 the task below, 2 iperf, 3 echo and status page, 4 the task inside, 5 network and IP, 6 the task above. */
-#define configMAX_PRIORITIES 7
+/* Idle, and the levels of apps/freertosapps.h. */
+#define configMAX_PRIORITIES 8
 /* Of TCP's timers and of delays. The critical tasks do not depend on it: a timer's interrupt of their own releases them. */
 #define configTICK_RATE_HZ 1000
 #define configTICK_TYPE_WIDTH_IN_BITS TICK_TYPE_WIDTH_32_BITS
 /* The network task waits for its notification 0, and so do the critical tasks. */
 #define configUSE_TASK_NOTIFICATIONS 1
-/* posix/main.c looks for frames and sleeps there; a board waits for an interrupt. */
+/* posix/main.c sleeps there; a board waits for an interrupt. */
 #define configUSE_IDLE_HOOK 1
 #define configUSE_TICK_HOOK 0
 /* The stack has its own timers in the IP task. */
@@ -44,9 +44,14 @@
 #define configUSE_COUNTING_SEMAPHORES 1
 #define configUSE_EVENT_GROUPS 1
 #define INCLUDE_vTaskDelay 1
+#define INCLUDE_vTaskPrioritySet 1 /* posix/main.c's look */
 #define INCLUDE_vTaskSuspend 1 /* portMAX_DELAY is for ever */
 #define INCLUDE_xTaskGetCurrentTaskHandle 1
 #define INCLUDE_xTaskGetSchedulerState 1
+
+/* Called by the IP task before it waits for its next event; here, for it is the host's alone. */
+#define ipconfigWATCHDOG_TIMER() isthmus_before_wait()
+void isthmus_before_wait(void);
 
 /* ---- faults ---------------------------------------------------------------------------------------------------------- */
 

@@ -52,7 +52,7 @@
 /* ---- the IP task --------------------------------------------------------------------------------------------------------- */
 
 /* That of the network task, which yields to it after each step (PRIORITY_IP in apps/freertosapps.h). */
-#define ipconfigIP_TASK_PRIORITY 4
+#define ipconfigIP_TASK_PRIORITY 5
 #define ipconfigIP_TASK_STACK_SIZE_WORDS (configMINIMAL_STACK_SIZE * 4)
 
 /* ---- protocols ----------------------------------------------------------------------------------------------------------- */

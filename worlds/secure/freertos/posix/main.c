@@ -4,7 +4,8 @@
  *
  *     timer's signal --> task above, network task (each period)      worlds/secure/host/critical.h
  *     doorbell's signal --> network task <--> IP task <--> applications
- *     idle: looks for frames for a while where they follow each other closely, then sleeps
+ *     IP task, before it waits: looks for frames for a while where they follow each other closely
+ *     idle: sleeps
  *
  * Exit status: 0 on STOP or when the supervisor is gone, 2 after one line on standard error, 3 likewise when the watchdog
  * was not fed. */
@@ -24,7 +25,11 @@
 #include "isthmus_freertos.h"
 #include "packet.h"
 #include "platform.h"
+#include "semphr.h"
 #include "setup.h"
+
+#include "FreeRTOS_IP_Private.h" /* the IP task's queue, */
+#include "FreeRTOS_IP_Timers.h"  /* and its timers */
 
 #define STACK (configMINIMAL_STACK_SIZE * 4)
 
@@ -43,7 +48,12 @@ static TaskHandle_t above_task, below_task, network_task;
 static volatile uint64_t period; /* counted by the timer */
 static volatile int rang;        /* the doorbell, since the network task looked */
 static uint64_t last_frame;      /* ns; 0 = never */
-static volatile int empty;                /* why the network task waits: there is nothing in the ring */
+
+/* Who has the turn receives: the network task after an interrupt, the IP task before it waits. */
+static SemaphoreHandle_t turn;
+static enum ist_verdict last = IST_V_DOWN; /* why nothing more was taken */
+static int armed;                          /* a doorbell was asked for wherever it helps */
+static volatile int looking;               /* the IP task does, at PRIORITY_LOOK, and asks for a doorbell at its end */
 
 /* ---- what FreeRTOS asks of the platform ------------------------------------------------------------------------------ */
 
@@ -232,30 +242,41 @@ static int pending(void)
     return 0;
 }
 
+/* With the turn: takes what there is. `rest`: nobody looks for more, so ask for a doorbell. */
+static void receive(int rest)
+{
+    disarm();
+    last = step();
+    armed = rest && last != IST_V_OK && !arm();
+}
+
+static int events(void)
+{
+    return uxQueueMessagesWaiting(xNetworkEventQueue) > 0;
+}
+
 static void network(void *unused)
 {
     uint64_t seen = 0;
 
     (void)unused;
     for (;;) {
-        enum ist_verdict v;
+        int wait;
 
+        (void)xSemaphoreTake(turn, portMAX_DELAY);
         if (rang && !bell.deaf)
             hear_bell();
         if (seen != period) {
             seen = period;
             begin_period();
         }
-        v = step();
-        if (v == IST_V_OK) {
-            taskYIELD(); /* the IP task has the same priority: it takes what there is first */
-            continue;
-        }
-        empty = v == IST_V_EMPTY;
-        if (!arm())
+        receive(!looking);
+        wait = armed || looking;
+        (void)xSemaphoreGive(turn);
+        if (wait)
             (void)ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
-        empty = 0;
-        disarm();
+        else
+            taskYIELD(); /* the IP task has the same priority: it takes what there is first */
     }
 }
 
@@ -283,31 +304,37 @@ static void network_plain(void *unused)
     }
 }
 
-/* Looks for more frames for as long as that has paid off, and for as long as nobody else is ready. */
+/* In the IP task: looks for a frame for as long as that has paid off, nobody else is ready and no event has come. */
 static void look_on(void)
 {
-    const uint64_t end = busypoll_until(&busy);
-
-    if (!empty || ist_now() >= end)
-        return;
-    taskENTER_CRITICAL(); /* the endpoints are the network task's */
-    if (empty)
-        disarm();
-    taskEXIT_CRITICAL();
-    do
+    vCheckNetworkTimers(); /* sockets hear of what came for them when the stack is about to wait, and it is */
+    looking = 1;
+    disarm(); /* a bell would only disturb; receive() follows every look, and asks for one again */
+    vTaskPrioritySet(NULL, PRIORITY_LOOK);
+    while (!pending() && !events() && ist_now() < busypoll_until(&busy))
         (void)sched_yield();
-    while (empty && !pending() && ist_now() < end);
+    looking = 0;
+    vTaskPrioritySet(NULL, PRIORITY_IP);
+}
+
+/* In the IP task, each time before it waits for an event. To switch tasks is to wake a thread here: a frame that is found
+ * by the one that deals with it needs none. */
+void isthmus_before_wait(void)
+{
+    if (setup.packet_fd >= 0 || events() || (armed && (last != IST_V_EMPTY || ist_now() >= busypoll_until(&busy))))
+        return;
+    if (last == IST_V_EMPTY)
+        look_on();
+    (void)xSemaphoreTake(turn, portMAX_DELAY);
+    receive(last != IST_V_EMPTY || ist_now() >= busypoll_until(&busy));
+    (void)xSemaphoreGive(turn);
+    if (!armed && !events())
+        xTaskNotifyGive(network_task); /* what came was not for the stack; it has timers to look after */
 }
 
 void vApplicationIdleHook(void)
 {
-    look_on();
     taskENTER_CRITICAL();
-    if (empty && arm()) {
-        taskEXIT_CRITICAL();
-        xTaskNotifyGive(network_task);
-        return;
-    }
     interrupt_wait();
     taskEXIT_CRITICAL();
 }
@@ -411,7 +438,8 @@ int main(void)
     if (source.ep == NULL)
         critical_follow(IST_RUN);
     setup_guards(&setup, &critical);
-    if (interrupt_on_input(on_doorbell) != 0 || FreeRTOS_IPInit_Multi() != pdPASS || !start_tasks())
+    turn = xSemaphoreCreateMutex();
+    if (turn == NULL || interrupt_on_input(on_doorbell) != 0 || FreeRTOS_IPInit_Multi() != pdPASS || !start_tasks())
         setup_refuse("no memory for FreeRTOS' tasks", NULL);
     (void)mlockall(MCL_CURRENT); /* no page fault in the critical task, where the limits allow it */
     critical_start(&critical, born);
