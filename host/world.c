@@ -256,6 +256,7 @@ int ist_world_open(struct ist_world *w)
     if (w->blank == MAP_FAILED)
         return complain("cannot map memory", strerror(errno));
     for (uint32_t k = 0; k < w->lanes; k++) {
+        c[k].features |= c[k].tag == IST_TAG_NONE ? w->offers & ~IST_FEATURE_OFFLOAD : w->offers;
         w->peer_at[k] = ist_lane_offset(c, k, role ^ 1u);
         ist_init(&w->lane[k], &c[k], (uint8_t *)w->own + ist_lane_offset(c, k, role), w->blank);
         w->lane[k].copy_crc = ist_hw_copy_crc();

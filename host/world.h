@@ -29,6 +29,7 @@ struct ist_world {
     int stopping;        /* STOP came, or the supervisor is gone */
     uint64_t stall_ns;   /* STALL came: burn so much processor time in the next receive step, then clear it */
     uint64_t inject;     /* FAULT came: which one, for the caller to make; then clear it */
+    uint32_t offers;     /* features of the caller's program, set before ist_world_open; OFFLOAD counts with a tag alone */
     uint64_t attaches;
     uint64_t rings; /* doorbells heard, those that fell together included */
     /* Writes the world's own part of the status: JSON members with a leading comma, or nothing. Returns bytes. */

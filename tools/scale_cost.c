@@ -31,9 +31,9 @@ static void discard(void *stack, void *buffer)
     exit(1);
 }
 
-static void deliver(void *stack, void *buffer)
+static void deliver(void *stack, void *buffer, const struct ist_meta *meta)
 {
-    (void)buffer;
+    (void)buffer, (void)meta;
     ++*(ist_u64 *)stack;
 }
 

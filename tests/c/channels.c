@@ -45,9 +45,10 @@ static void discard(void *stack, void *buffer)
     CHECK(!"refused");
 }
 
-static void deliver(void *stack, void *buffer)
+static void deliver(void *stack, void *buffer, const struct ist_meta *meta)
 {
     const ist_u32 at = (ist_u32)((struct netport_lane *)buffer - lane);
+    (void)meta;
     CHECK(stack == buffer);
     CHECK_EQ(room[0], at % 251u);
     printf("%u %u %u\n", at / set.lanes, at % set.lanes, length_now);

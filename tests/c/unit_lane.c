@@ -235,10 +235,10 @@ static void discard(void *stack, void *buffer)
     CHECK(stack != buffer); /* no copy is refused here */
 }
 
-static void deliver(void *stack, void *buffer)
+static void deliver(void *stack, void *buffer, const struct ist_meta *meta)
 {
     const ist_u32 lane = *(ist_u32 *)buffer;
-    (void)stack;
+    (void)stack, (void)meta;
     delivered[lane]++;
     if (ordered < 64)
         order[ordered++] = lane;

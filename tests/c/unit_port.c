@@ -132,9 +132,10 @@ static void discard(void *stack, void *buffer)
     discarded++;
 }
 
-static void deliver(void *stack, void *buffer)
+static void deliver(void *stack, void *buffer, const struct ist_meta *meta)
 {
     CHECK(stack == buffer);
+    CHECK_EQ(meta->flags, 0);
     delivered++;
 }
 

@@ -8,6 +8,9 @@
 #define IPV4_MIN 20u
 #define PROTOCOL_AT (ETHER + 9u)
 #define TCP 6u
+#define UDP 17u
+#define TCP_SUM 16u
+#define UDP_SUM 6u
 #define TCP_MIN 20u
 #define DATA_OFFSET_AT 12u /* in TCP's header; its upper half counts words */
 
@@ -33,12 +36,28 @@ static uint16_t internet_sum(const uint8_t *p, size_t n)
     return (uint16_t)low;
 }
 
-int offload_complete(const struct virtio_net_hdr *h, uint8_t *frame, size_t length)
+static int is_ipv4(const uint8_t *frame)
+{
+    return frame[TYPE_AT] == 0x08 && frame[TYPE_AT + 1] == 0x00 && frame[ETHER] >> 4 == 4;
+}
+
+/* Is it the checksum that the headers have there? The critical side's filter refuses any other left out. */
+static int is_transport(const uint8_t *frame, size_t start, size_t offset)
+{
+    const uint8_t protocol = frame[PROTOCOL_AT];
+
+    return start == ETHER + IPV4_MIN && is_ipv4(frame) && (frame[ETHER] & 0xfu) * 4u == IPV4_MIN &&
+           ((protocol == TCP && offset == TCP_SUM) || (protocol == UDP && offset == UDP_SUM));
+}
+
+int offload_complete(const struct virtio_net_hdr *h, uint8_t *frame, size_t length, struct ist_meta *left)
 {
     const unsigned type = h->gso_type & ~(unsigned)VIRTIO_NET_HDR_GSO_ECN;
     const size_t start = h->csum_start, at = start + h->csum_offset;
     uint16_t sum;
 
+    if (left)
+        *left = (struct ist_meta){0};
     if ((h->flags & ~(VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0)
         return -1;
     if (type != VIRTIO_NET_HDR_GSO_NONE && type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6)
@@ -47,6 +66,10 @@ int offload_complete(const struct virtio_net_hdr *h, uint8_t *frame, size_t leng
         return type == VIRTIO_NET_HDR_GSO_NONE ? 0 : -1;
     if (start < ETHER || at + sizeof sum > length)
         return -1;
+    if (left && is_transport(frame, start, h->csum_offset)) {
+        *left = (struct ist_meta){IST_FLAG_CSUM_PARTIAL, 0, h->csum_start, h->csum_offset};
+        return 0;
+    }
     sum = (uint16_t)~internet_sum(frame + start, length - start); /* the field holds the pseudo-header's sum already */
     if (sum == 0)
         sum = 0xffff; /* the same number; UDP takes 0 for none */
@@ -54,14 +77,19 @@ int offload_complete(const struct virtio_net_hdr *h, uint8_t *frame, size_t leng
     return 0;
 }
 
-void offload_describe(struct virtio_net_hdr *h, const uint8_t *frame, size_t length, uint32_t mtu)
+void offload_describe(struct virtio_net_hdr *h, const uint8_t *frame, size_t length, uint32_t mtu, const struct ist_meta *m)
 {
     size_t headers = ETHER;
 
     *h = (struct virtio_net_hdr){.gso_type = VIRTIO_NET_HDR_GSO_NONE};
+    if ((m->flags & IST_FLAG_CSUM_PARTIAL) != 0) {
+        h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        h->csum_start = m->csum_start;
+        h->csum_offset = m->csum_offset;
+    }
     if (length <= ETHER + mtu || length < ETHER + IPV4_MIN + TCP_MIN)
         return;
-    if (frame[TYPE_AT] != 0x08 || frame[TYPE_AT + 1] != 0x00 || frame[ETHER] >> 4 != 4 || frame[PROTOCOL_AT] != TCP)
+    if (!is_ipv4(frame) || frame[PROTOCOL_AT] != TCP)
         return;
     headers += 4u * (frame[ETHER] & 0xfu);
     if (headers < ETHER + IPV4_MIN || headers + TCP_MIN > length)

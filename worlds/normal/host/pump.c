@@ -37,7 +37,7 @@ struct pump {
     int fd;            /* packet descriptor, non-blocking */
     uint32_t limit;    /* frame_max */
     struct choice choice;
-    uint8_t *frame;    /* private: one frame between the channel and the kernel, and back where a tag is carried */
+    uint8_t *frame;    /* private: one frame between the channel and the kernel, and back where it is not read in place */
     uint64_t ticked;   /* when the session was last looked after */
     struct busypoll busy; /* how long to look before sleeping */
     uint64_t read, written;
@@ -75,6 +75,7 @@ static struct ist_endpoint *lane_for(struct pump *p, uint32_t length, uint64_t n
 static int sort_from_kernel(struct pump *p, uint64_t now)
 {
     struct virtio_net_hdr header;
+    struct ist_meta left, *const meta = p->world.ep.agreed & IST_FEATURE_OFFLOAD ? &left : NULL; /* there is a tag, then */
     uint8_t beyond; /* catches what is too long, instead of cutting it */
     struct iovec iov[3] = {{&header, sizeof header}, {p->frame, p->limit}, {&beyond, 1}};
     ssize_t n = readv(p->fd, iov, 3);
@@ -82,14 +83,14 @@ static int sort_from_kernel(struct pump *p, uint64_t now)
         return 0;
     p->read++;
     const size_t length = (size_t)n - sizeof header;
-    if ((size_t)n <= sizeof header || length > p->limit || offload_complete(&header, p->frame, length) != 0)
+    if ((size_t)n <= sizeof header || length > p->limit || offload_complete(&header, p->frame, length, meta) != 0)
         p->malformed++;
     else
-        (void)ist_send(lane_for(p, (uint32_t)length, now), p->frame, (uint32_t)length, NULL);
+        (void)ist_send(lane_for(p, (uint32_t)length, now), p->frame, (uint32_t)length, meta);
     return 1;
 }
 
-/* Reads one frame, in place where nothing is computed over it: 1, or 0 when the kernel has none. The reservation
+/* Reads one frame in place, where nothing is computed over it: 1, or 0 when the kernel has none. The reservation
  * stands until a frame comes; it is ours alone and costs nothing. */
 static int take_from_kernel(struct pump *p)
 {
@@ -98,21 +99,18 @@ static int take_from_kernel(struct pump *p)
     uint8_t beyond; /* catches what is too long, instead of cutting it */
     if (e->tx.open == 0 && ist_reserve(e, p->limit, NULL) != IST_V_OK)
         return 0;
-    void *place = ist_place(e);
-    struct iovec iov[3] = {{&header, sizeof header}, {place ? place : p->frame, p->limit}, {&beyond, 1}};
+    uint8_t *place = ist_place(e);
+    struct iovec iov[3] = {{&header, sizeof header}, {place, p->limit}, {&beyond, 1}};
     ssize_t n = readv(p->fd, iov, 3);
     if (n < 0)
         return 0;
     p->read++;
     const size_t length = (size_t)n - sizeof header;
-    if ((size_t)n <= sizeof header || length > p->limit ||
-        offload_complete(&header, place ? place : p->frame, length) != 0) {
+    if ((size_t)n <= sizeof header || length > p->limit || offload_complete(&header, place, length, NULL) != 0) {
         p->malformed++;
         ist_cancel(e);
         return 1;
     }
-    if (!place)
-        (void)ist_append(e, p->frame, (uint32_t)length);
     (void)ist_commit(e, (uint32_t)length);
     return 1;
 }
@@ -131,6 +129,7 @@ static unsigned to_channel(struct pump *p, uint64_t now, int *full)
 {
     struct ist_world *w = &p->world;
     struct ist_endpoint *e = &w->ep;
+    const int in_place = w->lanes == 1 && e->config.tag == IST_TAG_NONE;
     unsigned moved = 0;
     *full = 0;
     while (moved < BATCH) {
@@ -138,7 +137,7 @@ static unsigned to_channel(struct pump *p, uint64_t now, int *full)
             *full = 1;
             break;
         }
-        if (!(w->lanes == 1 ? take_from_kernel(p) : sort_from_kernel(p, now)))
+        if (!(in_place ? take_from_kernel(p) : sort_from_kernel(p, now)))
             break;
         publish(w);
         moved++;
@@ -175,7 +174,7 @@ static unsigned from_channel(struct pump *p, uint64_t now)
             break;
         if (v != IST_V_OK || ist_take(e, p->frame) != IST_V_OK)
             continue; /* refused and counted */
-        offload_describe(&header, p->frame, f.length, e->config.mtu);
+        offload_describe(&header, p->frame, f.length, e->config.mtu, &f.meta);
         struct iovec iov[2] = {{&header, sizeof header}, {p->frame, f.length}};
         if (writev(p->fd, iov, 2) < 0)
             p->dropped++;
@@ -271,6 +270,7 @@ int main(void)
 {
     static struct pump p;
     const char *packet = getenv("ISTHMUS_PACKET");
+    p.world.offers = IST_FEATURE_OFFLOAD;
     if (ist_world_open(&p.world) != 0)
         return 2;
     if (!packet)

@@ -49,7 +49,7 @@ static void hand_over(struct isthmus_freertos *i)
 }
 
 /* The private copy decides whether, and to which end point, a frame goes. */
-static void deliver(void *stack, void *buffer)
+static void deliver(void *stack, void *buffer, const struct ist_meta *none __attribute__((unused)))
 {
     struct isthmus_freertos *i = stack;
     NetworkBufferDescriptor_t *b = buffer;

@@ -96,6 +96,7 @@ static netif_init_fn open_channel(struct loop *l)
     struct isthmusif *i = &l->lower.channel;
 
     l->world.status = world_status;
+    l->world.offers = IST_FEATURE_OFFLOAD;
     i->lanes = setup_lanes(&setup, &l->world, i->lane);
     if (l->world.ep.config.mtu > ISTHMUSIF_MTU_MAX)
         setup_refuse("MTU above what lwIP can carry (65500)", NULL);

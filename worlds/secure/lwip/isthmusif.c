@@ -7,6 +7,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/snmp.h"
 #include "netif/ethernet.h"
+#include "partial.h"
 
 /* What lwIP's sanity checks would say, less the one about PBUF_POOL. */
 _Static_assert(MEMP_NUM_TCP_SEG >= TCP_SND_QUEUELEN, "segments for one full queue");
@@ -69,12 +70,13 @@ static err_t output(struct netif *netif, struct pbuf *p)
     struct isthmusif *i = of(netif);
     const int lane = lane_of(i, p);
     struct ist_endpoint *ep;
+    struct ist_meta room;
     enum ist_verdict v;
 
     if (lane < 0)
         return ERR_RTE;
     ep = i->lane[lane].ep;
-    v = ist_reserve(ep, p->tot_len, NULL);
+    v = ist_reserve(ep, p->tot_len, partial_describe(netif, p, &room));
     for (const struct pbuf *q = p; v == IST_V_OK && q != NULL; q = q->next) {
         v = ist_append(ep, q->payload, q->len);
         if (q->len == q->tot_len)
@@ -114,7 +116,7 @@ static void discard(void *stack, void *buffer)
     pbuf_free(buffer);
 }
 
-static void deliver(void *stack, void *buffer)
+static void deliver(void *stack, void *buffer, const struct ist_meta *meta)
 {
     const struct isthmusif_buffers *b = stack;
     struct netif *netif = b->netif;
@@ -122,7 +124,7 @@ static void deliver(void *stack, void *buffer)
 
     if (of(netif)->valid != NULL)
         of(netif)->valid(p->payload, p->len);
-    if (netif->input(buffer, netif) != ERR_OK)
+    if (partial_input(netif, buffer, meta) != ERR_OK)
         pbuf_free(buffer);
 }
 
@@ -168,12 +170,19 @@ void isthmusif_unblock(struct netif *netif)
 
 void isthmusif_link(struct netif *netif, enum ist_state state)
 {
+    const struct isthmusif *i = of(netif);
+    ist_u32 agreed = IST_FEATURE_OFFLOAD;
+
     if (!netport_link_moved(state, netif_is_link_up(netif)))
         return;
-    if (state == IST_RUN)
+    if (state == IST_RUN) {
+        for (ist_u32 k = 0; k < i->lanes; k++)
+            agreed &= i->lane[k].ep->agreed;
+        partial_use(netif, agreed != 0);
         netif_set_link_up(netif); /* announces us with a gratuitous ARP */
-    else
+    } else {
         netif_set_link_down(netif);
+    }
     of(netif)->blocked = 0;
 }
 

@@ -30,7 +30,8 @@ struct isthmusif {
     ist_u32 blocked;      /* lanes, by bit, whose ring was full: TCP waits for isthmusif_unblock */
 };
 
-/* State of the netif is this struct; give it and isthmusif_init to netif_add(). Set lanes, their ep and pool, mac and mtu before; an
+/* An endpoint that offers IST_FEATURE_OFFLOAD has to carry a tag: then lwIP neither computes nor verifies what it covers.
+ * State of the netif is this struct; give it and isthmusif_init to netif_add(). Set lanes, their ep and pool, mac and mtu before; an
  * MTU that is not the channel's is refused. */
 err_t isthmusif_init(struct netif *netif);
 

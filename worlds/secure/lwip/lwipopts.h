@@ -90,11 +90,10 @@
 /* lwIP's own check measures the window against PBUF_POOL, which is not used; isthmusif.c asserts the rest. */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1
 
-/* ---- checksums: computed and verified in software, 8 bytes at a time -------------------------------------- */
+/* ---- checksums: computed and verified in software, 8 bytes at a time, when a frame is sent: partial.h may leave them out */
 
 #define LWIP_CHKSUM isthmus_chksum
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
-#define LWIP_CHECKSUM_ON_COPY 1
 
 /* ---- httpd ------------------------------------------------------------------------------------------------ */
 

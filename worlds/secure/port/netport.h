@@ -19,8 +19,9 @@ struct netport_hooks {
     void *(*allocate)(void *stack, ist_u32 length, void **room);
     /* The copy was refused: the buffer goes back. */
     void (*discard)(void *stack, void *buffer);
-    /* Gives the filled buffer to the stack, which owns it from then on, whatever it makes of it. */
-    void (*deliver)(void *stack, void *buffer);
+    /* Gives the filled buffer to the stack, which owns it from then on, whatever it makes of it. `meta`: zeros, unless
+     * this world offers IST_FEATURE_OFFLOAD. */
+    void (*deliver)(void *stack, void *buffer, const struct ist_meta *meta);
 };
 
 /* Frames on the wire of a channel carry this much beyond the MTU. */
@@ -56,7 +57,7 @@ netport_receive(struct ist_endpoint *ep, const struct netport_hooks *hooks, void
         else if (ist_take(ep, room) != IST_V_OK)
             hooks->discard(stack, buffer);
         else
-            hooks->deliver(stack, buffer);
+            hooks->deliver(stack, buffer, &f.meta);
         if (f.length >= bytes) {
             ++*work;
             break;

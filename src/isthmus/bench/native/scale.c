@@ -221,11 +221,11 @@ static void discard(void *stack, void *buffer_)
     fail(((struct sink *)stack)->run, 1, "a frame was refused");
 }
 
-static void deliver(void *stack, void *buffer_)
+static void deliver(void *stack, void *buffer_, const struct ist_meta *meta)
 {
     struct sink *to = stack;
     uint64_t sequence;
-    (void)buffer_;
+    (void)buffer_, (void)meta;
     memcpy(&sequence, room, sizeof sequence);
     if (__builtin_expect(sequence != to->next++, 0))
         fail(to->run, 1, "frame %llu arrived as number %llu", (unsigned long long)sequence,
