@@ -11,6 +11,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
+PORT = "worlds/secure/port"  # the poll that serves many channels
 TREE = ("core", "host", "worlds", "boards")  # isthmus.resources.tree() finds them again
 
 # One binary serves every Python from 3.11 on, but free-threaded ones: the limited API has no layout for them.
@@ -29,8 +30,8 @@ def native() -> list[Extension]:
         Extension(
             "isthmus._native",
             own + paths("core/*.c", "host/link.c"),
-            include_dirs=["core", "host", "src/isthmus/_native"],
-            depends=paths("core/*.h", "host/*.h", "src/isthmus/_native/*.h"),
+            include_dirs=["core", "host", "src/isthmus/_native", PORT],
+            depends=paths("core/*.h", "host/*.h", "src/isthmus/_native/*.h", f"{PORT}/*.h"),
             define_macros=[("Py_LIMITED_API", "0x030b0000")] if LIMITED else [],
             extra_compile_args=["-std=c11", "-O2", "-g0", "-Wall", "-Wextra", "-fvisibility=hidden"],
             py_limited_api=LIMITED,

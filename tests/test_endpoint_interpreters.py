@@ -164,7 +164,11 @@ def build(target: Path, include: str, *options: str) -> None:
     root = SOURCE.parent
     sources = [*(SOURCE / "isthmus/_native").glob("*.c"), *(root / "core").glob("*.c"), root / "host/link.c"]
     folders = [
-        f"-I{folder}" for folder in (include, root / "core", root / "host", SOURCE / "isthmus/_native")
+        f"-I{folder}"
+        for folder in (
+            *(include, root / "core", root / "host"),
+            *(root / "worlds/secure/port", SOURCE / "isthmus/_native"),
+        )
     ]
     command = ["cc", "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", *options, *folders]
     done = subprocess.run(

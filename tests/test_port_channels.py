@@ -121,11 +121,11 @@ class Model:
                 return served, "EMPTY", len(served)
             k, c = turn
             got, why = self.serve(turn, min(frames - spent, self.turn[0]), min(room, self.turn[1]))
-            if got and self.linger:
+            if got and self.linger > 0:
                 self.warm.add(turn)
-            if why != "OK" and not (why == "EMPTY" and turn in self.warm):
+            if why != "OK" and not (why == "EMPTY" and turn in self.warm and not self.turns.below(k)):
                 self.turns.rest(k, c)
-                if why == "EMPTY":
+                if why == "EMPTY" and self.linger >= 0:
                     self.armed.add(turn)
             served += [(c, k, length) for length in got]
             spent += len(got) or 1
@@ -147,7 +147,7 @@ def histories(draw: st.DrawFn) -> History:
         st.tuples(st.just("poll"), st.sampled_from([1, 2, 7, 300]), st.sampled_from([1, 600, 5000, MANY])),
     )
     turn = draw(st.sampled_from([1, 3, 32])), draw(st.sampled_from([1, 1000, MANY]))
-    budget, linger = draw(st.sampled_from([0, 1, 7])), draw(st.sampled_from([0, 0, 1, 2]))
+    budget, linger = draw(st.sampled_from([0, 1, 7])), draw(st.sampled_from([-1, 0, 0, 1, 2]))
     return channels, lanes, turn, budget, linger, draw(st.lists(step, max_size=60))
 
 
@@ -184,6 +184,8 @@ WARM: list[Step] = [
     ("period",), ("poll", 5, MANY), ("period",), ("mute", 0, 0, 1, 60), ("poll", 5, MANY),
     ("mute", 0, 0, 1, 60), ("poll", 5, MANY), ("period",), ("poll", 5, MANY),
 ]  # fmt: skip
+#: A critical lane that is warm, and bulk behind it.
+HOLDING: list[Step] = [("poll", 300, MANY), ("send", 0, 1, 1, 60), ("send", 1, 0, 9, 60), ("poll", 20, MANY)]
 #: Polls that end by the bytes of the poll, by those of a turn, and by neither.
 BYTES: list[Step] = [
     ("poll", 300, MANY), ("send", 0, 0, 40, 60), ("poll", 300, 100), ("poll", 300, 240), ("poll", 300, 1000),
@@ -196,6 +198,8 @@ BYTES: list[Step] = [
 @example(history=(64, 2, (1, MANY), 0, 0, [("poll", 300, MANY), ("send", 63, 1, 5, 60), ("poll", 300, MANY)]))
 @example(history=(3, 2, (2, 150), 7, 0, STEPS))
 @example(history=(3, 2, (2, 150), 7, 1, STEPS))
+@example(history=(3, 2, (2, 150), 7, -1, STEPS))
+@example(history=(2, 2, (2, 150), 0, 1, HOLDING))
 @example(history=(2, 1, (2, 150), 0, 2, WARM))
 @example(history=(2, 1, (9, 150), 0, 0, BYTES))
 def test_every_turn_is_the_models(program: Path, history: History) -> None:
@@ -205,12 +209,14 @@ def test_every_turn_is_the_models(program: Path, history: History) -> None:
 #: Each makes one rule of the poll void; the model notices.
 DEFECTS = {
     "the circle starts anew": ("s->first[k] = (c + 1u) % CHANNELS_MAX;", "s->first[k] = 0;"),
-    "lower lanes first": ("ist_u32 k = s->lanes - 1u;\n\n    *work", "ist_u32 k = 0;\n\n    *work"),
+    "lower lanes first": ("ist_u32 k = s->lanes - 1u;\n\n    while", "ist_u32 k = 0;\n\n    while"),
     "a spent budget stays ready": ("if (l->last != IST_V_OK && (", "if (l->last == IST_V_EMPTY && ("),
     "turns without an end": ("frames < s->turn_frames ? frames : s->turn_frames", "frames"),
     "bytes without an end": ("*bytes < s->turn_bytes ? *bytes : s->turn_bytes", "*bytes"),
-    "nobody is armed": ("!ist_arm(l->ep, 1)", "1"),
-    "what is warm is armed": ("(s->warm[k] & bit) == 0 && ", ""),
+    "nobody is armed": ("ist_arm(ep, 1)", "ep == 0"),
+    "what is warm is armed": ("(s->warm[lane] & bit) != 0 && ", "bit == 0 && "),
+    "what is warm holds up the rest": (" && lower == 0", ""),
+    "armed where the caller does": ("if (s->caller_arms)", "if (0)"),
     "nothing gets cold": ("s->warm[k] = 0;", ";"),
     "an empty turn is free": ("spent += one != 0 ? one : 1u", "spent += one"),
 }
@@ -223,8 +229,9 @@ def test_the_model_notices(name: str, tmp_path: Path, tmp_path_factory: pytest.T
     assert text.count(defect.was) == 1, f"{defect.file} no longer says {defect.was!r}"
     (tmp_path / defect.file).write_text(text.replace(defect.was, defect.becomes))
     broken = build(tmp_path_factory, "channels", *FLAGS, instead=tmp_path / defect.file)
-    linger = int(name in ("what is warm is armed", "nothing gets cold"))
-    history = (3, 2, (2, 150), 7, linger, STEPS)
+    lingers = {"what is warm is armed": 1, "what is warm holds up the rest": 1, "nothing gets cold": 1}
+    linger = lingers.get(name, -1 if name == "armed where the caller does" else 0)
+    history = (3, 2, (2, 150), 7, linger, HOLDING if "holds" in name else STEPS)
     agree(build(tmp_path_factory, "channels", *FLAGS), history)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         agree(broken, history)
@@ -273,6 +280,25 @@ def test_critical_lanes_of_all_channels_come_before_bulk(program: Path) -> None:
     served = go(program, steps, 64, lanes=2, turn=(8, MANY)).polls[-1][0]
     assert [(c, k) for c, k, _ in served[:6]] == [(c, CRITICAL) for c in (0, 0, 31, 31, 63, 63)]
     assert all(k == BULK for _, k, _ in served[6:])
+
+
+def test_a_critical_lane_that_is_warm_but_empty_holds_nothing_up(program: Path) -> None:
+    """It is looked at once more, and then asked to ring: bulk has the rest of the poll."""
+    steps: list[Step] = [("poll", 300, MANY), ("send", 0, CRITICAL, 1, 60), flood(1), ("poll", 20, MANY)]
+    served = go(program, steps, 2, lanes=2, turn=(8, MANY), linger=1).polls[-1][0]
+    assert [(c, k) for c, k, _ in served[:9]] == [(0, CRITICAL)] + [(1, BULK)] * 8
+    steps[2:2] = [("poll", 9, MANY)]  # warm by now, and found empty before the flood begins
+    served = go(program, steps, 2, lanes=2, turn=(8, MANY), linger=1).polls[-1][0]
+    assert [(c, k) for c, k, _ in served[:8]] == [(1, BULK)] * 8
+
+
+def test_who_looks_by_itself_is_not_rung(program: Path) -> None:
+    """Nothing is armed: the peer pays for no doorbell, and what it sent is found by the look."""
+    steps: list[Step] = [("poll", 300, MANY), ("send", 1, BULK, 3, 60), ("poll", 300, MANY)]
+    steps += [("ring", 1, BULK), ("poll", 300, MANY)]
+    _, before, after = go(program, steps, 2, linger=-1).polls
+    assert before == ([], "EMPTY", 0)
+    assert after == ([(1, BULK, 60)] * 3, "EMPTY", 3)
 
 
 def test_a_doorbell_is_heard_between_two_turns(program: Path) -> None:

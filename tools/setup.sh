@@ -115,7 +115,7 @@ if [ "$(cat .venv/root 2>/dev/null)" != "$root" ] || ! .venv/bin/python -c 'impo
 fi
 
 want=$(stamp pyproject.toml setup.py tools/setup.sh | digest)
-mapfile -t sources < <(ls core/*.[ch] host/*.[ch] src/isthmus/_native/*.[ch] 2>/dev/null)
+mapfile -t sources < <(ls core/*.[ch] host/*.[ch] src/isthmus/_native/*.[ch] worlds/secure/port/*.h 2>/dev/null)
 native=$(stamp setup.py "${sources[@]}" | digest)
 
 declare -A extras=([run]=report,attack [test]=dev [bench]=bench,report,attack)

@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from isthmus.channels import Channels
     from isthmus.config import ChannelConfig, Role, Tag
     from isthmus.endpoint import AsyncEndpoint, Endpoint
     from isthmus.errors import (
@@ -35,6 +36,7 @@ __all__ = [
     "VERDICTS",
     "AsyncEndpoint",
     "ChannelConfig",
+    "Channels",
     "ClosedError",
     "ConcurrentUseError",
     "ConfigError",
@@ -55,6 +57,7 @@ __all__ = [
 
 # Names are fetched on first use: the command can then catch Ctrl-C before anything heavy is imported.
 _HOMES = {
+    "channels": ("Channels",),
     "config": ("ChannelConfig", "Role", "Tag"),
     "endpoint": ("AsyncEndpoint", "Endpoint"),
     "errors": (

@@ -21,6 +21,11 @@ A peer's bad frame never raises: it is a verdict and a counter (`Endpoint.statis
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isthmus.endpoint import Endpoint
+
 __all__ = [
     "ClosedError",
     "ConcurrentUseError",
@@ -49,11 +54,15 @@ class LinkDown(IsthmusError, ConnectionError):
     """The session ended or the peer was refused.
 
     `reason` is the verdict's name as in core/abi.h, for example "PEER_MTU"; empty where no verdict applies.
+    `endpoint` is the one whose session it was; None where there was none yet.
     """
+
+    endpoint: Endpoint | None
 
     def __init__(self, message: str = "link is down", reason: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+        self.endpoint = None
 
 
 class PeerDead(LinkDown):

@@ -275,6 +275,7 @@ class _MeetingEndpoint(Endpoint):
             self._drop()
             log.warning("%r turned a peer away: %s", self, refusal)
             if self._door is None and refusal.reason:
+                refusal.endpoint = self
                 raise  # the one we looked for; whoever knocks at our door is not our caller's trouble
             return
         if peer is None:

@@ -30,6 +30,10 @@ class Turns:
     def __bool__(self) -> bool:
         return any(self._ready)
 
+    def below(self, priority: int) -> bool:
+        """Does anything of a lower priority have something to do?"""
+        return any(self._ready[:priority])
+
     def ready(self, priority: int, member: int) -> None:
         """It may have something to do."""
         self._ready[priority] |= 1 << member

@@ -2,7 +2,7 @@
 /* channels.c - many channels and one poll, driven by words on standard input; prints what was served, in order.
  *
  *     channels CHANNELS LANES TURN_FRAMES TURN_BYTES BUDGET LINGER
- *         BUDGET: frames of each bulk lane per period, 0: none; LINGER: in periods
+ *         BUDGET: frames of each bulk lane per period, 0: none; LINGER: in periods, -1: nothing is armed by the poll
  *
  *     send C K N LENGTH   the peer of channel C sends N frames by lane K and rings if it is told to
  *     mute C K N LENGTH   the same, but it never rings; both -> "+ FRAMES" that found room
@@ -122,7 +122,8 @@ int main(int argc, char **argv)
                             .lanes = (ist_u32)atoi(argv[2]),
                             .turn_frames = (ist_u32)atoi(argv[3]),
                             .turn_bytes = (ist_u32)atoi(argv[4]),
-                            .linger = (ist_u64)atoi(argv[6]) * PERIOD};
+                            .linger = atoi(argv[6]) < 0 ? 0 : (ist_u64)atoi(argv[6]) * PERIOD,
+                            .caller_arms = atoi(argv[6]) < 0};
     for (ist_u32 c = 0; c < set.count; c++)
         open_channel(c, (ist_u32)atoi(argv[5]));
     channels_period(&set);

@@ -75,8 +75,9 @@ def _frames(program: Path) -> None:
 
 
 def _turns(program: Path) -> None:
-    for linger in (0, 1):
+    for linger in (-1, 0, 1):
         test_port_channels.agree(program, (3, 2, (2, 150), 7, linger, test_port_channels.STEPS))
+    test_port_channels.agree(program, (2, 2, (2, 150), 0, 1, test_port_channels.HOLDING))
     test_port_channels.agree(program, (2, 1, (2, 150), 0, 2, test_port_channels.WARM))
     test_port_channels.agree(program, (2, 1, (9, 150), 0, 0, test_port_channels.BYTES))
     test_port_channels.test_a_doorbell_is_heard_between_two_turns(program)

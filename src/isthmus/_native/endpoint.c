@@ -104,7 +104,7 @@ static void close_endpoint(Endpoint *e)
 /* ---- construction --------------------------------------------------------------------------------------------------- */
 
 /* The state of the module that the native base of `type` belongs to: a subclass written in Python has none. */
-static struct module_state *state_of(PyTypeObject *type)
+struct module_state *ist_state_of(PyTypeObject *type)
 {
     for (; type; type = (PyTypeObject *)PyType_GetSlot(type, Py_tp_base)) {
         PyObject *module = PyType_GetModule(type);
@@ -141,7 +141,7 @@ int ep_buffer_fits(PyObject *buffer, const struct ist_config *c, uint32_t role, 
 static PyObject *endpoint_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     static char *names[] = {"config", "role", "own", "peer", "bell", "spin", NULL};
-    struct module_state *state = state_of(type);
+    struct module_state *state = ist_state_of(type);
     PyObject *config_object, *own, *peer;
     struct ist_config config;
     unsigned int role;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* module.c - isthmus._native: its types, the configuration, and how each Python is told what it may rely on. */
-#include "native.h"
+#include "set.h"
 
 #include <errno.h>
 #include <string.h>
@@ -224,7 +224,8 @@ static int native_exec(PyObject *module)
     s->buffer_type = add_type(module, &ist_buffer_spec);
     s->endpoint_type = add_type(module, &ist_endpoint_spec);
     s->reservation_type = add_type(module, &ist_reservation_spec);
-    if (!s->renew || !s->buffer_type || !s->endpoint_type || !s->reservation_type)
+    s->set_type = add_type(module, &ist_set_spec);
+    if (!s->renew || !s->buffer_type || !s->endpoint_type || !s->reservation_type || !s->set_type)
         return -1;
     return add(module, "VERDICTS", verdict_table()) || add(module, "FENCE", PyBool_FromLong(s->fence)) ||
                    PyModule_AddIntConstant(module, "VERSION", (long)IST_VERSION) ||
@@ -240,6 +241,7 @@ static int native_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(s->buffer_type);
     Py_VISIT(s->endpoint_type);
     Py_VISIT(s->reservation_type);
+    Py_VISIT(s->set_type);
     Py_VISIT(s->link_down);
     Py_VISIT(s->peer_dead);
     Py_VISIT(s->closed);
@@ -254,6 +256,7 @@ static int native_clear(PyObject *module)
     Py_CLEAR(s->buffer_type);
     Py_CLEAR(s->endpoint_type);
     Py_CLEAR(s->reservation_type);
+    Py_CLEAR(s->set_type);
     Py_CLEAR(s->link_down);
     Py_CLEAR(s->peer_dead);
     Py_CLEAR(s->closed);

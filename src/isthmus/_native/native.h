@@ -37,7 +37,7 @@
 #define REFUSALS_A_LOOK 64    /* bad frames after which a call looks at the clock and at signals */
 
 struct module_state {
-    PyTypeObject *buffer_type, *endpoint_type, *reservation_type;
+    PyTypeObject *buffer_type, *endpoint_type, *reservation_type, *set_type;
     PyObject *link_down, *peer_dead, *closed, *concurrent_use, *config_error;
     PyObject *renew; /* the interned name "_renew" */
     int fence;       /* ist_fence_register() succeeded */
@@ -110,6 +110,8 @@ typedef struct {
 
 extern PyType_Spec ist_endpoint_spec;
 
+/* The state of the module that the native base of `type` belongs to. NULL with SystemError. */
+struct module_state *ist_state_of(PyTypeObject *type);
 /* Enters a call of one half. 0, or -1 with ClosedError or ConcurrentUseError. */
 int ep_enter(Endpoint *e, struct half *h);
 /* Leaves it; the last one out of a closed endpoint gives everything back. */
@@ -132,6 +134,8 @@ void ep_end(Endpoint *e, enum ist_verdict why);
 void ep_hang_up(Endpoint *e);
 /* Raises what this half has to be told: ClosedError, LinkDown, PeerDead. 1 raised, 0 nothing to tell. */
 int ep_tell(Endpoint *e, struct half *h);
+/* Down, and no new peer can come to it. */
+int ep_over_for_good(const Endpoint *e);
 /* Raises LinkDown, or PeerDead where nobody is there. */
 void ep_raise_down(Endpoint *e);
 
@@ -166,6 +170,14 @@ int wait_timeout(PyObject *timeout, struct patience *p);
 enum outcome wait_rx(Endpoint *e, struct patience *p, enum ist_verdict seen);
 /* The same for room to send `length` bytes. */
 enum outcome wait_tx(Endpoint *e, struct patience *p, uint32_t length);
+/* What a receiver that has found no frame does before it sleeps, for who waits for many: its bell, its session, its peer.
+ * AGAIN, or FAILED with what it has to be told. Signals are the caller's. */
+enum outcome wait_attend(Endpoint *e);
+/* Nanoseconds of patience left; and for how long to spin before the next look around, 0 when the spin is over. */
+uint64_t wait_remaining(const struct patience *p);
+uint64_t wait_spin_left(uint64_t spin_ns, struct patience *p, uint64_t left);
+/* Lets others run without touching any endpoint. */
+void wait_step_aside(uint64_t ns);
 /* Until the link is in RUN. DONE, GIVE_UP or FAILED. */
 enum outcome wait_up(Endpoint *e, struct patience *p);
 /* Lets others and signals have their turn between bad frames. */
@@ -190,7 +202,7 @@ int ep_quiesce(Endpoint *e);
 void ep_resume(Endpoint *e);
 uint64_t wait_coarse_now(void);
 
-/* ---- send.c, receive.c, reservation.c --------------------------------------------------------------------------- */
+/* ---- send.c, receive.c, reservation.c -------------------------------------------------------------------------- */
 
 #define METHOD(name) PyObject *name(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names)
 
@@ -206,6 +218,8 @@ METHOD(ep_receive_into);
 METHOD(ep_receive_batch);
 METHOD(ep_receive_batch_into);
 
+/* The `limit` of a batch, 1 to BATCH_MAX; untouched where there is none. 0, or -1 with an exception. */
+int ist_batch_limit(PyObject *argument, int *limit);
 /* The lengths of a batch whose frames lie in one buffer; `flags` is PyBUF_WRITABLE to write them. 0, or -1 with an
  * exception. */
 int ist_open_lengths(PyObject *object, int flags, Py_buffer *view);

@@ -210,7 +210,7 @@ static PyObject *list_of(PyObject **frames, int n)
     return list;
 }
 
-static int limit_of(PyObject *argument, int *limit)
+int ist_batch_limit(PyObject *argument, int *limit)
 {
     if (!argument)
         return 0;
@@ -232,7 +232,7 @@ PyObject *ep_receive_batch(PyObject *self, PyObject *const *args, Py_ssize_t nar
     struct patience p = NO_HURRY;
     PyObject *slots[2] = {NULL, NULL}, *frames[BATCH_MAX];
     int limit = 64, n = 0;
-    if (ist_arguments("receive_batch", keywords, 2, 0, args, nargs, names, slots) < 0 || limit_of(slots[0], &limit) < 0 ||
+    if (ist_arguments("receive_batch", keywords, 2, 0, args, nargs, names, slots) < 0 || ist_batch_limit(slots[0], &limit) < 0 ||
         wait_timeout(slots[1], &p) < 0)
         return NULL;
     LOCKED(self)

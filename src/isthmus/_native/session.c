@@ -50,16 +50,13 @@ void ep_raise_down(Endpoint *e)
     const struct ist_endpoint *ep = &e->core->ep;
     const enum ist_verdict why = (enum ist_verdict)ep->reason;
     PyObject *type = e->hung_up ? state->peer_dead : state->link_down;
-    PyObject *value = why == IST_V_OK
-                          ? Py_BuildValue("ss", e->hung_up                           ? "peer is gone"
-                                              : ist_link_state(ep) == IST_RESET ? "link has no session"
-                                                                                : "the session ended", "")
-                          : Py_BuildValue("Ns", PyUnicode_FromFormat("link is down: %s", ist_text_of(why)),
-                                          ist_verdict_name(why));
-    if (value) {
+    const char *plain = e->hung_up ? "peer is gone" : ist_link_state(ep) == IST_RESET ? "link has no session" : "the session ended";
+    PyObject *text = why == IST_V_OK ? PyUnicode_FromString(plain) : PyUnicode_FromFormat("link is down: %s", ist_text_of(why));
+    PyObject *value = text ? PyObject_CallFunction(type, "Os", text, why == IST_V_OK ? "" : ist_verdict_name(why)) : NULL;
+    if (value && PyObject_SetAttrString(value, "endpoint", (PyObject *)e) == 0)
         PyErr_SetObject(type, value);
-        Py_DECREF(value);
-    }
+    Py_XDECREF(value);
+    Py_XDECREF(text);
 }
 
 /* A refusal that no patience mends within this epoch. */
@@ -75,6 +72,12 @@ static int refused_for_good(const struct ist_endpoint *ep)
     default:
         return 0;
     }
+}
+
+int ep_over_for_good(const Endpoint *e)
+{
+    const enum ist_state state = ist_link_state(&e->core->ep);
+    return !e->renewable && (state == IST_RESET || state == IST_DEAD || refused_for_good(&e->core->ep));
 }
 
 int ep_tell(Endpoint *e, struct half *h)

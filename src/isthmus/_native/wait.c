@@ -195,7 +195,7 @@ void wait_settle(Endpoint *e)
 
 /* ---- waiting --------------------------------------------------------------------------------------------------------- */
 
-static uint64_t remaining(const struct patience *p)
+uint64_t wait_remaining(const struct patience *p)
 {
     if (p->deadline == FOREVER)
         return FOREVER;
@@ -226,7 +226,7 @@ static void doze(Endpoint *e, struct half *h, uint64_t ns, int with_bell)
 }
 
 /* Lets others run without touching the endpoint. */
-static void step_aside(uint64_t ns)
+void wait_step_aside(uint64_t ns)
 {
     const struct timespec pause = {.tv_sec = 0, .tv_nsec = (long)ns};
     Py_BEGIN_ALLOW_THREADS
@@ -275,6 +275,15 @@ static enum outcome look_around(Endpoint *e, struct half *h, struct patience *p,
     return AGAIN;
 }
 
+enum outcome wait_attend(Endpoint *e)
+{
+    struct patience once = NO_HURRY;
+    const struct ist_endpoint *ep = &e->core->ep;
+    lower_half(&e->rx);
+    (void)wait_clear_bell(e, &e->rx);
+    return look_around(e, &e->rx, &once, ist_link_state(ep) != IST_RUN || !ist_pending(ep));
+}
+
 /* Calls that never wait must learn of a hang-up too, but the look costs a system call: once per tick of the coarse
  * clock. True: the bell had something to say. */
 static int glance_at_bell(Endpoint *e, struct half *h)
@@ -287,11 +296,11 @@ static int glance_at_bell(Endpoint *e, struct half *h)
 }
 
 /* For how long to spin before the next look around; 0 when the spin is over. */
-static uint64_t spin_now(const Endpoint *e, struct patience *p, uint64_t left)
+uint64_t wait_spin_left(uint64_t spin_ns, struct patience *p, uint64_t left)
 {
     const uint64_t now = ist_now();
     if (p->spin_end == 0)
-        p->spin_end = now + e->spin_ns;
+        p->spin_end = now + spin_ns;
     if (now >= p->spin_end)
         return 0;
     const uint64_t spin = p->spin_end - now < left ? p->spin_end - now : left;
@@ -346,16 +355,16 @@ enum outcome wait_rx(Endpoint *e, struct patience *p, enum ist_verdict seen)
         return AGAIN;
     if (p->deadline == 0)
         return glance_at_bell(e, &e->rx) ? AGAIN : GIVE_UP;
-    const uint64_t left = remaining(p);
+    const uint64_t left = wait_remaining(p);
     if (left == 0)
         return GIVE_UP;
     if (e->paused) {
-        step_aside(SLICE_NS);
+        wait_step_aside(SLICE_NS);
         return AGAIN;
     }
     if (seen == IST_V_BUDGET)
         return wait_for_budget(e, left);
-    const uint64_t spin = up ? spin_now(e, p, left) : 0;
+    const uint64_t spin = up ? wait_spin_left(e->spin_ns, p, left) : 0;
     if (spin != 0) {
         spin_for_frame(e, spin, first);
         return AGAIN; /* things may have changed while the lock was away */
@@ -388,12 +397,12 @@ enum outcome wait_past_rubbish(Endpoint *e, struct patience *p)
     p->refused = 0;
     if (PyErr_CheckSignals() < 0)
         return FAILED;
-    step_aside(0);
+    wait_step_aside(0);
     if (e->closed) {
         ep_raise_closed(e);
         return FAILED;
     }
-    return p->deadline != 0 && remaining(p) > 0 ? AGAIN : GIVE_UP;
+    return p->deadline != 0 && wait_remaining(p) > 0 ? AGAIN : GIVE_UP;
 }
 
 enum outcome wait_tx(Endpoint *e, struct patience *p, uint32_t length)
@@ -422,14 +431,14 @@ enum outcome wait_tx(Endpoint *e, struct patience *p, uint32_t length)
         }
         return GIVE_UP;
     }
-    const uint64_t left = remaining(p);
+    const uint64_t left = wait_remaining(p);
     if (left == 0)
         return GIVE_UP;
     if (e->paused) {
-        step_aside(SLICE_NS);
+        wait_step_aside(SLICE_NS);
         return AGAIN;
     }
-    const uint64_t spin = up ? spin_now(e, p, left) : 0;
+    const uint64_t spin = up ? wait_spin_left(e->spin_ns, p, left) : 0;
     if (spin != 0) {
         spin_for_room(e, spin, first);
         return AGAIN;
@@ -448,7 +457,7 @@ int ep_quiesce(Endpoint *e)
     while (e->tx.outside || e->rx.outside) {
         wait_kick(e, &e->tx);
         wait_kick(e, &e->rx);
-        step_aside(SLICE_NS);
+        wait_step_aside(SLICE_NS);
         if (PyErr_CheckSignals() < 0) {
             e->paused--;
             return -1;

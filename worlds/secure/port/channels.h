@@ -11,10 +11,12 @@
  * in frames and bytes, and a lane that has spent its budget is not looked at before the next period: a flood in one channel
  * costs each other one a turn, and its own peer the rest. A turn that finds nothing counts as a frame, so that a peer that
  * rings without sending uses up a poll's frames as any other would. Where a core can be spared, a lane that had frames stays
- * warm for a while (`linger`): while they follow each other closely, no doorbell and no fence is paid for each batch.
+ * warm for a while (`linger`): while they follow each other closely, no doorbell and no fence is paid for each batch. It does
+ * so only while nothing of a lower number is ready, which would wait for a lane that has nothing.
  *
  * Peers must not rely on the sleeper's fence (IST_FEATURE_SLEEPER_FENCE is not to be offered): a system call for each lane
- * that is armed costs many channels more than a fence for each batch.
+ * that is armed costs many channels more than a fence for each batch. Who looks at lanes at rest by itself (`caller_arms`)
+ * pays neither: it arms them all at once before it sleeps, with one fence of either kind.
  *
  * All state is the caller's. Doorbells are heard between turns, so a frame of a higher lane waits for the turn in hand. */
 #ifndef ISTHMUS_CHANNELS_H
@@ -30,6 +32,7 @@ struct channels {
     ist_u32 turn_frames;       /* of one turn, at least 1 */
     ist_u32 turn_bytes;        /* likewise; the last frame may be beyond it */
     ist_u64 linger;            /* ns; 0: what is found empty is armed at once */
+    ist_u32 caller_arms;       /* 1: what is found empty is at rest, and nothing is armed here */
     ist_u64 ready[IST_LANES_MAX]; /* by lane, a bit for each channel: it may hold frames */
     ist_u64 ring[IST_LANES_MAX];  /* likewise: the caller is to ring the peer's doorbell, and to clear it */
     ist_u64 warm[IST_LANES_MAX];  /* likewise: it had frames since `aged` */
@@ -81,18 +84,41 @@ static inline void channels_age(struct channels *s, ist_u64 now)
         s->warm[k] = 0;
 }
 
+/* Whose turn it is. False where no lane is ready. */
+static inline int channels_whose(const struct channels *s, ist_u32 *channel, ist_u32 *lane)
+{
+    ist_u32 k = s->lanes - 1u;
+
+    while (s->ready[k] == 0)
+        if (k-- == 0)
+            return 0;
+    *channel = channels_next(s->ready[k], s->first[k]);
+    *lane = k;
+    return 1;
+}
+
+/* A lane that was found empty: does its turn come again without a doorbell? */
+static inline int channels_stays(const struct channels *s, ist_u32 lane, ist_u64 bit, struct ist_endpoint *ep)
+{
+    ist_u64 lower = 0;
+
+    if (s->caller_arms)
+        return 0;
+    for (ist_u32 k = 0; k < lane; k++)
+        lower |= s->ready[k];
+    return ((s->warm[lane] & bit) != 0 && lower == 0) || ist_arm(ep, 1);
+}
+
 /* One turn, of at most `frames` frames and *bytes bytes, which are taken off. *work counts frames, refused ones included.
  * False where no lane is ready. */
 static inline __attribute__((__always_inline__)) int
 channels_turn(struct channels *s, const struct netport_hooks *hooks, ist_u64 now, ist_u32 frames, ist_u32 *bytes, ist_u32 *work)
 {
-    ist_u32 k = s->lanes - 1u;
+    ist_u32 c, k;
 
     *work = 0;
-    while (s->ready[k] == 0)
-        if (k-- == 0)
-            return 0;
-    const ist_u32 c = channels_next(s->ready[k], s->first[k]);
+    if (!channels_whose(s, &c, &k))
+        return 0;
     const ist_u64 bit = 1ull << c;
     struct netport_lane *l = &s->lane[c * s->lanes + k];
     const ist_u64 before = l->ep->rx.bytes;
@@ -101,7 +127,7 @@ channels_turn(struct channels *s, const struct netport_hooks *hooks, ist_u64 now
                               *bytes < s->turn_bytes ? *bytes : s->turn_bytes, work);
     if (*work != 0 && s->linger != 0)
         s->warm[k] |= bit;
-    if (l->last != IST_V_OK && (l->last != IST_V_EMPTY || ((s->warm[k] & bit) == 0 && !ist_arm(l->ep, 1))))
+    if (l->last != IST_V_OK && (l->last != IST_V_EMPTY || !channels_stays(s, k, bit, l->ep)))
         s->ready[k] &= ~bit;
     if (ist_rx_bell(l->ep))
         s->ring[k] |= bit;
