@@ -33,10 +33,11 @@ static void discard_object(void *stack, void *frame)
     Py_DECREF((PyObject *)frame);
 }
 
-static void deliver_object(void *stack, void *frame)
+static void deliver_object(void *stack, void *frame, const struct ist_meta *meta)
 {
     const struct member *m = stack;
     struct sink *to = m->set->sink;
+    (void)meta; /* Python's end offers no offload: there is nothing in it */
     to->from[to->n] = m;
     to->frames[to->n++] = frame;
 }
@@ -55,11 +56,11 @@ static void discard_room(void *stack, void *unused)
     (void)stack, (void)unused;
 }
 
-static void deliver_room(void *stack, void *unused)
+static void deliver_room(void *stack, void *unused, const struct ist_meta *meta)
 {
     const struct member *m = stack;
     struct sink *to = m->set->sink;
-    (void)unused;
+    (void)unused, (void)meta;
     to->data += to->length;
     to->left -= to->length;
     to->lengths[to->n] = to->length;
