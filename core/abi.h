@@ -116,9 +116,9 @@ enum ist_state {
     X(TAG, "integrity tag does not match")                                                         \
     X(FILTER, "not on the allow-list")                                                             \
     X(LANE, "its rule names another lane")                                                         \
-    X(HEADER, "malformed ARP, IPv4, TCP, UDP or ICMP header")                                      \
-    X(FRAGMENT, "fragment of an IPv4 packet")                                                      \
-    X(IP_OPTIONS, "IPv4 options, source routing among them")                                       \
+    X(HEADER, "malformed ARP, IP, TCP, UDP or ICMP header")                                        \
+    X(FRAGMENT, "fragment of an IP packet")                                                        \
+    X(IP_OPTIONS, "options of IPv4 or IPv6, source routing among them")                              \
     X(VLAN, "VLAN or priority not on the allow-list, or nested tags")                              \
     X(SOURCE, "source address is not the peer's")                                                  \
     X(BROADCAST, "beyond the budget for frames to groups, dropped")                                \

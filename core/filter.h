@@ -18,14 +18,16 @@
 
 /* The fields, in the order of the table. */
 enum ist_filter_field {
-    IST_FILTER_GROUP,  /* destination address, 48 bits */
-    IST_FILTER_VLAN,   /* tagged << 16 | id << 4 | priority << 1 | drop eligible; untagged: 0 */
-    IST_FILTER_TYPE,   /* EtherType, behind a VLAN tag */
-    IST_FILTER_SOURCE, /* IPv4 source, ARP sender */
-    IST_FILTER_TARGET, /* IPv4 destination, ARP target */
+    IST_FILTER_GROUP,      /* destination address, 48 bits */
+    IST_FILTER_VLAN,       /* tagged << 16 | id << 4 | priority << 1 | drop eligible; untagged: 0 */
+    IST_FILTER_TYPE,       /* EtherType, behind a VLAN tag */
+    IST_FILTER_SOURCE_NET, /* IPv6 source: its network, 64 bits */
+    IST_FILTER_SOURCE,     /* and its interface identifier, 64 bits; IPv4 source, ARP sender */
+    IST_FILTER_TARGET_NET, /* IPv6 destination, likewise */
+    IST_FILTER_TARGET,     /* IPv4 destination, ARP target */
     IST_FILTER_PROTOCOL,
-    IST_FILTER_FROM,   /* source port */
-    IST_FILTER_PORT,   /* destination port, ICMP type */
+    IST_FILTER_FROM, /* source port */
+    IST_FILTER_PORT, /* destination port, ICMP or ICMPv6 type */
     IST_FILTER_FIELDS
 };
 

@@ -51,6 +51,28 @@ BAD = {
     "other prefix": ('secure.ip = "10.77.0.2/16"', "secure.ip: 10.77.0.2/16 is not in normal.ip's network"),
     "network address": ('secure.ip = "10.77.0.0/24"', "secure.ip: 10.77.0.0 is the network's own"),
     "multicast address": ('normal.ip = "224.0.0.1/24"', "normal.ip: 224.0.0.1 is not an address for a host"),
+    "one end of IPv6": ('normal.ip6 = "fd77::1/64"', "secure.ip6: '' is not an IPv6 address with its prefix"),
+    "no IPv6 address": ('normal.ip6 = "10.77.0.1/24"', "normal.ip6: '10.77.0.1/24' is not an IPv6 address"),
+    "no IPv6 prefix": ('normal.ip6 = "fd77::1"', "normal.ip6: prefix /128 is not /64"),
+    "IPv6 group": ('normal.ip6 = "ff02::1/64"', "normal.ip6: ff02::1 is not an address for a host"),
+    "IPv6 network": ('normal.ip6 = "fd77::/64"', "normal.ip6: fd77:: is not an address for a host"),
+    "IPv6 loopback": ('normal.ip6 = "::1/64"', "normal.ip6: ::1 is not an address for a host"),
+    "same IPv6 address": (
+        'normal.ip6 = "fd77::1/64"\nsecure.ip6 = "fd77::1/64"',
+        "secure.ip6: fd77::1: its last 64 bits, or those that its MAC makes, are also normal.ip6's",
+    ),
+    "IPv6 address that the other's MAC makes": (
+        'normal.ip6 = "fd77::49:53ff:fe00:2/64"\nsecure.ip6 = "fd77::1/64"',
+        "secure.ip6: fd77::1: its last 64 bits, or those that its MAC makes, are also normal.ip6's",
+    ),
+    "other IPv6 network": (
+        'normal.ip6 = "fd77::1/64"\nsecure.ip6 = "fd78::2/64"',
+        "secure.ip6: fd78::2/64 is not in normal.ip6's network fd77::/64",
+    ),
+    "mtu below IPv6's": (
+        'normal.ip6 = "fd77::1/64"\nsecure.ip6 = "fd77::2/64"\nchannel.mtu = 1279',
+        "channel.mtu: 1279 is below 1280, which IPv6 needs",
+    ),
     "bad mac": ('normal.mac = "02:49:53:00:00"', "normal.mac: '02:49:53:00:00' is not a MAC address"),
     "multicast mac": (
         'normal.mac = "01:00:5e:00:00:01"',

@@ -14,6 +14,7 @@ from isthmus import attack
 from isthmus.attack.crafted import craft
 from isthmus.board import load
 from isthmus.errors import EnvironmentProblem
+from isthmus.filter import Rule
 from isthmus.lanes import Lane
 
 PASSING = {"a wrong checksum", "a segment of no connection", "a large ping"}
@@ -29,6 +30,30 @@ def test_every_shape_is_refused_by_a_name_or_let_pass_by_a_rule(seed: int) -> No
     assert {shape for shape, verdicts in found.items() if set(verdicts) == {"OK"}} >= PASSING
     assert found["IPv4: source routing and other options"] == {"IP_OPTIONS": 4}
     assert found["ARP: claims another's MAC"] == {"SOURCE": 4}
+
+
+def test_ipv6_is_refused_by_more_than_one_name(seed: int) -> None:
+    """Where the board has rules for it; there is none for a router, nor for anything behind other headers."""
+    board = load(changes=['normal.ip6="fd77::1/64"', 'secure.ip6="fd77::2/64"'])
+    rules = (
+        Rule("echo-6", "ipv6", protocol="udp", port=7),
+        Rule("icmp-6", "ipv6", protocol="icmpv6", icmp=136),
+    )
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for one in craft(msgspec.structs.replace(board, filter=(*board.filter, *rules)), seed, 8):
+        if one.shape.startswith("IPv6: "):
+            found[one.shape.removeprefix("IPv6: ")][one.verdict] += 1
+    assert found["version"] == found["payload length"] == {"HEADER": 8}
+    assert found["another's source"] == {"SOURCE": 8}
+    assert (
+        found["another's address"]
+        == found["other extension headers"]
+        == found["a listener's report"]
+        == {"FILTER": 8}
+    )
+    assert found["routing, hop-by-hop and destination options"] == {"IP_OPTIONS": 8}
+    assert found["fragments"] == {"FRAGMENT": 8}
+    assert set(found["neighbour discovery"]) <= {"SOURCE", "FILTER"}
 
 
 def test_a_seed_replays() -> None:

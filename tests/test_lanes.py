@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from core_programs import SANITIZED, build
+from filter_frames import verdicts
 from isthmus import board
 from isthmus.attack.frames import OWN, PEER, arp, ipv4, tcp, udp
 from isthmus.errors import ConfigError
 from isthmus.filter.oracle import Meta, judge
 from isthmus.lanes import mirrored
-from test_filter import verdicts
 
 BOARD = """
 [[lane]]

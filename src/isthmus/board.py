@@ -29,7 +29,7 @@ import msgspec
 
 from isthmus import resources
 from isthmus.errors import ConfigError
-from isthmus.filter import DEFAULT, Ends, Problem, Rule, check, compile_table
+from isthmus.filter import DEFAULT, Ends, Problem, Rule, check, compile_table, identifiers
 from isthmus.lanes import BULK, LANES_MAX, SHIFT, Lane, mirrored
 from isthmus.quarantine import Quarantine
 from isthmus.tables import tables
@@ -39,6 +39,7 @@ ALIGN = 16
 FRAME_MIN, FRAME_LIMIT = 60, 65552
 RING_MIN, RING_MAX = 4096, 1 << 30
 MTU_MIN, ETHER_ROOM = 46, 18
+IPV6_MTU_MIN = 1280
 HEADER, TRAILER, CONTROL = 16, 16, 512
 LINE = 128  # what a lane begins at a multiple of
 TAGS = ("none", "crc32c", "siphash")
@@ -61,6 +62,7 @@ class _Side(_Table, frozen=True):
     ring_bytes: int = 1048576
     mac: str = ""
     ip: str = ""
+    ip6: str = ""  # "": no IPv6
 
     @property
     def address(self) -> str:
@@ -225,7 +227,8 @@ class Board(_Table, frozen=True):
     @property
     def ends(self) -> Ends:
         """Who the filter speaks of: frames to the Secure world."""
-        return Ends(self.secure.mac, self.secure.ip, self.normal.mac, self.normal.ip)
+        s, n = self.secure, self.normal
+        return Ends(s.mac, s.ip, n.mac, n.ip, s.ip6, n.ip6)
 
     def filter_table(self, direction: Literal["in", "out"], lane: int = 0) -> list[int]:
         """A lane's allow-list as core/filter.h wants it: 64-bit words. Empty for "out" in the bulk lane where
@@ -381,6 +384,8 @@ class _Check:
         self.mac("secure.mac", b.secure.mac)
         if b.normal.mac.lower() == b.secure.mac.lower():
             self.fail("secure.mac", f"{b.secure.mac} is also normal.mac")
+        if b.normal.ip6 or b.secure.ip6:
+            self.ip6(b)
         if not _INTERFACE.fullmatch(b.normal.interface) or b.normal.interface == "lo":
             self.fail("normal.interface", f"{b.normal.interface!r} is not a name for an interface")
 
@@ -396,6 +401,32 @@ class _Check:
         if address.ip in (address.network.network_address, address.network.broadcast_address):
             self.fail(key, f"{address.ip} is the network's own or its broadcast address")
         return address
+
+    def ip6(self, b: Board) -> None:
+        """Each world has identifiers of its own, in any network: the filter tells the two apart by them."""
+        found = []
+        for key, text in (("normal.ip6", b.normal.ip6), ("secure.ip6", b.secure.ip6)):
+            try:
+                address = ipaddress.IPv6Interface(text)
+            except ValueError:
+                self.fail(key, f"{text!r} is not an IPv6 address with its prefix, like fd77::1/64")
+            if address.network.prefixlen != 64:
+                self.fail(key, f"prefix /{address.network.prefixlen} is not /64")
+            network, low = divmod(int(address.ip), 1 << 64)
+            if not network or not low or address.ip.is_multicast:
+                self.fail(key, f"{address.ip} is not an address for a host")
+            found.append(address)
+        normal, secure = found
+        if normal.network != secure.network:
+            self.fail("secure.ip6", f"{secure} is not in normal.ip6's network {normal.network}")
+        both = identifiers(b.normal.mac, b.normal.ip6) & identifiers(b.secure.mac, b.secure.ip6)
+        if both:
+            what = f"{secure.ip}: its last 64 bits, or those that its MAC makes, are also normal.ip6's"
+            self.fail("secure.ip6", what)
+        if b.channel.mtu < IPV6_MTU_MIN:
+            self.fail(
+                "channel.mtu", f"{b.channel.mtu} is below {IPV6_MTU_MIN}, which IPv6 needs: ip6 is given"
+            )
 
     def mac(self, key: str, text: str) -> None:
         if not _MAC.fullmatch(text):

@@ -99,7 +99,10 @@ SECONDS = ("pytest tests/test_monitor_session.py", LOCK, ENTRY)
 #: What else tries an area, cheapest first: modules of Python with their arguments. Never a test that changes
 #: the source itself, or counts instructions: that one would notice for another reason.
 SUITE = {
-    "core/filter.c": ("pytest tests/test_filter.py -k 'not defect and not lets_out'",),
+    "core/filter.c": (
+        "pytest tests/test_filter.py -k 'not defect and not lets_out'",
+        "pytest tests/test_filter_ipv6.py -k 'not linux'",
+    ),
     "core": (
         "pytest tests/test_core_tag.py",
         "isthmus attack --machine memory --no-controls",

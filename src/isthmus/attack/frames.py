@@ -8,9 +8,12 @@
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
-__all__ = ["ENDS_MAC", "OWN", "PEER", "arp", "echo_request", "ipv4", "ping", "raw", "tcp", "udp"]
+__all__ = [
+    "ENDS_MAC", "OWN", "PEER", "arp", "echo_request", "ipv4", "ipv6", "neighbour", "ping", "raw", "tcp",
+    "udp",
+]  # fmt: skip
 
 ENDS_MAC = ("02:49:53:00:00:02", "02:49:53:00:00:01")  # the Secure world's, the Normal world's
 OWN, PEER = (bytes.fromhex(mac.replace(":", "")) for mac in ENDS_MAC)
@@ -38,6 +41,29 @@ def ipv4(
     head += IPv4Address(source).packed + IPv4Address(target).packed + options
     head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
     return (mac + sender + tag + b"\x08\x00" + head + body).ljust(60, b"\0")
+
+
+def ipv6(
+    following: int,
+    body: bytes,
+    source: str = "fd77::1",
+    target: str = "fd77::2",
+    *,
+    length: int | None = None,
+    version: int = 6,
+    mac: bytes = OWN,
+    sender: bytes = PEER,
+    tag: bytes = b"",
+) -> bytes:
+    """A whole frame with one header, which says that `following` is what it carries."""
+    head = struct.pack("!IHBB", version << 28, len(body) if length is None else length, following, 255)
+    head += IPv6Address(source).packed + IPv6Address(target).packed
+    return mac + sender + tag + b"\x86\xdd" + head + body
+
+
+def neighbour(kind: int, target: str, mac: bytes = PEER) -> bytes:
+    """Of ICMPv6, without a checksum: a solicitation (135) or an advertisement (136) with its sender's MAC."""
+    return struct.pack("!BxxxI16sBB6s", kind, 0x60000000, IPv6Address(target).packed, kind - 134, 1, mac)
 
 
 def checksum(data: bytes) -> int:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
+from isthmus.filter.addresses import identifiers
 from isthmus.filter.rule import DEFAULT, Ends, Problem, Rule, check
 from isthmus.filter.table import compile_table
 
-__all__ = ["DEFAULT", "Ends", "Problem", "Rule", "check", "compile_table"]
+__all__ = ["DEFAULT", "Ends", "Problem", "Rule", "check", "compile_table", "identifiers"]

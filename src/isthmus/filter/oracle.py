@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from isthmus.filter.rule import Ends, Rule
 
@@ -18,7 +18,9 @@ __all__ = ["FRAME_MIN", "Meta", "judge"]
 
 FRAME_MIN = 60  # what is shorter is padded by its sender
 PARTIAL, GSO4, GSO6 = 1, 4, 8
+IPAddress = IPv4Address | IPv6Address
 _UNSENDABLE = [IPv4Network(n) for n in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4")]
+_UNSENDABLE6 = [IPv6Network(n) for n in ("::/64", "ff00::/8")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ class _Refused(Exception):
 
 @dataclass(slots=True)
 class _Packet:
-    source: IPv4Address
-    target: IPv4Address
+    source: IPAddress
+    target: IPAddress
     protocol: int = 0
     ports: tuple[int, int] | None = None
     icmp: int | None = None
@@ -71,8 +73,14 @@ def _judge(rules: Iterable[Rule], ends: Ends, frame: bytes, meta: Meta, lane: st
     if not rules:
         return "FILTER"
     packet = None
-    if kind in (0x0800, 0x0806):
-        packet = _ipv4(frame, at) if kind == 0x0800 else _arp(frame, at, sender)
+    if kind in (0x0800, 0x0806, 0x86DD):
+        packet = (
+            _ipv4(frame, at)
+            if kind == 0x0800
+            else _ipv6(frame, at)
+            if kind == 0x86DD
+            else _arp(frame, at, sender)
+        )
         rules = [r for r in rules if _sender_fits(r, ends, packet.source)]
         if not rules:
             return "SOURCE"
@@ -101,13 +109,21 @@ def _destination(r: Rule, ends: Ends) -> bytes:
         return bytes.fromhex(ends.own_mac.replace(":", ""))
     if r.group == "broadcast":
         return b"\xff" * 6
+    if r.type == 0x86DD:
+        return b"\x33\x33" + IPv6Address(r.group).packed[12:]
     if ":" in r.group:
         return bytes.fromhex(r.group.replace(":", ""))
     _, b, c, d = IPv4Address(r.group).packed
     return bytes((1, 0, 0x5E, b & 0x7F, c, d))
 
 
-def _sender_fits(r: Rule, ends: Ends, source: IPv4Address) -> bool:
+def _sender_fits(r: Rule, ends: Ends, source: IPAddress) -> bool:
+    if isinstance(source, IPv6Address):
+        own_tails = {a.packed[8:] for a in _six(ends.own_mac, ends.own_ip6)}
+        if source.packed[8:] in (*own_tails, bytes(8)) or any(source in n for n in _UNSENDABLE6):
+            return False
+        theirs = _six(ends.peer_mac, ends.peer_ip6)
+        return source in theirs if r.source is None else source in IPv6Network(r.source)
     own = IPv4Interface(ends.own_ip)
     if source in (own.ip, own.network.broadcast_address) or any(source in n for n in _UNSENDABLE):
         return False
@@ -116,7 +132,16 @@ def _sender_fits(r: Rule, ends: Ends, source: IPv4Address) -> bool:
 
 def _rest_fits(r: Rule, ends: Ends, p: _Packet) -> bool:
     own = IPv4Interface(ends.own_ip)
-    if r.destination is not None:
+    if isinstance(p.target, IPv6Address):
+        if p.protocol not in (6, 17, 58):
+            return False
+        if r.destination is not None:
+            fits = p.target in IPv6Network(r.destination)
+        elif r.group is None:
+            fits = p.target in _six(ends.own_mac, ends.own_ip6)
+        else:
+            fits = p.target == IPv6Address(r.group)
+    elif r.destination is not None:
         fits = p.target in IPv4Network(r.destination)
     elif r.ethertype in ("arp", 0x0806):
         fits = True
@@ -157,6 +182,32 @@ def _ipv4(frame: bytes, at: int) -> _Packet:
     return p
 
 
+def _ipv6(frame: bytes, at: int) -> _Packet:
+    if len(frame) - at < 40:
+        raise _Refused("HEADER")
+    first, behind, following, source, target = struct.unpack_from("!B3xHBx16s16s", frame, at)
+    if first >> 4 != 6 or behind != len(frame) - at - 40:
+        raise _Refused("HEADER")
+    if following in (0, 43, 44, 60):
+        raise _Refused("FRAGMENT" if following == 44 else "IP_OPTIONS")
+    p = _Packet(IPv6Address(source), IPv6Address(target), following)
+    p.transport = at + 40
+    _transport(p, frame[at + 40 :])
+    return p
+
+
+def _six(mac: str, ip6: str) -> set[IPv6Address]:
+    """The addresses of a world whose interface is called so."""
+    configured = IPv6Interface(ip6)
+    octets = [int(octet, 16) for octet in mac.split(":")]
+    made = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
+    return {
+        IPv6Address(network.network_address.packed[:8] + tail)
+        for network in (configured.network, IPv6Network("fe80::/64"))
+        for tail in (configured.ip.packed[8:], made)
+    }
+
+
 def _transport(p: _Packet, text: bytes) -> None:
     if p.protocol == 6:
         if len(text) < 20 or not 20 <= (text[12] >> 4) * 4 <= len(text) or not _legal(text[13]):
@@ -168,9 +219,12 @@ def _transport(p: _Packet, text: bytes) -> None:
         if len(text) < 8 or struct.unpack_from("!H", text, 4)[0] != len(text):
             raise _Refused("HEADER")
         p.payload = p.transport + 8
-    elif p.protocol == 1:
-        if len(text) < 8:
+    elif p.protocol in (1, 58):
+        discovery = p.protocol == 58 and text[:1] in (b"\x87", b"\x88")
+        if len(text) < (24 if discovery else 8):
             raise _Refused("HEADER")
+        if discovery and text[0] == 0x88 and int.from_bytes(text[8:24]) != int(p.source):
+            raise _Refused("SOURCE")  # the advertised address
         p.icmp = text[0]
         return
     else:
@@ -208,8 +262,8 @@ def _offload_fits(p: _Packet | None, m: Meta, length: int) -> bool:
         wanted = {6: 16, 17: 6}.get(protocol)
         if p is None or (m.start, m.offset) != (p.transport, wanted):
             return False
-    if m.flags & GSO6:
-        return False
-    if m.flags & GSO4:
-        return p is not None and protocol == 6 and m.segment < length - p.payload
+    if m.flags & (GSO4 | GSO6):
+        wanted = GSO6 if p and p.target.version == 6 else GSO4
+        fits = p is not None and protocol == 6 and m.segment < length - p.payload
+        return fits and m.flags & (GSO4 | GSO6) == wanted
     return True

@@ -15,42 +15,51 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Network,
+    ip_network,
+)
 from itertools import combinations
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NoReturn
 
 import msgspec
 
-__all__ = ["DEFAULT", "FIELDS", "RULES_MAX", "Direction", "Ends", "Interval", "Problem", "Rule", "check"]
+from isthmus.filter.addresses import (
+    BROADCAST_MAC,
+    NO_SENDER_NET,
+    Interval,
+    IPAddress,
+    addresses,
+    group_of,
+    halves,
+    identifiers,
+    mac_number,
+    senders,
+    span,
+    without,
+)
+
+__all__ = ["DEFAULT", "FIELDS", "RULES_MAX", "Direction", "Ends", "Problem", "Rule", "check"]
 
 Direction = Literal["in", "out"]
-Interval = tuple[int, int]  # both ends included
 
 RULES_MAX = 64  # IST_FILTER_RULES
 #: A frame's fields in the order of the table, with their bits.
 FIELDS = {
-    "group": 48, "vlan": 17, "type": 16, "source": 32, "target": 32, "protocol": 8, "from": 16, "port": 16,
+    "group": 48, "vlan": 17, "type": 16, "source_net": 64, "source": 64, "target_net": 64, "target": 64,
+    "protocol": 8, "from": 16, "port": 16,
 }  # fmt: skip
 
-ETHERTYPES = {"ipv4": 0x0800, "arp": 0x0806, "ipv6": 0x86DD}
-_LOOKED_INTO = ("ipv4", "arp")  # of the others nothing behind Ethernet is judged
-PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
-BROADCAST_MAC = (1 << 48) - 1
-_NOT_JUDGED = {
-    0x8100: "a VLAN tag: use vlan",
-    0x88A8: "a service VLAN tag",
-    0x86DD: 'IPv6: say "ipv6", and that nothing in it is judged',
-}
+ETHERTYPES = {"ipv4": 0x0800, "arp": 0x0806, "ipv6": 0x86DD}  # of others nothing behind Ethernet is judged
+PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
+_OVER_IPV6 = ("tcp", "udp", "icmpv6")  # what else may follow its header leads to what is not looked into
+_TAGS = {0x8100: "a VLAN tag: use vlan", 0x88A8: "a service VLAN tag"}
 NO_LANES: Mapping[str, int] = MappingProxyType({})
-#: Addresses that no host sends from.
-_NO_SENDER = [IPv4Network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3")]
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
-
-
-def mac_number(text: str) -> int:
-    return int(text.replace(":", ""), 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +70,12 @@ class Ends:
     own_ip: str  # with its prefix
     peer_mac: str
     peer_ip: str
+    own_ip6: str = ""  # with its prefix, /64; "": no rule speaks of IPv6
+    peer_ip6: str = ""
 
     def turned(self) -> Ends:
         """The other direction."""
-        return Ends(self.peer_mac, self.peer_ip, self.own_mac, self.own_ip)
+        return Ends(self.peer_mac, self.peer_ip, self.own_mac, self.own_ip, self.peer_ip6, self.own_ip6)
 
 
 class Problem(ValueError):
@@ -83,11 +94,11 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     direction: Direction = "in"  # "in": to the critical side; "out": from it
     vlan: int | None = None  # id, 0 for a tag that has a priority only; None: untagged frames
     priority: int | str | None = None  # "2-5"; None: every one
-    group: str | None = None  # "broadcast", a group's MAC or IPv4 address; None: to the receiver alone
-    protocol: Literal["icmp", "tcp", "udp"] | int | None = None
+    group: str | None = None  # "broadcast", a group's MAC or IP address; None: to the receiver alone
+    protocol: Literal["icmp", "tcp", "udp", "icmpv6"] | int | None = None
     source: str | None = None  # a network; None: the sender alone
     destination: str | None = None  # a network; None: the receiver alone, or the group
-    icmp: int | None = None  # ICMP type
+    icmp: int | None = None  # ICMP or ICMPv6 type
     port: int | str | None = None  # destination port, "5000-5010"
     source_port: int | str | None = None
     lane: str = "bulk"  # by which its frames come; in any other they are refused
@@ -118,28 +129,18 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def intervals(self, ends: Ends) -> dict[str, list[Interval]]:
         """For each field the values that the rule admits. The rule has passed check()."""
-        peer, own = IPv4Interface(ends.peer_ip), IPv4Interface(ends.own_ip)
         low, high = _range(self.priority, 7) if self.priority is not None else (0, 7)
         found: dict[str, list[Interval]] = {name: [(0, (1 << bits) - 1)] for name, bits in FIELDS.items()}
         found["type"] = [(self.type, self.type)]
         tag = None if self.vlan is None else 1 << 16 | self.vlan << 4
         found["vlan"] = [(0, 0)] if tag is None else [(tag | low << 1, tag | high << 1 | 1)]
-        group = _group(self.group)
+        group = group_of(self.group)
         mac = mac_number(ends.own_mac) if group is None else group[0]
         found["group"] = [(mac, mac)]
-        if self.type not in [ETHERTYPES[name] for name in _LOOKED_INTO]:
-            return found
-        found["source"] = _senders(self.source or f"{peer.ip}", own)
-        if self.destination is not None:
-            found["target"] = [_span(IPv4Network(self.destination))]
-        elif self.type == ETHERTYPES["ipv4"]:
-            if group is None:
-                targets = [own.ip]
-            elif group[1] is not None:
-                targets = [group[1]]
-            else:
-                targets = [own.network.broadcast_address, IPv4Address("255.255.255.255")]
-            found["target"] = sorted((int(a), int(a)) for a in targets)
+        if self.type == ETHERTYPES["ipv6"]:
+            found |= self._ipv6(ends)
+        elif self.type in ETHERTYPES.values():
+            found |= self._ipv4(ends, None if group is None else group[1])
         if self.number is not None:
             found["protocol"] = [(self.number, self.number)]
         if self.icmp is not None:
@@ -149,6 +150,36 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.source_port is not None:
             found["from"] = [_range(self.source_port, 65535)]
         return found
+
+    def _ipv4(self, ends: Ends, group: IPAddress | None) -> dict[str, list[Interval]]:
+        own = IPv4Interface(ends.own_ip)
+        found = {"source": senders(self.source or f"{IPv4Interface(ends.peer_ip).ip}", own)}
+        if self.destination is not None:
+            found["target"] = [span(IPv4Network(self.destination))]
+        elif self.type == ETHERTYPES["ipv4"]:
+            if self.group is None:
+                targets = [own.ip]
+            elif isinstance(group, IPv4Address):
+                targets = [group]
+            else:
+                targets = [own.network.broadcast_address, IPv4Address("255.255.255.255")]
+            found["target"] = sorted((int(a), int(a)) for a in targets)
+        return found
+
+    def _ipv6(self, ends: Ends) -> dict[str, list[Interval]]:
+        own = identifiers(ends.own_mac, ends.own_ip6)
+        source, target = addresses(ends.peer_mac, ends.peer_ip6), addresses(ends.own_mac, ends.own_ip6)
+        if self.source is not None:
+            source = halves(IPv6Network(self.source))
+        if self.destination is not None or self.group is not None:
+            target = halves(IPv6Network(self.destination or self.group or ""))
+        return {
+            "source_net": without(source[0], NO_SENDER_NET),
+            "source": without(source[1], [(a, a) for a in (0, *own)]),
+            "target_net": target[0],
+            "target": target[1],
+            "protocol": [(PROTOCOLS[name], PROTOCOLS[name]) for name in _OVER_IPV6],
+        }
 
 
 #: What the Secure world's applications serve (worlds/secure/apps).
@@ -179,32 +210,6 @@ def _range(value: int | str, limit: int) -> Interval:
     return first, last
 
 
-def _span(network: IPv4Network) -> Interval:
-    return int(network.network_address), int(network.broadcast_address)
-
-
-def _group(text: str | None) -> tuple[int, IPv4Address | None] | None:
-    """A group's MAC address as a number and its IPv4 address; None for no group."""
-    if text is None:
-        return None
-    if text == "broadcast":
-        return BROADCAST_MAC, None
-    if _MAC.fullmatch(text):
-        return mac_number(text), None
-    address = IPv4Address(text)
-    return 0x01005E000000 | int(address) & 0x7FFFFF, address  # RFC 1112
-
-
-def _senders(text: str, own: IPv4Interface) -> list[Interval]:
-    """The network's addresses, less those that no host sends from, our own and the network's broadcast."""
-    found = [_span(IPv4Network(text))]
-    alone = [IPv4Network(own.ip), IPv4Network(own.network.broadcast_address)]
-    for low, high in map(_span, [*_NO_SENDER, *alone]):
-        cut = [((a, min(b, low - 1)), (max(a, high + 1), b)) for a, b in found]
-        found = [(a, b) for pair in cut for a, b in pair if a <= b]
-    return found
-
-
 # ---- rules about rules -------------------------------------------------------------------------------------
 
 
@@ -222,6 +227,8 @@ def check(
         raise Problem("", f"{len(rules)} rules, at most {RULES_MAX}")
     for i, rule in enumerate(rules):
         _check_one(f"[{i}]", rule)
+        if rule.type == ETHERTYPES["ipv6"] and not ends.own_ip6:
+            raise Problem(f"[{i}].ethertype", "IPv6, and the board gives neither normal.ip6 nor secure.ip6")
         if rule.lane not in budgets:
             raise Problem(f"[{i}].lane", f"{rule.lane!r} is none of the lanes {list(budgets)}")
         most, key = budgets[rule.lane]
@@ -237,7 +244,8 @@ def check(
             raise Problem(f"[{k}]", what)
     for i, rule in enumerate(rules):
         side = ends if rule.direction == "in" else ends.turned()
-        if not rule.intervals(side)["source"]:
+        found = rule.intervals(side)
+        if not (found["source"] and found["source_net"]):
             raise Problem(f"[{i}].source", f"{rule.source} holds no address that a peer may send from")
 
 
@@ -249,26 +257,31 @@ def _check_one(key: str, r: Rule) -> None:
         fail("name", f"{r.name!r} is not a name of at most 32 of a-z, 0-9, dot, dash and underscore")
     if not 0x600 <= r.type <= 0xFFFF:
         fail("ethertype", f"{r.type:#x} is not within 0x600..0xffff")
-    if isinstance(r.ethertype, int) and r.type in _NOT_JUDGED:
-        fail("ethertype", f"{r.type:#x} is {_NOT_JUDGED[r.type]}")
+    if r.type in _TAGS:
+        fail("ethertype", f"{r.type:#x} is {_TAGS[r.type]}")
     if r.vlan is not None and not 0 <= r.vlan <= 4094:
         fail("vlan", f"{r.vlan} is not within 0..4094")
     if r.priority is not None and r.vlan is None:
         fail("priority", "only a frame with a VLAN tag has one, and vlan is not given")
-    ip, arp = r.type == ETHERTYPES["ipv4"], r.type == ETHERTYPES["arp"]
+    version = {ETHERTYPES["ipv4"]: 4, ETHERTYPES["ipv6"]: 6}.get(r.type)
     for member in ("source", "destination"):
         text = getattr(r, member)
-        if text is not None and not (ip or arp):
-            fail(member, "only IPv4 and ARP have addresses that are judged")
-        if text is not None and not _is_network(text):
-            fail(member, f"{text!r} is not an IPv4 network like 10.77.0.0/24")
-    _check_group(key, r, ip)
-    if r.number is not None and not ip:
-        fail("protocol", "only IPv4 has protocols that are judged")
+        if text is not None and r.type not in ETHERTYPES.values():
+            fail(member, "only ARP, IPv4 and IPv6 have addresses that are judged")
+        if text is not None and not _is_network(text, version or 4):
+            like = "an IPv6 network like fd77::/64" if version == 6 else "an IPv4 network like 10.77.0.0/24"
+            fail(member, f"{text!r} is not {like}")
+    _check_group(key, r, version)
+    if r.number is not None and version is None:
+        fail("protocol", "only IPv4 and IPv6 have protocols that are judged")
     if r.number is not None and not 0 <= r.number <= 255:
         fail("protocol", f"{r.number} is not within 0..255")
-    if r.icmp is not None and r.number != PROTOCOLS["icmp"]:
-        fail("icmp", "only ICMP has types, and protocol is not icmp")
+    if version == 6 and r.number not in (None, *(PROTOCOLS[name] for name in _OVER_IPV6)):
+        fail("protocol", f"{r.protocol}: over IPv6 only {', '.join(_OVER_IPV6)} are judged")
+    if version == 4 and r.number == PROTOCOLS["icmpv6"]:
+        fail("protocol", "icmpv6 is for IPv6 alone")
+    if r.icmp is not None and r.number not in (PROTOCOLS["icmp"], PROTOCOLS["icmpv6"]):
+        fail("icmp", "only ICMP has types, and protocol is neither icmp nor icmpv6")
     if r.icmp is not None and not 0 <= r.icmp <= 255:
         fail("icmp", f"{r.icmp} is not within 0..255")
     has_ports = r.number in (PROTOCOLS["tcp"], PROTOCOLS["udp"])
@@ -288,32 +301,34 @@ def _check_one(key: str, r: Rule) -> None:
         fail("burst_frames", "without frames_per_second there is no rate to burst over")
 
 
-def _check_group(key: str, r: Rule, ip: bool) -> None:
+def _check_group(key: str, r: Rule, version: int | None) -> None:
+    def fail(member: str, what: str) -> NoReturn:
+        raise Problem(f"{key}.{member}", what)
+
     try:
-        group = _group(r.group)
+        group = group_of(r.group)
     except ValueError:
-        what = f"{r.group!r} is neither broadcast nor a group's MAC or IPv4 address"
-        raise Problem(f"{key}.group", what) from None
+        fail("group", f"{r.group!r} is neither broadcast nor a group's MAC or IP address")
     if group is None:
         return
     mac, address = group
     if not mac >> 40 & 1 or (address is not None and not address.is_multicast):
-        raise Problem(f"{key}.group", f"{r.group} is not a group's address")
-    if address is not None and not ip:
-        raise Problem(f"{key}.group", "only IPv4 has groups by IPv4 address")
-    if address is not None and r.destination is not None and address not in IPv4Network(r.destination):
-        raise Problem(f"{key}.destination", f"{r.destination} does not hold the group {r.group}")
-    if ip and address is None and mac != BROADCAST_MAC and r.destination is None:
-        what = f"{r.group}: an IPv4 group is named by its IPv4 address, like 224.0.1.129"
-        raise Problem(f"{key}.group", what)
+        fail("group", f"{r.group} is not a group's address")
+    if address is not None and address.version != version:
+        fail("group", f"only IPv{address.version} has groups by IPv{address.version} address")
+    if version == 6 and address is None:
+        fail("group", f"{r.group}: an IPv6 group is named by its IPv6 address, like ff02::1:ff00:2")
+    if address is not None and r.destination is not None and address not in ip_network(r.destination):
+        fail("destination", f"{r.destination} does not hold the group {r.group}")
+    if version == 4 and address is None and mac != BROADCAST_MAC and r.destination is None:
+        fail("group", f"{r.group}: an IPv4 group is named by its IPv4 address, like 224.0.1.129")
 
 
-def _is_network(text: str) -> bool:
+def _is_network(text: str, version: int) -> bool:
     try:
-        IPv4Network(text)
+        return ip_network(text).version == version
     except ValueError:
         return False
-    return True
 
 
 def _covers(a: dict[str, list[Interval]], b: dict[str, list[Interval]]) -> bool:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from isthmus.filter.rule import FIELDS, Direction, Ends, Interval, Rule, mac_number
+from isthmus.filter.addresses import Interval, mac_number
+from isthmus.filter.rule import FIELDS, Direction, Ends, Rule
 
 __all__ = ["SPANS_MAX", "compile_table"]
 

@@ -8,10 +8,10 @@ there, sends the packet descriptor back over SOCKET and exits. It configures not
     packet   where /dev/net/tun cannot be opened: a veth pair, whose far end lies in a network namespace
              without a name and without a process, held by the AF_PACKET socket that reads and writes it
 
-It waits on SOCKET for one packet of JSON, {"name", "mac", "ip", "mtu", "kind": "auto"|"tap"|"packet", "vnet":
-also on packet, "whole": bytes of TCP's segments that tap may hand over in one piece and with a checksum to be
-filled in, 0 for none}, with the descriptors of the user and the network namespace. Its answer is {"kind"}
-with the packet descriptor, or {"error"}.
+It waits on SOCKET for one packet of JSON, {"name", "mac", "ip", "ip6": "" for none, "mtu", "kind":
+"auto"|"tap"|"packet", "vnet": also on packet, "whole": bytes of TCP's segments that tap may hand over in one
+piece and with a checksum to be filled in, 0 for none}, with the descriptors of the user and the network
+namespace. Its answer is {"kind"} with the packet descriptor, or {"error"}.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
 SOL_PACKET, PACKET_VNET_HDR, PACKET_QDISC_BYPASS, PACKET_IGNORE_OUTGOING = 263, 15, 20, 23
 ETH_P_ALL = 3
 RECEIVE_BUFFER = 4 << 20
+IFA_F_NODAD = 0x02  # the board sees to it that nobody else has the address
 FAR = "port"
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -49,10 +50,11 @@ def check(result: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def quiet(name: str) -> None:
-    """No IPv6 on an interface that carries the channel: no router solicitations, no MLD reports."""
+def quiet(name: str, off: bool = True) -> None:
+    """No IPv6 on an interface that carries the channel, unless the board has addresses for it: no router
+    solicitations, no MLD reports."""
     with contextlib.suppress(OSError), open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w") as file:
-        file.write("1")
+        file.write("1" if off else "0")
 
 
 def without_checksum_offload(name: str) -> None:
@@ -107,6 +109,11 @@ def configure(netlink: IPRoute, name: str, wanted: dict[str, Any]) -> None:
         netlink.link("set", index=index, gso_max_size=wanted["whole"])
     netlink.addr("add", index=index, address=address, prefixlen=int(prefix))
     netlink.link("set", index=index, state="up")
+    if wanted["ip6"]:
+        address, prefix = wanted["ip6"].split("/")
+        quiet(name, off=False)
+        more = {"family": socket.AF_INET6, "flags": IFA_F_NODAD}
+        netlink.addr("add", index=index, address=address, prefixlen=int(prefix), **more)
     netlink.link("set", index=netlink.link_lookup(ifname="lo")[0], state="up")
 
 

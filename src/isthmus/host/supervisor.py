@@ -310,6 +310,7 @@ class Supervisor:
             "name": b.normal.interface,
             "mac": b.normal.mac,
             "ip": b.normal.ip,
+            "ip6": b.normal.ip6,
             "mtu": b.channel.mtu,
             "kind": self.packet_wanted,
             "vnet": not self.plain,

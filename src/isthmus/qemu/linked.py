@@ -37,14 +37,15 @@ _HERE = Path(__file__).parent
 PROGRAMS = (_HERE.parent / "check" / "programs", _HERE / "programs")
 SLOWER = 8  # than this machine: an emulated one, while this one has other work
 _STATES = ("RESET", "INIT", "READY", "RUN", "DEAD")
-# The Secure world speaks IPv4: what Linux would say in IPv6 is nothing but noise in every count of frames.
+# Without an address of the board, what Linux would say in IPv6 is nothing but noise in every count of frames.
 _UP = """
     if [ ! -e /sys/class/net/{name} ]; then
         echo "isthmus.ko made no such interface: $(dmesg | grep isthmus | tail -n 1)" >&2
         exit 1
     fi
-    echo 1 >/proc/sys/net/ipv6/conf/{name}/disable_ipv6
-    ip addr add {ip} dev {name} 2>/dev/null
+    echo {ipv4_alone} >/proc/sys/net/ipv6/conf/{name}/disable_ipv6
+    echo 0 >/proc/sys/net/ipv6/conf/{name}/accept_dad
+    for address in {addresses}; do ip addr add $address dev {name} 2>/dev/null; done
     ip link set {name} up || exit 1
     for i in $(seq 300); do
         [ "$(cat /sys/class/net/{name}/carrier)" = 1 ] && exit 0
@@ -105,7 +106,10 @@ class LinkedMachine(QemuMachine):
     def configure(self, timeout: float = 60.0) -> None:
         """Gives the interface its address and waits until the link is up. EnvironmentProblem: it is not."""
         normal = self.board.normal
-        done = self.run(_UP.format(name=normal.interface, ip=normal.ip), timeout)
+        up = _UP.format(
+            name=normal.interface, ipv4_alone=int(not normal.ip6), addresses=f"{normal.ip} {normal.ip6}"
+        )
+        done = self.run(up, timeout)
         if done.status:
             why = (done.errors.strip() or f"exit status {done.status}").splitlines()[-1]
             raise EnvironmentProblem(f"{normal.interface} does not come up: {why}: read {self.logs}/*.log")

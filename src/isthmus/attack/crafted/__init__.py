@@ -24,6 +24,7 @@ SOURCE_PORT = 4000  # of what the stack answers; the sender holds it, or Linux w
 PAUSE_US = 1000  # between two frames: groups have their own budget, which is not spent
 _PROGRAM = Path(__file__).with_name("craft.py")
 _LIMIT_S = 120.0
+_IP6 = ("fd77::2", "fd77::1")  # where the board has none, and so no rule
 
 
 class Crafted(NamedTuple):
@@ -45,7 +46,8 @@ def craft(board: Board, seed: int, each: int) -> list[Crafted]:
     would take is left out: such a frame is the critical flow's. Raises EnvironmentProblem."""
     require()
     ends = board.ends
-    addresses = (ends.own_mac, ends.own_ip, ends.peer_mac, ends.peer_ip)
+    own6, peer6 = (ends.own_ip6, ends.peer_ip6) if ends.own_ip6 else _IP6
+    addresses = (ends.own_mac, ends.own_ip, own6, ends.peer_mac, ends.peer_ip, peer6)
     command = [sys.executable, "-I", str(_PROGRAM), str(seed), str(each)]
     command += [address.partition("/")[0] for address in addresses]
     place = str(cache.folder("scapy"))  # it keeps lists of makers and services for the next time

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Frames that scapy makes, hostile each in its own way: `craft.py SEED EACH OWN-MAC OWN-IP PEER-MAC PEER-IP`,
-the first
-two the critical side's, prints a JSON list of [shape, frame in hex], EACH of every shape.
+"""Frames that scapy makes, hostile each in its own way: `craft.py SEED EACH OWN-MAC OWN-IP OWN-IP6 PEER-MAC
+PEER-IP PEER-IP6`, the first three the critical side's, prints a JSON list of [shape, frame in hex], EACH of
+every shape.
 
 A program of its own: scapy draws from the one `random` of its process, looks at this computer's interfaces
 when it is imported, and takes two seconds for that.
@@ -27,7 +27,21 @@ from scapy.layers.inet import (
     IPOption_Timestamp,
     fragment,
 )
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6EchoRequest,
+    ICMPv6MLReport2,
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6ND_RA,
+    ICMPv6ND_Redirect,
+    ICMPv6NDOptDstLLAddr,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+)
+from scapy.layers.ipsec import AH
 from scapy.layers.l2 import ARP, GRE, LLC, STP, Dot1AD, Dot1Q, Ether
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 from scapy.layers.vxlan import VXLAN
@@ -35,7 +49,7 @@ from scapy.packet import Packet, Raw, fuzz
 from scapy.volatile import CorruptedBytes
 
 SEED, EACH = int(sys.argv[1]), int(sys.argv[2])
-OWN_MAC, OWN_IP, PEER_MAC, PEER_IP = sys.argv[3:7]
+OWN_MAC, OWN_IP, OWN_IP6, PEER_MAC, PEER_IP, PEER_IP6 = sys.argv[3:9]
 ECHO, SPORT = 7, 4000
 FRAME_MIN, FRAME_MAX = 60, 1514
 pick, number = random.choice, random.randrange
@@ -102,11 +116,47 @@ def one_fragment() -> Packet:
 
 
 def unlisted_protocol() -> Packet:
-    return over_ip(pick([GRE() / ip() / udp(), SCTP() / SCTPChunkInit(), ip() / tcp(), ipv6()]))
+    return over_ip(
+        pick([GRE() / ip() / udp(), SCTP() / SCTPChunkInit(), ip() / tcp(), ipv6() / ICMPv6EchoRequest()])
+    )
 
 
-def ipv6() -> Packet:
-    return IPv6(src="fe80::1", dst="fe80::2") / ICMPv6EchoRequest()
+def ipv6(**fields: object) -> Packet:
+    return IPv6(**{"src": PEER_IP6, "dst": OWN_IP6, **fields})
+
+
+def in_ipv6(*between: Packet, **fields: object) -> Packet:
+    """A datagram for the echo service, behind these extension headers."""
+    whole = ether() / ipv6(**fields)
+    for header in between:
+        whole = whole / header
+    return whole / udp() / load()
+
+
+def stranger6() -> str:
+    return f"{pick(['fd77::', 'fe80::', '2001:db8::'])}{number(3, 1 << 16):x}"
+
+
+def fragment6() -> Packet:
+    return in_ipv6(IPv6ExtHdrFragment(offset=number(100), m=number(2), id=number(1 << 32)))
+
+
+def discovery() -> Packet:
+    """What would have the critical side believe that an address is elsewhere, taken, or routed."""
+    forged = ICMPv6ND_NA(tgt=pick([OWN_IP6, stranger6()]), R=0, S=number(2), O=1)
+    return ether() / pick(
+        [
+            ipv6() / forged / ICMPv6NDOptDstLLAddr(lladdr=PEER_MAC),
+            ipv6(src=stranger6()) / forged,
+            ipv6(src="::") / ICMPv6ND_NS(tgt=OWN_IP6),
+            ipv6() / ICMPv6ND_RA(),
+            ipv6() / ICMPv6ND_Redirect(tgt=stranger6(), dst=stranger6()),
+        ]
+    )
+
+
+def listener_report() -> Packet:
+    return ether(dst="33:33:00:00:00:16") / ipv6(dst="ff02::16") / IPv6ExtHdrHopByHop() / ICMPv6MLReport2()
 
 
 def tunnel() -> Packet:
@@ -163,7 +213,20 @@ SHAPES: dict[str, Callable[[], Packet]] = {
     "Ethernet: another's source": lambda: ether(src=f"02:{number(256):02x}:00:00:00:09") / ip() / udp(),
     "Ethernet: the receiver's own source": lambda: ether(src=OWN_MAC) / ip() / udp(),
     "Ethernet: another's destination": lambda: ether(dst=f"02:{number(256):02x}:00:00:00:09") / ip() / udp(),
-    "Ethernet: IPv6": lambda: ether() / ipv6() / load(),
+    "IPv6: version": lambda: in_ipv6(version=pick([0, 4, 5, 7])),
+    "IPv6: payload length": lambda: in_ipv6(plen=pick([number(8), number(300, 65536)])),
+    "IPv6: another's source": lambda: in_ipv6(src=pick([OWN_IP6, "::", "::1", "ff02::1", stranger6()])),
+    "IPv6: another's address": lambda: in_ipv6(dst=stranger6()),
+    "IPv6: routing, hop-by-hop and destination options": lambda: in_ipv6(
+        pick([IPv6ExtHdrRouting(addresses=[stranger6()]), IPv6ExtHdrHopByHop(), IPv6ExtHdrDestOpt()])
+    ),
+    "IPv6: fragments": fragment6,
+    "IPv6: other extension headers": lambda: in_ipv6(
+        pick([AH(spi=1, seq=1), IPv6(nh=17)]), nh=pick([51, 41, 135])
+    ),
+    "IPv6: neighbour discovery": discovery,
+    "IPv6: a listener's report": listener_report,
+    "IPv6: fuzzed": lambda: ether() / fuzz(ipv6(version=6)) / load(),
     "Ethernet: types that no rule names": lambda: ether(type=number(0x0900, 0x8000)) / load(),
     "Ethernet: spanning tree": lambda: ether(type=0x26) / LLC() / STP(),
     "truncated": lambda: Raw(bytes(over_ip(udp()))[: number(18, 42)]),
