@@ -3,20 +3,25 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from host_tools import connection_flood, eventually
 from isthmus.build import secure_world
+from isthmus.check.program import answer
 from isthmus.host import HostMachine
 
 IP = "10.77.0.2"
+ETH_P_ALL = 3
 
 pytestmark = [pytest.mark.host, pytest.mark.needs("processes")]
 
@@ -52,6 +57,27 @@ def test_iperf_as_debian_has_it(plain: bool) -> None:
     rates = [int(line.rsplit(",", 1)[1]) for line in said.splitlines()]
     assert len(rates) == 2
     assert min(rates) > 0
+
+
+#: Keeps 64 bytes of each frame beyond 60,000, and nothing of another (classic BPF).
+LONG_FRAMES = ((0x80, 0, 0, 0), (0x25, 1, 0, 60_000), (0x06, 0, 0, 0), (0x06, 0, 0, 64))
+SO_ATTACH_FILTER = 26
+
+
+def test_segments_towards_linux_are_64_kilobytes(machine: HostMachine) -> None:
+    """Half of Linux's window at most, which grows while it reads."""
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in LONG_FRAMES))
+    with machine.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as tap:
+        program = struct.pack("=HxxxxxxQ", len(LONG_FRAMES), ctypes.addressof(code))
+        tap.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+        tap.bind((machine.board.normal.interface, ETH_P_ALL))
+        tap.settimeout(0)
+        for _ in range(10):
+            assert answer(machine, "stream", "from", IP, 5001, 300, limit=20.0)["bytes"] > 0
+            with suppress(BlockingIOError):
+                assert len(tap.recv(100)) == 64
+                return
+        pytest.fail("no frame beyond 60,000 bytes came")
 
 
 @pytest.mark.needs("stall")

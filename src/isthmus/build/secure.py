@@ -14,8 +14,9 @@ __all__ = ["LWIP", "secure_units", "secure_world"]
 
 # Nothing is tuned to this processor. The program reads what its peer writes: what hardens it stays on.
 _C = ("-std=c11", "-O2", "-fno-strict-aliasing", "-fstack-protector-strong", "-fPIE")
-# As much as comes in while the task above runs for 200 us: lwIP need not be waited for behind it.
-_LWIP = ("-DISTHMUS_LWIP_WINDOW=524288",)
+# As much as comes in while the task above runs for 200 us: lwIP need not be waited for behind it. Segments in
+# one piece are as long as a pbuf's 16 bits allow: a TAP takes them in pages.
+_LWIP = ("-DISTHMUS_LWIP_WINDOW=524288", "-DISTHMUS_LWIP_LONG_FRAME=65535u")
 _WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
 _LINK = ("-pie", "-Wl,-z,relro,-z,now", "-pthread")
 

@@ -15,9 +15,6 @@ _Static_assert(TCP_SND_BUF >= 2 * TCP_MSS, "two segments in flight");
 _Static_assert(TCP_SND_QUEUELEN >= 2 * (TCP_SND_BUF / 1460), "a queue of full segments of a 1500-byte MTU");
 _Static_assert(TCP_WND <= 0xffff << TCP_RCV_SCALE && TCP_WND >> TCP_RCV_SCALE > 0, "the window fits its scale");
 
-/* A frame of this many bytes and Linux's own additions to it fit 16 KiB: two pages' worth less, and its allocator would
- * have to find 32 KiB in one piece for each. */
-#define LONG_FRAME 15900u
 #define TCP_HEADERS (SIZEOF_ETH_HDR + 60u + 60u) /* the longest of each */
 
 static u16_t long_payload; /* of the one netif there is (LWIP_SINGLE_NETIF); 0: no frames beyond the MTU */
@@ -189,6 +186,8 @@ void isthmusif_link(struct netif *netif, enum ist_state state)
 err_t isthmusif_init(struct netif *netif)
 {
     struct isthmusif *i = of(netif);
+    const ist_u32 most = i->lane[0].ep->config.frame_max,
+                  longest = most < ISTHMUS_LWIP_LONG_FRAME ? most : ISTHMUS_LWIP_LONG_FRAME;
 
     if (!netport_fits(&i->lane[0].ep->config, i->mtu))
         return ERR_ARG;
@@ -196,7 +195,7 @@ err_t isthmusif_init(struct netif *netif)
         i->buffers[k].netif = netif;
         i->lane[k].stack = &i->buffers[k];
     }
-    long_payload = i->lane[0].ep->config.frame_max >= LONG_FRAME ? LONG_FRAME - TCP_HEADERS : 0;
+    long_payload = (u16_t)(longest > i->mtu + TCP_HEADERS ? longest - TCP_HEADERS : 0);
     netif->name[0] = 'i';
     netif->name[1] = 's';
     netif->output = etharp_output;

@@ -40,8 +40,8 @@ enum ist_verdict isthmusif_receive(struct netif *netif, ist_u64 now, ist_u32 fra
 /* The lanes, by bit, whose doorbell is to be rung. */
 ist_u32 isthmusif_flush(struct netif *netif);
 
-/* Lets TCP send as much as a frame of the channel takes in one piece, and no longer than its peer allocates at ease: the
- * peer's driver hands it to its stack as so many segments (receive offload). For data that is written by reference; a
+/* Lets TCP send as much as a frame of the channel takes in one piece, and no longer than ISTHMUS_LWIP_LONG_FRAME: the
+ * peer hands it to its stack as so many segments (receive offload). For data that is written by reference; a
  * copy would need a buffer of that size. Call it before each tcp_write(); does nothing over another interface. */
 void isthmusif_long_segments(struct tcp_pcb *pcb);
 

@@ -16,6 +16,11 @@
 #ifndef ISTHMUS_LWIP_WINDOW /* and how many the peer may have in flight towards it: what comes while a task above runs */
 #define ISTHMUS_LWIP_WINDOW (256 * 1024)
 #endif
+/* The longest frame of TCP's segments in one piece, where the channel takes it. This one and Linux's own additions to it fit
+ * 16 KiB: the driver allocates a frame as a whole, and for a longer one 32 KiB would have to be found in one piece. */
+#ifndef ISTHMUS_LWIP_LONG_FRAME
+#define ISTHMUS_LWIP_LONG_FRAME 15900u
+#endif
 
 /* ---- system: one thread, one loop ------------------------------------------------------------------------- */
 
