@@ -58,7 +58,7 @@
 /* ---- protocols ----------------------------------------------------------------------------------------------------------- */
 
 #define ipconfigUSE_IPv4 1
-/* Carried where a rule of the board admits it, and then nothing in it is judged (docs/PORTING.md). */
+/* Carried where rules of the board admit it (docs/PORTING.md). */
 #ifndef ipconfigUSE_IPv6
 #define ipconfigUSE_IPv6 0
 #endif
