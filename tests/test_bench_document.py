@@ -14,6 +14,7 @@ import pytest
 
 from isthmus.bench import chart, document
 from isthmus.errors import EnvironmentProblem
+from isthmus.report.figure import NORMAL
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/PERFORMANCE.md"
@@ -112,6 +113,13 @@ def test_options_that_say_nothing_together_are_refused(page: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
 
 
+def test_the_chart_says_which_colour_is_whose() -> None:
+    drawn = labels(document.chart_of(PAGE).read_text())
+    for word in ("isthmus, ", "bound: ", "peers"):
+        assert sum(text.startswith(word) for text in drawn) == 1
+    assert set(chart.COLOURS.values()) | {NORMAL} == {colour for colour, _ in chart.LEGEND}
+
+
 def test_the_chart_has_a_curve_over_the_number_of_channels() -> None:
     """Only where one channel and more were measured; each point is a ratio to one channel's cost."""
     record = json.loads(document.record_of(PAGE).read_text())
@@ -121,6 +129,8 @@ def test_the_chart_has_a_curve_over_the_number_of_channels() -> None:
     for channels, cost in ((1, 0.5), (64, 0.55)):
         values = {"frame_bytes": 0, "value": cost, "rounds": [cost]}
         record["rows"].append({**blank, "case": f"scale.{channels}", **values})
+        size = {"metric": "size", "unit": "bytes", "value": 51040, "rounds": [51040]}
+        record["rows"].append({**blank, "case": f"scale.{channels}", **size})
     drawn = labels(chart.draw(document.decode(json.dumps(record).encode(), "a record")))
-    assert {"64", "1.00", "1.10"} <= set(drawn)
+    assert {"64", "1.00", "1.10", "memory: 51,040 bytes a channel"} <= set(drawn)
     assert drawn.count("1.10") == without.count("1.10") + 1, "a ratio of another figure may say the same"

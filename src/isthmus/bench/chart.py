@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from isthmus.bench import Row
 from isthmus.bench.document import Document, number
@@ -17,13 +19,18 @@ PANELS = (  # title, metric, bytes, factor to the shown unit
     ("Gbit/s in frames of 1500 bytes: more is better", "bits", 1500, 1e-9),
 )
 COLOURS = {"isthmus": SECURE, "bound": MARK}  # by peer; every other is a peer
+LEGEND = (  # which colour is whose
+    (SECURE, "isthmus, its checks on"),
+    (MARK, "bound: ideal rings, no checks"),
+    (NORMAL, "peers"),
+)
 BAR = 0.21  # inches
 CURVE = 8  # bars high
 STYLE = """<style>
-svg { --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --normal: #8fa3b8; --secure: #0b6e4f; --mark: #b8860b;
-      font-family: system-ui, sans-serif }
-@media (prefers-color-scheme: dark) { svg { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d;
-      --normal: #566b82; --secure: #3fb98a; --mark: #d9a520 } }
+svg { --paper: #ffffff; --ink: #1b1f24; --soft: #59636e; --line: #d1d9e0; --normal: #8fa3b8;
+      --secure: #0b6e4f; --mark: #b8860b; background: var(--paper); font-family: system-ui, sans-serif }
+@media (prefers-color-scheme: dark) { svg { --paper: #0d1117; --ink: #e6edf3; --soft: #9198a1;
+      --line: #3d444d; --normal: #7088a3; --secure: #3fb98a; --mark: #d9a520 } }
 </style>"""
 
 
@@ -31,18 +38,26 @@ def draw(document: Document) -> str:
     """As SVG that stands alone, for light and dark pages, and the same for the same document."""
     wanted = [_bars(document.rows, metric, size) for _, metric, size, _ in PANELS]
     heights = [max(1, len(rows)) for rows in wanted]
-    scale = _scale(document.rows)
+    scale, memory = _scale(document.rows, "cpu"), _scale(document.rows, "size")
     heights += [CURVE] * bool(scale)
-    with figure(9.0, BAR * sum(heights) + 1.6, heights, shared=False) as (whole, panels):
+    with figure(9.0, BAR * sum(heights) + 1.9, heights, shared=False) as (whole, panels):
+        _legend(whole)
         for axes, rows, (heading, metric, _, factor) in zip(panels, wanted, PANELS, strict=False):
             _panel(axes, rows, factor, rising=metric == "rtt_p50")
             title(axes, heading)
         if scale:
-            _curve(panels[-1], scale)
-            title(panels[-1], "Cost of a 64-byte frame over so many channels, to one: less is better")
+            _curve(panels[-1], scale, memory)
+            title(panels[-1], "Cost of a 64-byte frame, and memory, to one channel's: less is better")
         text = svg(whole)
     end = text.index(">") + 1
     return text[:end] + "\n" + STYLE + text[end:]
+
+
+def _legend(whole: Figure) -> None:
+    handles = [Patch(color=colour, label=text) for colour, text in LEGEND]
+    whole.legend(
+        handles=handles, loc="outside upper left", ncols=len(handles), frameon=False, handlelength=1.2
+    )
 
 
 def _bars(rows: list[Row], metric: str, size: int) -> list[Row]:
@@ -51,26 +66,34 @@ def _bars(rows: list[Row], metric: str, size: int) -> list[Row]:
     return [r for r in found if r.mode == "spin" or metric != "rtt_p50"]
 
 
-def _scale(rows: list[Row]) -> list[tuple[int, float]]:
-    """(channels, all of them busy; cost of a frame as a ratio to one channel's), from two points on."""
-    cost = {
+def _scale(rows: list[Row], metric: str) -> list[tuple[int, float, float]]:
+    """(channels, all of them busy; a value; its ratio to one channel's), from two points on."""
+    found = {
         int(r.case.removeprefix("scale.")): r.value
         for r in rows
-        if r.metric == "cpu" and r.value and r.case.removeprefix("scale.").isdecimal()
+        if r.metric == metric and r.value and r.case.removeprefix("scale.").isdecimal()
     }
-    return [(n, cost[n] / cost[1]) for n in sorted(cost)] if 1 in cost and len(cost) > 1 else []
+    if 1 not in found or len(found) == 1:
+        return []
+    return [(n, found[n], found[n] / found[1]) for n in sorted(found)]
 
 
-def _curve(axes: Axes, points: list[tuple[int, float]]) -> None:
-    channels, ratios = zip(*points, strict=True)
+def _curve(axes: Axes, costs: list[tuple[int, float, float]], memory: list[tuple[int, float, float]]) -> None:
+    channels, _, ratios = zip(*costs, strict=True)
     axes.plot(channels, ratios, color=SECURE, marker="o", markersize=4)
     axes.set_xscale("log", base=2)
     axes.set_xticks(channels, [str(n) for n in channels])
+    axes.set_xlabel("channels, all of them busy")
     axes.set_ylim(0, max(*ratios, 1.0) * 1.25)
     axes.tick_params(axis="y", colors=SOFT)
-    for at, value in points:
-        axes.annotate(f"{value:.2f}", (at, value), xytext=(0, 6), textcoords="offset points", ha="center",
+    for at, value in zip(channels, ratios, strict=True):
+        axes.annotate(f"{value:.2f}", (at, value), xytext=(0, -12), textcoords="offset points", ha="center",
                       color=INK)  # fmt: skip
+    if memory:
+        numbers, sizes, each = zip(*memory, strict=True)
+        axes.plot(numbers, each, color=SOFT, linestyle="dashed", linewidth=1)
+        axes.annotate(f"memory: {sizes[-1]:,.0f} bytes a channel", (numbers[-1], each[-1]), xytext=(0, 5),
+                      textcoords="offset points", ha="right", color=SOFT)  # fmt: skip
 
 
 def _panel(axes: Axes, rows: list[Row], factor: float, rising: bool) -> None:
