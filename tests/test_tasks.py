@@ -28,6 +28,7 @@ from isthmus.trustzone.board import decode
 PORT = 7700
 DATAGRAMS, EVERY_US = 100, 3000
 LEVEL = 1 << 16
+STEP_NS = 10_000  # less than a step of the network work with several frames, more than one with none
 TASKS = ["control", "setpoints", "supervision"]
 HEAD = 0x080  # IST_CTL_HEAD
 
@@ -79,6 +80,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinkedMachine]
         yield machine
 
 
+def responses_below(machine: LinkedMachine) -> list[int]:
+    """ns from release to end, of each period of the task below since the last call."""
+    return [ns for line in machine.ends() for ns in line["below"][1::2]]
+
+
 def setpoints(machine: LinkedMachine) -> dict[str, Any]:
     return machine.ask("setpoints", machine.board.secure.address, limit=20.0)
 
@@ -91,13 +97,16 @@ def test_no_deadline_is_missed_and_every_datagram_answered_in_a_flood(running: L
     inside = board.secure.runs("inside")
     assert inside is not None
     own = (board.normal.interface, board.normal.mac, board.secure.mac)
-    before = tasks(running)
+    responses_below(running)
+    running.run("usleep 100000")
+    calm, before = responses_below(running), tasks(running)
     with (
         running.program("stream", "flood", board.secure.address, 5001, 0) as flood,
         running.program("raw", *own, 7) as raw,
     ):
         running.run("usleep 20000")
         answered = setpoints(running)
+        flooded = responses_below(running)
         assert raw.answer(limit=20.0)["passed"]
         assert flood.answer(limit=20.0)["bytes"] > 0
     after = tasks(running)
@@ -109,8 +118,7 @@ def test_no_deadline_is_missed_and_every_datagram_answered_in_a_flood(running: L
         assert (task["missed"], task["skipped"], task["overruns"]) == (0, 0, 0), task
         assert task["response_us_max"] <= task["deadline_us"], task
         assert task["cost_us_max"] >= task["cost_us"] * 9 // 10, f"{name} does not use what it may"
-    slow = "supervision"
-    assert after[slow]["response_us_max"] > before[slow]["response_us_max"], "it was not pre-empted"
+    assert max(flooded) > max(calm) + STEP_NS, "the network work did not pre-empt the task below"
     trips = sorted(answered["trips"])
     assert trips[len(trips) // 2] <= inside.deadline_us, trips
     print(f"round trips: median {trips[len(trips) // 2]}, worst {trips[-1]} us of {inside.deadline_us}")
