@@ -141,6 +141,11 @@ def test_both_worlds_end_again_and_again_under_traffic(machine: Machine, seed: i
             machine.wait_up()
             assert eventually(lambda: traffic.exchange() > 0), f"no frames after {i}: {world}"
             assert traffic.faults() == (0, 0, 0), f"{i}: {world}"
-        raw = machine.status("secure")["apps"]["raw"]
-        assert raw["ok"] > 0
-        assert (raw["torn"], raw["stale"]) == (0, 0)
+
+        def raw() -> dict[str, int]:
+            found: dict[str, int] = machine.status("secure")["apps"]["raw"]
+            return found
+
+        # What came back last may be the answer of a Secure world that is no more.
+        assert eventually(lambda: raw()["ok"] > 0 or traffic.exchange() < 0)
+        assert (raw()["torn"], raw()["stale"]) == (0, 0)
