@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
-from isthmus.bench import Options, Result, jobs_of, machine, rounds, run, runner
+from isthmus.bench import Options, Result, jobs_of, machine, result_of, rounds, run, runner
 from isthmus.bench.cases import CASES, GIVEN, METRICS, UNITS, select
 from isthmus.bench.rounds import Broken, Job, Missing, Plan, Sample
 from isthmus.bench.verdict import GOALS, LESS_IS_BETTER, Row, judge, rows_of
+from isthmus.cli import main
 from isthmus.errors import EnvironmentProblem
 
 ROW = {
@@ -423,3 +424,20 @@ def test_half_of_the_rounds_must_be_valid() -> None:
 
 def test_goals_of_cases_that_were_left_out_are_left_out() -> None:
     assert judge(bench(sample_of, "isthmus").rows, random.Random(1)) == []
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_quick_says_what_it_is_worth(
+    quick: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Behind its table, and not where a script reads standard output."""
+
+    def nothing(options: Options, began: object) -> Result:
+        return result_of(options, {}, seconds=1.0, processors=(0, 1))
+
+    monkeypatch.setattr("isthmus.cli.bench.run", nothing)
+    assert main(["bench", *["--quick"] * quick]) in (0, 1)
+    said = capsys.readouterr()
+    assert said.err.count("first impression") == quick
+    assert "in 1 s" in said.out
+    assert "first impression" not in said.out

@@ -80,14 +80,14 @@ def judged(goals: list[Goal]) -> Table:
 def render(result: Result) -> Group:
     first, second = result.processors
     head = Text(
-        f"machine {result.machine}: {result.rounds} rounds in "
+        f"machine {result.machine}: {result.rounds} round{'s' * (result.rounds != 1)} in "
         f"{result.seconds:.0f} s, seed {result.seed}\n"
         f"processors {first} and {second} of {result.processor}, Linux {result.kernel}"
     )
     parts: list[RenderableType] = [head, measured(result.rows), *reasons(result.rows)]
     if result.goals:
-        pairs = sorted({f"{g.over} / {g.under}" for g in result.goals})
-        parts += [Text(f"\n{', '.join(pairs)}, round by round:"), judged(result.goals)]
+        parts += [Text("\nGoals: one case over another, or over the best peer, round by round:")]
+        parts += [judged(result.goals)]
     return Group(*parts)
 
 

@@ -87,7 +87,11 @@ class Teller:
 
 @click.command("bench")
 @common_options("host", "memory", "qemu")
-@click.option("--quick", is_flag=True, help="At most 120 seconds.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="At most 120 seconds: shorter rounds, as many as fit. What it says of a goal is a first impression.",
+)
 @click.option(
     "--only", "chosen", callback=cases, metavar="CASE,...", help="These cases only; names or shell patterns."
 )
@@ -174,6 +178,11 @@ def command(
         from isthmus.bench.table import render
 
         wide_console().print(render(result))
+    if quick:
+        say(
+            "bench: a first impression, in shorter rounds: whether a goal holds is for the whole bench on an "
+            "idle machine to say"
+        )
     if document is not None and not keep(document, text):
         return FELL_SHORT
     return HELD if all(goal.ok for goal in result.goals) else FELL_SHORT
