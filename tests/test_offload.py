@@ -9,14 +9,16 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Literal
 
 import msgspec
 import pytest
 
 from isthmus.attack import frames
-from isthmus.board import Board, Channel
+from isthmus.attack.lane import with_lane
+from isthmus.attack.rig import LANE, LANE_RULES
+from isthmus.board import Board, Channel, load
 from isthmus.build import secure_world
 from isthmus.host import HostMachine
 from isthmus.host.pump import frame_pump
@@ -293,3 +295,22 @@ def test_programs_see_nothing_of_it(tag: Literal["none", "crc32c", "siphash"], s
         assert received == sent
         assert left_out(tap) == {tag != "none"}
         assert machine.status("secure")["agreed"] & OFFLOAD == (OFFLOAD if tag != "none" else 0)
+
+
+@pytest.mark.host
+@pytest.mark.needs("processes")
+def test_every_lane_leaves_it_out() -> None:
+    wanted = with_lane(load(changes=["channel.tag=crc32c"]), LANE, LANE_RULES)
+    with HostMachine(wanted) as machine, ExitStack() as stack:
+        tap = stack.enter_context(machine.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300))
+        tap.setsockopt(263, PACKET_AUXDATA, 1)
+        udp = stack.enter_context(machine.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        udp.settimeout(2)
+        for port in (7, 7700):  # the bulk lane; the other
+            udp.connect(("10.77.0.2", port))
+            for n in range(1, 11):  # the application answers one setpoint in a period
+                udp.send(b"ISP1" + struct.pack("!II", n, 1 << 16))
+                with suppress(TimeoutError):
+                    assert udp.recv(100)
+                    break
+            assert left_out(tap) == {True}
