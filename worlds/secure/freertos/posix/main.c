@@ -49,8 +49,10 @@ static volatile uint64_t period; /* counted by the timer */
 static volatile int rang;        /* the doorbell, since the network task looked */
 static uint64_t last_frame;      /* ns; 0 = never */
 
-/* Who has the turn receives: the network task after an interrupt, the IP task before it waits. */
+/* Who has the turn uses the endpoints: the network task after an interrupt, the IP task when it sends and before it waits.
+ * A session's end takes the peer's memory away, and a task may have lost the processor anywhere. */
 static SemaphoreHandle_t turn;
+static BaseType_t (*port_send)(NetworkInterface_t *, NetworkBufferDescriptor_t *, BaseType_t); /* with the turn */
 static enum ist_verdict last = IST_V_DOWN; /* why nothing more was taken */
 static int armed;                          /* a doorbell was asked for wherever it helps */
 static volatile int looking;               /* the IP task does, at PRIORITY_LOOK, and asks for a doorbell at its end */
@@ -234,12 +236,16 @@ static void disarm(void)
         ist_disarm(&world.lane[k]);
 }
 
+/* Without the turn: no session may end in the midst of it. */
 static int pending(void)
 {
+    int found = 0;
+
+    taskENTER_CRITICAL();
     for (uint32_t k = 0; k < world.lanes; k++)
-        if (ist_pending(&world.lane[k]))
-            return 1;
-    return 0;
+        found |= ist_pending(&world.lane[k]);
+    taskEXIT_CRITICAL();
+    return found;
 }
 
 /* With the turn: takes what there is. `rest`: nobody looks for more, so ask for a doorbell. */
@@ -253,6 +259,16 @@ static void receive(int rest)
 static int events(void)
 {
     return uxQueueMessagesWaiting(xNetworkEventQueue) > 0;
+}
+
+static BaseType_t send_in_turn(NetworkInterface_t *nif, NetworkBufferDescriptor_t *const b, BaseType_t release)
+{
+    BaseType_t sent;
+
+    (void)xSemaphoreTake(turn, portMAX_DELAY);
+    sent = port_send(nif, b, release);
+    (void)xSemaphoreGive(turn);
+    return sent;
 }
 
 static void network(void *unused)
@@ -395,6 +411,8 @@ static void open_channel(void)
     source.lanes = port.lanes;
     if (isthmus_fill_interface(&port, &interface) != pdPASS)
         setup_refuse("the channel's MTU is not ipconfigNETWORK_MTU", NULL);
+    port_send = interface.pfOutput;
+    interface.pfOutput = send_in_turn;
 }
 
 static void open_packet(void)
