@@ -6,6 +6,7 @@ what one peer's flood, rubbish or death costs the others.
 from __future__ import annotations
 
 import array
+import random
 import subprocess
 import sys
 import textwrap
@@ -329,6 +330,42 @@ def test_one_that_lies_is_told_of_once_and_is_out(links: Links) -> None:
         assert list(channels) == [near]
         links.far[0].send(FRAME)
         assert channels.receive(SOON) == (near, FRAME)
+
+
+def test_whatever_one_writes_the_others_lose_nothing(links: Links, seed: int) -> None:
+    """A peer that writes anything anywhere in its buffer, and starts anew whenever it was turned out."""
+    rng = random.Random(seed)
+    sent = [0, 0]
+    came = [0, 0]
+    with ExitStack() as stack:
+        liar = Liar(stack)
+        near = links(2)
+        channels = stack.enter_context(Channels([near[0], liar.ends[1], near[1]], turn=4))
+        view = liar.buffers[Role.NORMAL].view
+        for _ in range(2000):
+            if liar.ends[1] not in channels:
+                begin_epoch(*liar.ends)
+                channels.add(liar.ends[1])
+            with suppress(BlockingIOError, LinkDown):
+                liar.ends[0].send_batch([FRAME] * rng.randrange(1, 9), 0)
+            if rng.random() < 0.3:
+                at = rng.choice([HEAD, rng.randrange(0, CONTROL, 4), rng.randrange(CONTROL, 4 * CONTROL, 4)])
+                view[at : at + 4] = rng.choice([rng.randbytes(4), bytes(4), b"\xff" * 4])
+            n = rng.randrange(2)
+            links.far[n].send(sent[n].to_bytes(60, "big"), 0)
+            sent[n] += 1
+            with suppress(BlockingIOError, LinkDown):
+                for endpoint, frame in channels.receive_batch(rng.choice([1, 8, 64]), 0):
+                    if endpoint is not liar.ends[1]:
+                        assert int.from_bytes(frame, "big") == came[near.index(endpoint)]
+                        came[near.index(endpoint)] += 1
+            assert sum(sent) - sum(came) <= 64
+        while came != sent:
+            with suppress(LinkDown):
+                endpoint, _ = channels.receive(SOON)
+                if endpoint is not liar.ends[1]:
+                    came[near.index(endpoint)] += 1
+        assert liar.ends[1].statistics.verdicts["HEAD_ALIGN"] > 0
 
 
 # ---- peers that come and go --------------------------------------------------------------------------------
