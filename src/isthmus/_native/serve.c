@@ -197,8 +197,10 @@ static void settle_turn(Set *s, Endpoint *e, uint32_t c, uint32_t k, int frames)
         s->down[k] |= bit;
         s->heed[k] |= bit;
     }
-    if (frames)
+    if (frames) {
         e->last_ns = wait_coarse_now();
+        s->told[k] &= ~bit;
+    }
 }
 
 /* Until there are `limit` frames, no lane is ready, or as many turns and refused frames as a batch may hold. How many. */
