@@ -125,9 +125,10 @@ DEFENCES = {
     # ---- of the Secure world's runtime
     "no wait for room": Defence(
         "worlds/secure/lwip/isthmusif.c",
-        "    v = ist_reserve(ep, p->tot_len, NULL);\n",
+        "    v = ist_reserve(ep, p->tot_len, partial_describe(netif, p, &room));\n",
         "    for (int tries = 0; tries < 1 << 16; tries++)\n"
-        "        if ((v = ist_reserve(ep, p->tot_len, NULL)) != IST_V_FULL)\n            break;\n",
+        "        if ((v = ist_reserve(ep, p->tot_len, partial_describe(netif, p, &room))) != IST_V_FULL)\n"
+        "            break;\n",
     ),
     "secure priorities": Defence(
         "worlds/secure/runtime/main.c", "gic_init(BOARD_TIMER_PRIORITY,", "gic_init(0xc0,"

@@ -49,7 +49,7 @@ err_t partial_input(struct netif *netif, struct pbuf *p, const struct ist_meta *
     err_t e;
 
     if ((meta->flags & IST_FLAG_CSUM_PARTIAL) != 0)
-        NETIF_SET_CHECKSUM_CTRL(netif, flags & ~UNCHECKED);
+        NETIF_SET_CHECKSUM_CTRL(netif, flags & (u16_t)~UNCHECKED);
     e = netif->input(p, netif);
     NETIF_SET_CHECKSUM_CTRL(netif, flags);
     return e;
