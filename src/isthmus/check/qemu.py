@@ -245,12 +245,10 @@ def restarts(machine: LinkedMachine, seed: int, evidence: Evidence) -> Iterator[
         pauses.append(Pause(world, since, machine.uptime(), machine.epoch != epoch))
 
     def reload() -> None:
-        name = board.normal.interface
-        done = machine.run(
-            f"rmmod isthmus && insmod /modules/isthmus.ko && ip addr add {board.normal.ip} dev {name}", 120
-        )
+        done = machine.run("rmmod isthmus && insmod /modules/isthmus.ko", 120)
         if done.status:
             raise Failed(f"the driver does not come back: {done.errors.strip()}")
+        machine.configure()
 
     def anew() -> None:
         assert machine.console is not None
@@ -275,7 +273,7 @@ def restarts(machine: LinkedMachine, seed: int, evidence: Evidence) -> Iterator[
             count_raw()
             flooded = flood.answer(limit=15.0)
         page = answer(machine, "web", board.secure.address, traffic.HTTP_PORT, "/status.json", limit=10.0)
-    except Trouble as problem:
+    except (*Trouble, EnvironmentProblem) as problem:
         for ident in ("restart.normal", "restart.secure", "restart.torn"):
             yield missing(ident, str(problem))
         return
