@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Self
 
 from isthmus.build import build_program
-from isthmus.host import HostMachine
+from isthmus.host import HostMachine, control
+from isthmus.host.control import Message
 from isthmus.resources import tree
 from machines import Machine
 
@@ -35,6 +36,16 @@ def echo_world() -> Path:
     core, host = tree() / "core", tree() / "host"
     sources = [*sorted(core.glob("*.c")), host / "link.c", host / "world.c", WORLDS / "echo.c"]
     return build_program("echo-world", sources, [core, host], ["-std=c11", "-O2"])
+
+
+def hear(link: socket.socket, kind: int) -> tuple[Message, list[int]]:
+    """A world's next message of that type, and the descriptors with it; others are passed over."""
+    while True:
+        data, fds, _ = control.receive(link)
+        assert data, "the program hung up"
+        message = Message.decode(data)
+        if message.type == kind:
+            return message, fds
 
 
 def eventually(what: Callable[[], bool], seconds: float = 60.0) -> bool:

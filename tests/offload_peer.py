@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from host_tools import WORLDS, eventually
+from host_tools import WORLDS, eventually, hear
 from isthmus import _native
 from isthmus.board import Board
 from isthmus.build import build_program
@@ -96,13 +96,7 @@ class Peer:
             pass
 
     def hear(self, kind: int) -> tuple[Message, list[int]]:
-        """The next message of that type; others are passed over."""
-        while True:
-            data, fds, _ = control.receive(self.link)
-            assert data, "the program hung up"
-            message = Message.decode(data)
-            if message.type == kind:
-                return message, fds
+        return hear(self.link, kind)
 
     @property
     def agreed(self) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from host_tools import WORLDS, eventually
+from host_tools import WORLDS, eventually, hear
 from isthmus import _native
 from isthmus.board import Board
 from isthmus.build import build_program
@@ -70,13 +70,7 @@ class Rig:
         self.endpoint = Endpoint(self.config, Role.SECURE, self.own, self.peer, bell)
 
     def hear(self, kind: int) -> tuple[Message, list[int]]:
-        """The next message of that type; others are passed over."""
-        while True:
-            data, fds, _ = control.receive(self.link)
-            assert data, "the pump hung up"
-            message = Message.decode(data)
-            if message.type == kind:
-                return message, fds
+        return hear(self.link, kind)
 
     def attach(self, epoch: int) -> None:
         message = Message(Type.ATTACH, epoch=epoch, key=KEY)
