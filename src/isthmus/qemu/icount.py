@@ -15,7 +15,10 @@ from isthmus.trustzone.board import TrustZone
 # One instruction is one nanosecond of the machine's time, and an idle machine's time jumps to its next event:
 # two runs are the same to the last instruction. Otherwise the machine's time is ours.
 _COUNTED = ("-icount", "shift=0,align=off,sleep=off", "-rtc", "base=2026-01-01,clock=vm")
-_TURN_US = 10  # for which the other cores together may keep one waiting
+# For which the other cores together may keep one waiting, once for each turn that it loses. A release seldom
+# loses more than two and a part: with 10 us, releases were late by 14 us mostly and once by 24, and a board's
+# longest masked stretch is 20.
+_TURN_US = 5
 
 
 def arguments(board: TrustZone) -> tuple[str, ...]:
