@@ -11,10 +11,11 @@ b'a frame'
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here, typing neither: until the command's main() runs, a Ctrl-C ends in a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from isthmus.channels import Channels
     from isthmus.config import ChannelConfig, Role, Tag
     from isthmus.endpoint import AsyncEndpoint, Endpoint
@@ -55,7 +56,7 @@ __all__ = [
     "memory_link",
 ]
 
-# Names are fetched on first use: the command can then catch Ctrl-C before anything heavy is imported.
+# Names are fetched on first use.
 _HOMES = {
     "channels": ("Channels",),
     "config": ("ChannelConfig", "Role", "Tag"),
@@ -75,6 +76,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
     for module, names in _HOMES.items():
         if name in names:
             value = getattr(importlib.import_module(f"isthmus.{module}"), name)
