@@ -11,6 +11,10 @@ typedef long BaseType_t;
 typedef unsigned long UBaseType_t;
 typedef uint32_t TickType_t;
 typedef void *TaskHandle_t;
+typedef void *QueueHandle_t;
+typedef void *SemaphoreHandle_t;
+
+#define portMAX_DELAY 0xffffffffu
 
 #define pdFALSE 0
 #define pdTRUE 1
@@ -38,5 +42,6 @@ void double_yield(BaseType_t woken);
 #define ipconfigNETWORK_MTU 1500
 #endif
 #define ipconfigNUM_NETWORK_BUFFER_DESCRIPTORS 8
+#define ipconfigIP_TASK_PRIORITY 5
 
 #endif

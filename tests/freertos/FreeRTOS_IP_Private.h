@@ -12,6 +12,10 @@ typedef struct {
     void *pvData;
 } IPStackEvent_t;
 
+/* The IP task's events. */
+extern QueueHandle_t xNetworkEventQueue;
+UBaseType_t uxQueueMessagesWaiting(QueueHandle_t queue);
+
 BaseType_t xSendEventStructToIPTask(const IPStackEvent_t *event, TickType_t wait);
 eFrameProcessingResult_t eConsiderFrameForProcessing(const uint8_t *frame);
 

@@ -6,5 +6,11 @@
 
 TaskHandle_t xTaskGetCurrentTaskHandle(void);
 void vTaskNotifyGiveFromISR(TaskHandle_t task, BaseType_t *woken);
+void xTaskNotifyGive(TaskHandle_t task);
+uint32_t ulTaskNotifyTake(BaseType_t clear, TickType_t wait);
+void vTaskPrioritySet(TaskHandle_t task, UBaseType_t priority);
+void taskYIELD(void);
+void taskENTER_CRITICAL(void);
+void taskEXIT_CRITICAL(void);
 
 #endif

@@ -6,7 +6,7 @@
  *     IP task --pfOutput--> channel --ring()--> the peer
  *
  * One network task per channel, of the IP task's priority or above. It alone receives and polls (or the IP task in
- * its turn: posix/main.c); the IP task alone sends. That is what the core allows, and nothing here locks. */
+ * its turn: posix/turn.h); the IP task alone sends. That is what the core allows, and nothing here locks. */
 #ifndef ISTHMUS_FREERTOS_H
 #define ISTHMUS_FREERTOS_H
 

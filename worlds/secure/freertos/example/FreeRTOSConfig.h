@@ -44,7 +44,7 @@
 #define configUSE_COUNTING_SEMAPHORES 1
 #define configUSE_EVENT_GROUPS 1
 #define INCLUDE_vTaskDelay 1
-#define INCLUDE_vTaskPrioritySet 1 /* posix/main.c's look */
+#define INCLUDE_vTaskPrioritySet 1 /* posix/turn.c's look */
 #define INCLUDE_vTaskSuspend 1 /* portMAX_DELAY is for ever */
 #define INCLUDE_xTaskGetCurrentTaskHandle 1
 #define INCLUDE_xTaskGetSchedulerState 1

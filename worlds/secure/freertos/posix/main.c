@@ -9,7 +9,6 @@
  *
  * Exit status: 0 on STOP or when the supervisor is gone, 2 after one line on standard error, 3 likewise when the watchdog
  * was not fed. */
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,17 +18,13 @@
 
 #include "baretimer.h"
 #include "bell.h"
-#include "busypoll.h"
 #include "freertosapps.h"
 #include "interrupt.h"
 #include "isthmus_freertos.h"
 #include "packet.h"
 #include "platform.h"
-#include "semphr.h"
 #include "setup.h"
-
-#include "FreeRTOS_IP_Private.h" /* the IP task's queue, */
-#include "FreeRTOS_IP_Timers.h"  /* and its timers */
+#include "turn.h"
 
 #define STACK (configMINIMAL_STACK_SIZE * 4)
 
@@ -39,7 +34,7 @@ static struct critical critical;
 static struct isthmus_freertos port;
 static struct packet packet;
 static struct bell bell;
-static struct busypoll busy;
+static struct turn turn;
 static struct status_source source;
 static NetworkInterface_t interface;
 static NetworkEndPoint_t end_point;
@@ -49,13 +44,7 @@ static volatile uint64_t period; /* counted by the timer */
 static volatile int rang;        /* the doorbell, since the network task looked */
 static uint64_t last_frame;      /* ns; 0 = never */
 
-/* Who has the turn uses the endpoints: the network task after an interrupt, the IP task when it sends and before it waits.
- * A session's end takes the peer's memory away, and a task may have lost the processor anywhere. */
-static SemaphoreHandle_t turn;
 static BaseType_t (*port_send)(NetworkInterface_t *, NetworkBufferDescriptor_t *, BaseType_t); /* with the turn */
-static enum ist_verdict last = IST_V_DOWN; /* why nothing more was taken */
-static int armed;                          /* a doorbell was asked for wherever it helps */
-static volatile int looking;               /* the IP task does, at PRIORITY_LOOK, and asks for a doorbell at its end */
 
 /* ---- what FreeRTOS asks of the platform ------------------------------------------------------------------------------ */
 
@@ -215,85 +204,39 @@ static enum ist_verdict step(void)
     for (uint32_t k = 0; k < world.lanes; k++)
         after += world.lane[k].rx.tail;
     bell_judge(&bell, after != before);
-    busypoll_looked(&busy, now, after != before);
+    busypoll_looked(&turn.busy, now, after != before);
     if (bell.deaf)
         watch_bell(0);
     return v;
 }
 
-/* Asks for a doorbell in each lane that can take more. True: there is work already. */
-static int arm(void)
+static void attend(void)
 {
-    for (uint32_t k = 0; k < world.lanes; k++)
-        if (port.lane[k].last == IST_V_EMPTY && ist_arm_for_sleep(&world.lane[k]))
-            return 1;
-    return 0;
-}
+    static uint64_t seen;
 
-static void disarm(void)
-{
-    for (uint32_t k = 0; k < world.lanes; k++)
-        ist_disarm(&world.lane[k]);
-}
-
-/* Without the turn: no session may end in the midst of it. */
-static int pending(void)
-{
-    int found = 0;
-
-    taskENTER_CRITICAL();
-    for (uint32_t k = 0; k < world.lanes; k++)
-        found |= ist_pending(&world.lane[k]);
-    taskEXIT_CRITICAL();
-    return found;
-}
-
-/* With the turn: takes what there is. `rest`: nobody looks for more, so ask for a doorbell. */
-static void receive(int rest)
-{
-    disarm();
-    last = step();
-    armed = rest && last != IST_V_OK && !arm();
-}
-
-static int events(void)
-{
-    return uxQueueMessagesWaiting(xNetworkEventQueue) > 0;
+    if (rang && !bell.deaf)
+        hear_bell();
+    if (seen != period) {
+        seen = period;
+        begin_period();
+    }
 }
 
 static BaseType_t send_in_turn(NetworkInterface_t *nif, NetworkBufferDescriptor_t *const b, BaseType_t release)
 {
     BaseType_t sent;
 
-    (void)xSemaphoreTake(turn, portMAX_DELAY);
+    turn_take(&turn);
     sent = port_send(nif, b, release);
-    (void)xSemaphoreGive(turn);
+    turn_give(&turn);
     return sent;
 }
 
 static void network(void *unused)
 {
-    uint64_t seen = 0;
-
     (void)unused;
-    for (;;) {
-        int wait;
-
-        (void)xSemaphoreTake(turn, portMAX_DELAY);
-        if (rang && !bell.deaf)
-            hear_bell();
-        if (seen != period) {
-            seen = period;
-            begin_period();
-        }
-        receive(!looking);
-        wait = armed || looking;
-        (void)xSemaphoreGive(turn);
-        if (wait)
-            (void)ulTaskNotifyTake(pdTRUE, portMAX_DELAY);
-        else
-            taskYIELD(); /* the IP task has the same priority: it takes what there is first */
-    }
+    for (;;)
+        turn_serve(&turn);
 }
 
 /* On a plain Ethernet device instead. */
@@ -320,32 +263,10 @@ static void network_plain(void *unused)
     }
 }
 
-/* In the IP task: looks for a frame for as long as that has paid off, nobody else is ready and no event has come. */
-static void look_on(void)
-{
-    vCheckNetworkTimers(); /* sockets hear of what came for them when the stack is about to wait, and it is */
-    looking = 1;
-    disarm(); /* a bell would only disturb; receive() follows every look, and asks for one again */
-    vTaskPrioritySet(NULL, PRIORITY_LOOK);
-    while (!pending() && !events() && ist_now() < busypoll_until(&busy))
-        (void)sched_yield();
-    looking = 0;
-    vTaskPrioritySet(NULL, PRIORITY_IP);
-}
-
-/* In the IP task, each time before it waits for an event. To switch tasks is to wake a thread here: a frame that is found
- * by the one that deals with it needs none. */
 void isthmus_before_wait(void)
 {
-    if (setup.packet_fd >= 0 || events() || (armed && (last != IST_V_EMPTY || ist_now() >= busypoll_until(&busy))))
-        return;
-    if (last == IST_V_EMPTY)
-        look_on();
-    (void)xSemaphoreTake(turn, portMAX_DELAY);
-    receive(last != IST_V_EMPTY || ist_now() >= busypoll_until(&busy));
-    (void)xSemaphoreGive(turn);
-    if (!armed && !events())
-        xTaskNotifyGive(network_task); /* what came was not for the stack; it has timers to look after */
+    if (setup.packet_fd < 0)
+        turn_before_wait(&turn);
 }
 
 void vApplicationIdleHook(void)
@@ -407,6 +328,8 @@ static void open_channel(void)
     port.valid = valid;
     source.ep = &world.ep;
     source.budget = &port.lane[0].budget;
+    turn.lane = port.lane;
+    turn.lanes = port.lanes;
     source.lane = port.lane;
     source.lanes = port.lanes;
     if (isthmus_fill_interface(&port, &interface) != pdPASS)
@@ -433,6 +356,7 @@ static int start_tasks(void)
     int ok = xTaskCreate(above, "above", STACK, NULL, PRIORITY_ABOVE, &above_task) == pdPASS;
 
     ok &= xTaskCreate(setup.packet_fd < 0 ? network : network_plain, "network", STACK, NULL, PRIORITY_NETWORK, &network_task) == pdPASS;
+    turn.network = network_task;
     if (critical.tasks[TASK_BELOW].spec.name != NULL)
         ok &= xTaskCreate(below, "below", STACK, NULL, PRIORITY_BELOW, &below_task) == pdPASS;
     return ok && apps_start(&source) == 0 && networked_start(inside, setup.flows) == 0;
@@ -444,7 +368,7 @@ int main(void)
     const uint64_t born = ist_now();
 
     setup_read(&setup, critical.tasks);
-    busy.max = setup.spin;
+    turn = (struct turn){.look = PRIORITY_LOOK, .attend = attend, .step = step, .busy.max = setup.spin};
     source = (struct status_source){.stack = freertos_status, .critical = report_critical, .now = ist_now,
                                     .last_frame = when_last_frame, .units_per_us = 1000};
     if (setup.packet_fd < 0)
@@ -456,8 +380,7 @@ int main(void)
     if (source.ep == NULL)
         critical_follow(IST_RUN);
     setup_guards(&setup, &critical);
-    turn = xSemaphoreCreateMutex();
-    if (turn == NULL || interrupt_on_input(on_doorbell) != 0 || FreeRTOS_IPInit_Multi() != pdPASS || !start_tasks())
+    if (turn_init(&turn) != 0 || interrupt_on_input(on_doorbell) != 0 || FreeRTOS_IPInit_Multi() != pdPASS || !start_tasks())
         setup_refuse("no memory for FreeRTOS' tasks", NULL);
     (void)mlockall(MCL_CURRENT); /* no page fault in the critical task, where the limits allow it */
     critical_start(&critical, born);
