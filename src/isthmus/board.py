@@ -81,7 +81,7 @@ class Channel(_Table, frozen=True):
     frame_max: int = 65552
     mtu: int = 1500
     tag: Literal["none", "crc32c", "siphash"] = "none"
-    silence_ms: int = 1000
+    silence_ms: int = 4000
     first_cursor: int = (
         0  # where cursors and sequence start in each epoch: tests let them start just below wrap
     )

@@ -198,12 +198,12 @@ class Ledger:
             self.trouble = str(problem)
 
     def close(self, machine: Machine) -> None:
-        for cause in falls(machine)[self.fallen :]:
-            self.trouble = f"the session ended while it was watched: {cause}"
         try:
             self.entries.append((self.since, at_rest(machine)))
         except LinkDown as problem:
             self.trouble = str(problem)
+        for cause in falls(machine)[self.fallen :]:  # until it rested; and this is why it did not, if so
+            self.trouble = f"the session ended while it was watched: {cause}"
 
     def row(self) -> Row:
         try:

@@ -144,7 +144,7 @@ class HostMachine:
 
     # ---- the worlds -------------------------------------------------------------------------------------
 
-    def status(self, world: World, timeout: float = 1.0) -> dict[str, Any]:
+    def status(self, world: World, timeout: float = 5.0) -> dict[str, Any]:
         """The world's own report, as in host/control.h's STATUS_REPLY, decoded. PeerDead if it does not
         answer."""
         return self._wait(self._live.status(world, timeout))

@@ -16,7 +16,7 @@ import sys
 from collections import Counter
 
 IN_FLIGHT = 8
-ANSWER_S = 0.5
+ANSWER_S = 1.0
 
 
 def main(address: str, port: int, count: int, length_max: int, seed: int) -> None:
