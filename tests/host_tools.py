@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import pytest
+
 from isthmus.build import build_program
-from isthmus.host import HostMachine, control
+from isthmus.host import HostMachine, control, supervisor
 from isthmus.host.control import Message
 from isthmus.resources import tree
 from machines import Machine
@@ -56,6 +58,12 @@ def eventually(what: Callable[[], bool], seconds: float = 60.0) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def no_timer_helps(patch: pytest.MonkeyPatch) -> None:
+    """A supervisor that waits before it tries again, or until something is overdue, then waits for hours."""
+    for name in ("BACKOFF_FIRST_S", "BACKOFF_MAX_S", "HELLO_LIMIT_S", "ATTACH_LIMIT_S"):
+        patch.setattr(supervisor, name, 10_000.0)
 
 
 @contextmanager

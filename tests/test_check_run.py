@@ -41,7 +41,7 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr
 
 
-RUNS = 3  # what a neighbour on this computer spoils in one of them, it hardly spoils in all
+RUNS = 4  # what a neighbour on this computer spoils in one of them, it hardly spoils in all
 
 
 def quiet_run(run: Callable[[], subprocess.CompletedProcess[str]]) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from host_tools import RawTraffic, echo_world, eventually, nothing_left, reap
+from host_tools import RawTraffic, echo_world, eventually, no_timer_helps, nothing_left, reap
 from isthmus.host import HostMachine, World
 from isthmus.host.pump import frame_pump
 
@@ -23,11 +23,17 @@ HERE = Path(__file__).parent
 NOBODY = 65534
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_timer_helps(monkeypatch)
+
+
 # ---- either world, under traffic ---------------------------------------------------------------------
 
 
 def campaign(machine: HostMachine, kills: int, seed: int) -> None:
-    """Kills random worlds at random moments while raw sequenced frames pass; judges every answer."""
+    """Kills random worlds at random moments while raw sequenced frames pass; judges every answer. Each time
+    the link is back before any of the supervisor's timers would help it."""
     dice = random.Random(seed)
     longest = 0.0
     with RawTraffic(machine, incarnation=seed + 1) as traffic:
@@ -38,7 +44,7 @@ def campaign(machine: HostMachine, kills: int, seed: int) -> None:
             world: World = dice.choice(("normal", "secure"))
             machine.kill(world)
             traffic.send(dice.randrange(0, 4))
-            machine.wait_up(10)
+            machine.wait_up(60)
             longest = max(longest, machine.restarts[-1].seconds)
             assert traffic.faults() == (0, 0, 0), f"kill {i} of {world}"
         got = traffic.received
@@ -47,7 +53,6 @@ def campaign(machine: HostMachine, kills: int, seed: int) -> None:
         assert traffic.faults() == (0, 0, 0)
         assert got > kills  # frames did pass in between
     assert len([r for r in machine.restarts if r.world]) >= kills
-    assert longest < 1
 
 
 @pytest.mark.parametrize("kind", ["auto", "packet"])

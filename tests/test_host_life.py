@@ -26,6 +26,7 @@ from host_tools import (
     interfaces,
     mounts,
     namespaces_of,
+    no_timer_helps,
     raw_frame,
     raw_identity,
 )
@@ -184,14 +185,17 @@ def test_buffers_are_sealed(machine: HostMachine) -> None:
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_a_killed_world_is_back_within_a_second(machine: HostMachine, world: World) -> None:
+def test_a_killed_world_is_back_at_once(
+    machine: HostMachine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for none of the supervisor's timers: each would come long after we gave up."""
+    no_timer_helps(monkeypatch)
     before = machine.epoch
     other = machine.pid("secure" if world == "normal" else "normal")
     machine.kill(world)
-    assert machine.wait_up(5) != before
+    assert machine.wait_up(60) != before
     restart = machine.restarts[-1]
     assert (restart.world, restart.cause, restart.epoch) == (world, "SIGKILL", machine.epoch)
-    assert restart.seconds < 1
     assert machine.pid("secure" if world == "normal" else "normal") == other
     with RawTraffic(machine, incarnation=10) as traffic:
         traffic.send()
