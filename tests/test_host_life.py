@@ -209,6 +209,20 @@ def test_killed_from_outside_it_is_back_too(machine: HostMachine) -> None:
         assert eventually(lambda epoch=epoch: machine.up and machine.epoch != epoch)  # type: ignore[misc]
 
 
+def test_killed_while_it_starts_it_is_back_too(machine: HostMachine) -> None:
+    """Nobody knows its number then: it dies as soon as somebody does."""
+    for world in WORLDS:
+        machine.kill(world)
+        while True:
+            try:
+                machine.kill(world)
+                break
+            except PeerDead as not_yet:
+                if "is not running" not in str(not_yet):
+                    raise
+        machine.wait_up(60)
+
+
 def test_both_at_once(machine: HostMachine) -> None:
     before = len(machine.restarts)
     for world in WORLDS:

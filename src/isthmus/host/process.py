@@ -46,6 +46,7 @@ class WorldProcess:
         self.state = State.RESET
         self.attached = 0  # epoch that it confirmed
         self.died_of = ""
+        self._killed = False
         self._heard = heard
         self._link: socket.socket | None = None
         self._status: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -68,6 +69,8 @@ class WorldProcess:
                 )
         finally:
             os.close(null)
+        if self._killed:  # while nobody knew its number
+            self.kill()
         if self._link is not None:  # closed while we waited
             asyncio.get_running_loop().add_reader(ours, self._readable)
 
@@ -85,7 +88,9 @@ class WorldProcess:
         return self._link is not None and control.send(self._link, message, fds)
 
     def kill(self) -> None:
-        """SIGKILL. Its exit is then reported by its PID 1."""
+        """SIGKILL, to one that is just starting as soon as it can be named. Its exit is then reported by its
+        PID 1."""
+        self._killed = True
         if self.inner_pid:
             self.namespaces.kill(self.inner_pid, signal.SIGKILL)
 
