@@ -72,7 +72,7 @@ def test_linux_hears_by_interrupt(machine: LinkedMachine) -> None:
     """Answers are there when the doorbell's call returns. What the Secure world begins by itself comes by
     interrupt: here it closes a connection that never asks for anything."""
     before = machine.status("normal")["interrupts"]
-    done = machine.run(f"sleep 30 | timeout 25 nc {machine.board.secure.address} 80", timeout=120)
+    done = machine.run(f"sleep 30 | timeout 25 nc {machine.board.secure.address} 80", timeout=240)
     assert machine.status("normal")["interrupts"] > before, done
 
 

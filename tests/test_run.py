@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ISTHMUS = [sys.executable, "-m", "isthmus"]
-LIMIT_S = 60.0
+LIMIT_S = 240.0  # far beyond what a boot takes: it only ends what hangs
 HOST_BOARD = Path(__file__).parent.parent / "boards" / "host.toml"
 
 
