@@ -172,8 +172,8 @@ def test_others_run_while_a_call_waits(ends: Ends, threads: ThreadPoolExecutor) 
 
 
 def test_a_spin_without_end_lets_others_run(threads: ThreadPoolExecutor) -> None:
-    """It gets a frame that is sent while it spins, before it ever sleeps. A neighbour may take the processor for
-    a whole spin, but hardly for five."""
+    """It gets a frame that is sent while it spins, before it ever sleeps. A neighbour may take the time of a
+    whole spin, but hardly of five."""
     normal, secure = memory_link(spin=1.0)
 
     def served_while_it_spins() -> bool:
