@@ -26,8 +26,8 @@ import pytest
 
 from host_tools import eventually, raw_frame
 from isthmus.build import build_program
-from isthmus.check import isolation, restart, throughput, traffic
-from isthmus.check.counters import Ledger
+from isthmus.check import counters, isolation, restart, throughput, traffic
+from isthmus.check.counters import Ledger, Rest
 from isthmus.check.critical import Account
 from isthmus.check.program import argv
 from isthmus.check.rows import Row
@@ -441,3 +441,19 @@ def test_counters_name_the_end_of_a_session(fresh: HostMachine) -> None:
     row = ledger.row()
     assert (row.ok, row.value) == (False, None)
     assert row.detail == "the session ended while it was watched: SIGKILL"
+
+
+def test_counters_name_a_session_that_ends_while_it_comes_to_rest(
+    fresh: HostMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_rest = counters.at_rest
+
+    def ended(machine: HostMachine) -> Rest:
+        machine.kill("normal")
+        machine.wait_up()
+        return at_rest(machine)
+
+    monkeypatch.setattr(counters, "at_rest", ended)
+    ledger = Ledger()
+    ledger.close(fresh)
+    assert ledger.row().detail == "the session ended while it was watched: SIGKILL"
