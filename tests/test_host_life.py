@@ -10,6 +10,7 @@ import socket
 import stat
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -166,6 +167,30 @@ def test_the_pump_may_not_do_much(machine: HostMachine) -> None:
     status = Path(f"/proc/{machine.pid('normal')}/status").read_text()
     assert "Seccomp:\t2" in status
     assert "NoNewPrivs:\t1" in status
+
+
+INTO_THE_PUMP = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+numbers = [p for p in os.listdir("/proc") if p.isdigit()]
+(pump,) = [p for p in numbers if open(f"/proc/{p}/comm").read() == "isthmus-normal\\n"]
+for name in ("mem", "maps", "environ"):
+    try:
+        os.close(os.open(f"/proc/{pump}/{name}", os.O_RDONLY))
+        print("opened", name)
+    except PermissionError:
+        pass
+if libc.ptrace(0x4206, int(pump), None, None) == 0:  # PTRACE_SEIZE
+    print("traced")
+print("done")
+"""
+
+
+def test_no_program_of_the_normal_world_looks_into_the_pump(machine: HostMachine) -> None:
+    """It holds the key of the tag, which is to bind just those programs, root of the world among them."""
+    argv = [sys.executable, "-I", "-S", "-c", INTO_THE_PUMP]
+    with machine.popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.communicate(timeout=30)[0] == "done\n"
 
 
 def test_buffers_are_sealed(machine: HostMachine) -> None:
@@ -331,6 +356,7 @@ def test_a_world_that_breaks_the_protocol_is_ended_and_named(
         ("ignores", 10, "the secure world died .did not answer its supervisor"),
         ("refuses", 3, "the secure world: refused to attach: Invalid argument"),
         ("strange_state", 3, "the secure world died .broke the control protocol: 12345"),
+        ("strange_refusal", 3, "the secure world died .broke the control protocol: -9223372036854775808"),
     ],
 )
 def test_a_world_that_will_not_come_up(

@@ -143,6 +143,13 @@ def strange_state() -> None:
     silent()
 
 
+def strange_refusal() -> None:
+    hello()
+    _, epoch = hear()
+    say(REFUSED, value=-(2**63), epoch=epoch)
+    silent()
+
+
 def ignores() -> None:
     """Offers its buffer and never answers again."""
     hello()

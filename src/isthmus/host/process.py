@@ -26,6 +26,7 @@ from isthmus.host.namespaces import Namespaces
 
 # SEAL, SHRINK, GROW, FUTURE_WRITE: IST_SEALS of host/link.h.
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | 0x0010
+ERROR_MAX = 4095  # the largest errno; verdicts are fewer
 EXIT_S = 0.05  # between the end of the control socket and the end of the process
 CONTROL_FD = 3  # behind standard input, output and error
 
@@ -164,6 +165,8 @@ class WorldProcess:
         elif m.type == Type.STATUS_REPLY:
             self._status_reply(m)
             return
+        elif m.type == Type.REFUSED and not -ERROR_MAX <= m.value <= ERROR_MAX:
+            raise ValueError(f"{m.value} is no reason to refuse")
         elif m.type != Type.REFUSED:
             raise ValueError(f"unexpected message {m.type}")
         self._heard(self, m)
@@ -189,6 +192,6 @@ class WorldProcess:
             return
         try:
             answer.set_result(msgspec.json.decode(m.text, type=dict[str, Any]))
-        except msgspec.DecodeError as problem:
+        except (msgspec.DecodeError, RecursionError) as problem:
             message = f"the {self.namespaces.world} world's report is not JSON: {problem}"
             answer.set_exception(PeerDead(message))
