@@ -193,6 +193,13 @@ def test_no_program_of_the_normal_world_looks_into_the_pump(machine: HostMachine
         assert process.communicate(timeout=30)[0] == "done\n"
 
 
+def test_the_pump_leaves_no_core_file(machine: HostMachine) -> None:
+    """The world's root may end it with a signal that does, and read the key of the tag there."""
+    limits = Path(f"/proc/{machine.pid('normal')}/limits").read_text()
+    (line,) = (line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert line.split()[4:6] == ["0", "0"]
+
+
 def test_buffers_are_sealed(machine: HostMachine) -> None:
     for world in WORLDS:
         fd = machine.buffer(world)
@@ -355,6 +362,7 @@ def test_a_world_that_breaks_the_protocol_is_ended_and_named(
         ("silent", 1, "nothing heard in 1 s"),
         ("ignores", 10, "the secure world died .did not answer its supervisor"),
         ("refuses", 3, "the secure world: refused to attach: Invalid argument"),
+        ("refuses_another", 10, "the secure world died .did not answer its supervisor"),
         ("strange_state", 3, "the secure world died .broke the control protocol: 12345"),
         ("strange_refusal", 3, "the secure world died .broke the control protocol: -9223372036854775808"),
     ],

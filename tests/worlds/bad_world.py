@@ -150,6 +150,14 @@ def strange_refusal() -> None:
     silent()
 
 
+def refuses_another() -> None:
+    """An epoch that nobody asked it for."""
+    hello()
+    while True:
+        _, epoch = hear()
+        say(REFUSED, value=-22, epoch=epoch + 1)
+
+
 def ignores() -> None:
     """Offers its buffer and never answers again."""
     hello()

@@ -15,6 +15,7 @@ import click
 
 from isthmus.cli.common import FELL_SHORT, HELD, INTERRUPTED, REFUSED
 from isthmus.errors import IsthmusError
+from isthmus.printable import printable
 
 COMMANDS = {
     "run": "bring up both worlds and the link",
@@ -60,7 +61,7 @@ def _end_on_signal(number: int, frame: FrameType | None) -> NoReturn:
 
 def complain(text: str) -> int:
     """Says in one line what is wrong."""
-    sys.stderr.write(f"isthmus: {' '.join(text.split())}\n")
+    sys.stderr.write(f"isthmus: {printable(' '.join(text.split()))}\n")
     return REFUSED
 
 

@@ -25,6 +25,7 @@ import time
 from collections import deque
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ from isthmus.errors import EnvironmentProblem, IsthmusError, LinkDown, PeerDead
 from isthmus.host.control import FAULTS, Fault, Message, State, Type
 from isthmus.host.maker import InterfaceMaker
 from isthmus.host.namespaces import NAMESPACES, Namespaces, World
+from isthmus.host.output import Output
 from isthmus.host.process import CONTROL_FD, WorldProcess
 from isthmus.stats import VERDICTS
 
@@ -106,30 +108,6 @@ def words(table: list[int]) -> str:
     return " ".join(f"{word:x}" for word in table)
 
 
-class Output:
-    """A pipe that collects a world's messages, line by line."""
-
-    def __init__(self, sink: Any) -> None:
-        self.read, self.write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.set_blocking(self.write, True)
-        self._sink = sink
-        self._partial = b""
-        asyncio.get_running_loop().add_reader(self.read, self.drain)
-
-    def drain(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self.read, 4096):
-                *lines, self._partial = (self._partial + data).split(b"\n")
-                self._partial = self._partial[-4096:]
-                for line in lines:
-                    self._sink(line.decode(errors="replace"))
-
-    def close(self) -> None:
-        asyncio.get_running_loop().remove_reader(self.read)
-        os.close(self.read)
-        os.close(self.write)
-
-
 class Side:
     """One world: its namespaces, its present process, and what the next one is started with."""
 
@@ -193,7 +171,7 @@ class Supervisor:
         await asyncio.gather(*(self._make_namespaces(side) for side in self.sides.values()))
         await self._make_interface()
         for side in self.sides.values():
-            side.output = Output(lambda line, side=side: self._output(side, line))
+            side.output = Output(partial(self._output, side))
             if not (self.plain and side.world == "normal"):
                 await self._start_process(side)
         waits = [asyncio.ensure_future(self.up.wait()), asyncio.ensure_future(self._hopeless.wait())]
@@ -436,6 +414,8 @@ class Supervisor:
             self._note(side.world, "started", f"pid {process.pid}")
             self._attach_soon()
         elif m.type == Type.REFUSED:
+            if m.epoch != self.epoch:
+                return
             self._session_ended(
                 side, f"refused to attach: {os.strerror(-m.value) if m.value < 0 else m.value}"
             )

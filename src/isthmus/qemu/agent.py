@@ -11,6 +11,7 @@ import base64
 import binascii
 import itertools
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from isthmus.errors import ClosedError, IsthmusError, RestartedError
 
 OUTPUT_MAX = 64 << 20  # bytes of output and errors of one script
+SEND_S = 30  # for which a guest may leave unread what it is told: whoever tells it holds up the others
 _LINE_MAX = OUTPUT_MAX // 3 * 4 + 4096
 
 
@@ -37,7 +39,9 @@ class Agent:
         """`dead` says why the machine is gone, for those who still wait."""
         self.boot_id = ""
         self._link = link
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SEND_S, 0))
         self._dead = dead
+        self._broke = ""  # how the agent broke the protocol: the machine may live on
         self._closed = False
         self._off = False
         self._ids = itertools.count(1)
@@ -50,15 +54,15 @@ class Agent:
         waiting = _Waiting()
         with self._changed:
             if self._closed:
-                raise ClosedError(self._dead())
+                raise ClosedError(self.why)
             if self._off:
                 raise RestartedError("Linux is off")
             key = f"s{next(self._ids)}"
             self._waiting[key] = waiting
             try:
-                self._link.sendall(f"{key} {base64.b64encode(script.encode()).decode()}\n".encode())
+                self._say(f"{key} {base64.b64encode(script.encode()).decode()}")
             except OSError:
-                raise ClosedError(self._dead()) from None
+                raise ClosedError(self.why) from None
         first = script.splitlines()[0] if script else ""
         if not waiting.done.wait(timeout):
             with self._changed:
@@ -66,7 +70,7 @@ class Agent:
             raise TimeoutError(f"the guest did not finish {first!r} within {timeout:g} s")
         if waiting.result is None:
             if self._closed:
-                raise ClosedError(self._dead())
+                raise ClosedError(self.why)
             how = "switched itself off" if self._off else "restarted"
             raise RestartedError(f"Linux {how} before it had finished {first!r}")
         return waiting.result
@@ -78,7 +82,7 @@ class Agent:
             if not self._changed.wait_for(lambda: self._closed or self.boot_id != last, timeout):
                 raise TimeoutError(f"Linux did not boot within {timeout:g} s")
             if self._closed:
-                raise ClosedError(self._dead())
+                raise ClosedError(self.why)
             return self.boot_id
 
     def linux_is_off(self) -> None:
@@ -91,8 +95,11 @@ class Agent:
         """Reads until the machine is gone; then everybody who waits is told."""
         try:
             with self._link, self._link.makefile("rb") as stream:
-                while line := stream.readline(_LINE_MAX):
-                    self._line(line)
+                try:
+                    while line := stream.readline(_LINE_MAX):
+                        self._line(line)
+                except IsthmusError as problem:
+                    self._broke = str(problem)
         except OSError:
             pass
         finally:
@@ -103,18 +110,33 @@ class Agent:
 
     @property
     def closed(self) -> bool:
-        """The machine is gone."""
+        """Nobody answers any more."""
         return self._closed
+
+    @property
+    def why(self) -> str:
+        """What became of who answered."""
+        return self._broke or self._dead()
+
+    def _say(self, line: str) -> None:
+        """To the guest. OSError if it is gone, or has not read for SEND_S."""
+        try:
+            self._link.sendall(f"{line}\n".encode())
+        except BlockingIOError:
+            self._broke = f"the guest's agent has not read what it was told for {SEND_S} s"
+            self._link.shutdown(socket.SHUT_RDWR)  # half a line was said
+            raise
 
     def _line(self, line: bytes) -> None:
         words = line.split()
         if len(words) == 2 and words[0] == b"ready":
             self._ready(words[1].decode(errors="replace"))
         elif len(words) == 5 and words[4] == b".":
+            done = _done(words[1], words[2], words[3])
             with self._changed:
                 waiting = self._waiting.pop(words[0].decode(errors="replace"), None)
             if waiting is not None:
-                waiting.result = _done(words[1], words[2], words[3])
+                waiting.result = done
                 waiting.done.set()
         elif words and len(line) >= _LINE_MAX:
             raise IsthmusError(f"a script in the guest has more than {OUTPUT_MAX} bytes of output")
@@ -124,7 +146,7 @@ class Agent:
             self._leave_all()
             self._off = False
             self.boot_id = boot_id
-            self._link.sendall(f"hello {boot_id}\n".encode())
+            self._say(f"hello {boot_id}")
             self._changed.notify_all()
 
     def _leave_all(self) -> None:

@@ -275,7 +275,7 @@ class QemuMachine:
         if self._agent is None:
             raise ClosedError("this machine is not started")
         if self._agent.closed:
-            raise ClosedError(self._why_dead())
+            raise ClosedError(self._agent.why)
 
     def run(self, script: str, timeout: float = 30.0) -> Done:
         """Runs a shell script in the Normal world and waits for it."""

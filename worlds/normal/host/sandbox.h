@@ -4,7 +4,8 @@
 #define ISTHMUS_NORMAL_SANDBOX_H
 
 /* Installs the allow-list for this process, for good. Everything else fails with EPERM: no open, no exec, no fork, no
- * ptrace, no process_vm_*, no pidfd_getfd, no fchmod, no ftruncate, no executable mapping. 0, or -1. */
+ * ptrace, no process_vm_*, no pidfd_getfd, no fchmod, no ftruncate, no executable mapping. No core file either, which would
+ * hold the key of the tag. 0, or -1. */
 int ist_sandbox(void);
 
 #endif
