@@ -233,3 +233,15 @@ def nothing_left(action: Callable[[], object], *folders: Path) -> None:
     assert eventually(lambda: interfaces() == before[0])
     assert mounts() == before[1]
     assert {p for p in files_under(Path("/dev/shm"), *folders) - before[2] if "isthmus" in str(p)} == set()
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process below `pid`, itself left out; any of them may end while we look."""
+    found, threads = set[int](), list[str]()
+    with suppress(OSError):
+        threads = os.listdir(f"/proc/{pid}/task")
+    for thread in threads:
+        with suppress(OSError):
+            for child in map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split()):
+                found |= {child} | descendants(child)
+    return found

@@ -47,7 +47,7 @@ def sample_of(job: Job, factor: float = 1.0, disturbed: str = "") -> Sample:
         "rtt_p50": 1.0 / better, "rtt_p99": 2.0 / better, "frames": 1e6 * better, "bits": 1e9 * better,
         "cpu": 0.5, "samples": 1000.0, "to_secure": 1e9, "to_normal": 1e9,
         "latency_p50": 1.0, "latency_p99": 2.0, "latency_p999": 3.0,
-        "size": 4096.0,
+        "size": 4096.0, "cost": 30.0 / better,
     }  # fmt: skip
     return Sample({k: v * factor for k, v in values.items()}, pingpong_us=0.3, disturbed=disturbed)
 
@@ -115,7 +115,8 @@ def test_goals_can_be_recomputed_from_the_rows() -> None:
     assert len(result.goals) == len(GOALS)
     for goal in result.goals:
         over = row(result, goal.over, goal.metric, goal.frame_bytes)
-        unders = [row(result, name, goal.metric, goal.frame_bytes).rounds for name in goal.under.split(",")]
+        names = goal.under.split(",") if goal.under else []
+        unders = [row(result, name, goal.metric, goal.frame_bytes).rounds for name in names] or [[1.0] * 9]
         best = min if goal.metric in LESS_IS_BETTER else max
         ratios = [
             a / best(v for v in found if v is not None)
@@ -158,6 +159,24 @@ def test_the_best_of_those_that_are_there_is_compared_with() -> None:
     own = row(result, "isthmus", "frames", 64).rounds[0]
     assert own is not None
     assert goals["throughput.64.peers"].measured == own / best
+
+
+@pytest.mark.parametrize(("factor", "ok"), [(1.3, True), (1.4, False)])
+def test_a_goal_may_ask_for_a_value_of_its_own(factor: float, ok: bool) -> None:
+    (goal,) = bench(lambda job: sample_of(job, factor), "filter.ipv6.tcp").goals
+    assert (goal.under, goal.measured, goal.limit, goal.ok) == ("", 30 * factor, 40, ok)
+
+
+def test_a_frame_that_costs_a_ninth_more_is_a_tenth_fewer_frames() -> None:
+    for factor, ok in ((1.11, True), (1.12, False)):
+
+        def sample(job: Job, dear: float = factor) -> Sample:
+            return sample_of(job, 1 if job.case.checks else 2 / dear)
+
+        (goal,) = bench(sample, "defences.checks,defences.unchecked").goals
+        assert goal.id == "defences.checks.64"
+        assert goal.measured == pytest.approx(factor)
+        assert goal.ok == ok
 
 
 def test_same_seed_same_verdict() -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import re
@@ -17,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.bench import ends, machine, network, ports, runner
+from host_tools import descendants
+from isthmus.bench import defences, ends, machine, network, ports, runner
 from isthmus.bench.cases import CASES, Case, select
 from isthmus.bench.program import case_runner
 from isthmus.bench.rounds import Broken, Job, Missing
@@ -47,7 +47,9 @@ def real(program: Path) -> Iterator[runner.Runner]:
 
 @needs_two_cores
 @pytest.mark.parametrize("frame", [60, 64, 1500])
-@pytest.mark.parametrize("case", [c for c in CASES if c.sized and not c.ends], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.sized and not c.ends and not c.loop], ids=lambda c: c.name
+)
 def test_every_case_moves_frames_without_a_loss(case: Case, frame: int, real: runner.Runner) -> None:
     try:
         values = real(Job(case, frame)).values
@@ -67,6 +69,28 @@ def test_every_other_case_gives_what_it_is_to_measure(case: Case, real: runner.R
     assert all(values[metric] > 0 for metric in case.metrics)
     if case.name.startswith("latency"):
         assert values["samples"] >= 1e5
+
+
+@needs_two_cores
+@pytest.mark.parametrize("frame", [64, 1500])
+@pytest.mark.parametrize("case", [c for c in CASES if c.sized and c.loop], ids=lambda c: c.name)
+def test_every_loop_has_a_cost(case: Case, frame: int, real: runner.Runner) -> None:
+    sample = real(Job(case, frame))
+    assert sample.values["cost"] > 0
+    assert sample.pingpong_us > 0
+
+
+def test_a_loop_that_cannot_be_built_is_missing(
+    program: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CC", "/nonexistent/cc")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for build in (defences.channel_loop, defences.filter_loop):
+        build.cache_clear()
+    r = runner.Runner(program, (0, 0), TINY, seed=1)
+    for name in ("defences.checks", "filter.ipv4.udp"):
+        with pytest.raises(Missing, match="nonexistent/cc"):
+            r(Job(select(name)[0], 64))
 
 
 @needs_two_cores
@@ -143,16 +167,6 @@ def test_a_stuck_run_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # ---- the end -------------------------------------------------------------------------------------
-
-
-def descendants(pid: int) -> set[int]:
-    """Every process below `pid`, itself left out."""
-    found: set[int] = set()
-    for thread in Path(f"/proc/{pid}/task").glob("*"):
-        with contextlib.suppress(OSError):
-            for child in map(int, (thread / "children").read_text().split()):
-                found |= {child} | descendants(child)
-    return found
 
 
 def command_of(pid: int) -> str:

@@ -10,12 +10,12 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from host_tools import eventually
+from host_tools import descendants, eventually
 from isthmus.build import folder, guest
 from isthmus.build.packages import Kernel, debian_kernel
 from isthmus.errors import EnvironmentProblem
@@ -150,22 +150,10 @@ def gone(machine: LinkedMachine) -> bool:
 # ---- what happens in the middle --------------------------------------------------------------------------
 
 
-def children(pid: int) -> Iterator[int]:
-    """A process's children and theirs."""
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found = [int(word) for word in file.read_text().split()]
-        except OSError:
-            continue
-        for child in found:
-            yield child
-            yield from children(child)
-
-
 def named(pid: int, name: str) -> list[int]:
     """Those of them that run this program."""
     found = []
-    for child in children(pid):
+    for child in descendants(pid):
         try:
             if Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[0].endswith(name.encode()):
                 found.append(child)
@@ -212,8 +200,8 @@ def test_ctrl_c_while_it_builds(tmp_path: Path) -> None:
     env = {**os.environ, "XDG_CACHE_HOME": str(cache.parent), "TMPDIR": str(scratch)}
     argv = [*ISTHMUS, "build"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as run:
-        assert eventually(lambda: any(list(children(make)) for make in named(run.pid, "make")), 200)
-        started = list(children(run.pid))
+        assert eventually(lambda: any(descendants(make) for make in named(run.pid, "make")), 200)
+        started = list(descendants(run.pid))
         run.send_signal(signal.SIGINT)
         out, err = run.communicate(timeout=60)
     assert (run.returncode, out, err) == (130, "", "")
@@ -231,7 +219,7 @@ def test_ctrl_c_while_it_boots(tmp_path: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True,
     ) as run:  # fmt: skip
         assert eventually(lambda: named(run.pid, "qemu-system-aarch64") != [], 60)
-        started = list(children(run.pid))
+        started = list(descendants(run.pid))
         os.killpg(run.pid, signal.SIGINT)
         out, err = run.communicate(timeout=60)
     assert (run.returncode, out, err) == (130, "", "")

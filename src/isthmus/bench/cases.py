@@ -13,6 +13,7 @@ from typing import Literal
 
 __all__ = [
     "CASES",
+    "COST",
     "FRAMES",
     "GIVEN",
     "LATENCY",
@@ -22,13 +23,19 @@ __all__ = [
     "SCALE",
     "SLOTS",
     "STACK",
+    "TAGS",
+    "TRANSPORTS",
     "UNITS",
+    "VERSIONS",
     "Case",
+    "Transport",
+    "Version",
     "select",
 ]
 
 FRAMES = (64, 1500)  # bytes
 RING_BYTES = 256 << 10  # each way; every packed ring and every pipe
+TAGS = {"none": 0, "crc32c": 1, "siphash": 2}  # as in core/abi.h
 SLOTS = 256  # each way; the rings of fixed slots
 RECORD_HEADER = 16  # bytes, and the alignment of a record
 
@@ -36,6 +43,7 @@ METRICS = ("rtt_p50", "rtt_p99", "frames", "bits", "cpu")
 PINGPONG = ("rtt_p50", "rtt_p99")
 LATENCY = ("latency_p50", "latency_p99", "latency_p999")
 SCALE = ("frames", "cpu", "size")
+COST = ("cost",)
 STACK = ("rtt_p50", "rtt_p99", "to_secure", "to_normal")
 UNITS = {
     **dict.fromkeys((*PINGPONG, *LATENCY), "us"),
@@ -43,9 +51,14 @@ UNITS = {
     **dict.fromkeys(("bits", "to_secure", "to_normal"), "bit/s"),
     "cpu": "s per million frames",
     "size": "bytes",
+    "cost": "ns per frame",
 }
 
 Mode = Literal["spin", "adaptive", "sleep"]
+Version = Literal["ipv4", "ipv6"]
+Transport = Literal["udp", "tcp"]
+VERSIONS: tuple[Version, ...] = ("ipv4", "ipv6")
+TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +85,11 @@ class Case:
     stack: bool = False  # Linux's IP stack to the Secure world's
     given: bool = False  # in a Secure world that was built elsewhere, with FreeRTOS+TCP
     threads: bool = False  # can also run inside one process
+    loop: str = ""  # one thread alone: which of defences.py's loops
 
     def slots(self, frame: int) -> int | None:
         """Frames of `frame` bytes that fit each way; None where the kernel decides."""
-        if self.peer not in ("bound", "isthmus") or not self.sized or self.channels:
+        if self.peer not in ("bound", "isthmus") or not self.sized or self.channels or self.loop:
             return None
         if self.name in ("ideal.slots", "ideal.slotseq"):
             return SLOTS
@@ -123,6 +137,18 @@ def stack(name: str, peer: str, runner: str, given: bool = False, metrics: tuple
     )
 
 
+def defence(
+    name: str,
+    loop: str = "channel",
+    tag: Literal["none", "crc32c", "siphash"] = "none",
+    checks: bool = True,
+    sized: bool = True,
+) -> Case:
+    """What a frame costs one thread: sent and received, or judged by an allow-list."""
+    peer = "isthmus" if checks else "bound"
+    return Case(name, peer, loop, checks=checks, tag=tag, sized=sized, metrics=COST, loop=loop)
+
+
 def channel(name: str, mode: Mode = "spin", tag: Literal["none", "crc32c", "siphash"] = "none") -> Case:
     return Case(name, "isthmus", "isthmus", mode=mode, checks=True, tag=tag, threads=True)
 
@@ -155,6 +181,11 @@ CASES: tuple[Case, ...] = (
     latency("latency.loaded"),
     *(scale(n) for n in (1, 2, 4, 8, 16, 32, 64)),
     scale(64, busy=1),
+    defence("defences.unchecked", "channel.unchecked", checks=False),
+    defence("defences.checks"),
+    defence("defences.crc32c", tag="crc32c"),
+    defence("defences.siphash", tag="siphash"),
+    *(defence(f"filter.{ip}.{l4}", f"filter.{ip}.{l4}", sized=False) for ip in VERSIONS for l4 in TRANSPORTS),
     stack("lwip.channel", "isthmus", "channel"),
     stack("lwip.tap", "tap", "tap"),
     stack("tap.echo", "tap", "echo", metrics=PINGPONG),

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from isthmus.bench import Goal, Result, Row
-from isthmus.bench.cases import CASES, GIVEN, LATENCY, SCALE, STACK
+from isthmus.bench.cases import CASES, COST, GIVEN, LATENCY, SCALE, STACK
 from isthmus.bench.verdict import judge
 from isthmus.errors import EnvironmentProblem
 
@@ -60,7 +60,7 @@ MORE = (  # title, headings, metrics, factor: of cases that carry no frames of t
 KINDS = {  # which of these tables a case is in
     c.name: STACK if c.stack else c.metrics
     for c in (*CASES, *GIVEN)
-    if c.stack or c.metrics in (LATENCY, SCALE)
+    if c.stack or c.metrics in (LATENCY, SCALE, COST)
 }
 
 
@@ -163,7 +163,7 @@ def markdown(document: Document, chart: str) -> str:
     return "\n\n".join(
         ["", _where(document), f"![The channel beside its bound and the peers]({chart})", _verdict(goals),
          "\n".join(_goals(goals)), "\n".join(_measured(document.rows)), *_more(document.rows),
-         *_absent(document.rows), ""]
+         *_costs(document.rows), *_absent(document.rows), ""]
     )  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def _goals(goals: Sequence[Goal]) -> Iterator[str]:
         size = f" {g.frame_bytes} B" if g.frame_bytes else ""
         found = "invalid" if g.measured is None else f"{g.measured:.2f} ({g.low:.2f}-{g.high:.2f})"
         verdict = "held" if g.ok else "**not held**"
-        compared = f"{g.metric}{size}: {g.over} / {under}"
+        compared = f"{g.metric}{size}: {g.over}" + (f" / {under}" if under else ", ns")
         yield f"| {g.id} | {compared} | {found} | {g.sense} {g.limit:g} | {verdict} |"
 
 
@@ -236,6 +236,27 @@ def _more(rows: Sequence[Row]) -> Iterator[str]:
             )
             lines.append(f"| {case} | {' | '.join(cells)} |")
         yield "\n".join(lines)
+
+
+def _costs(rows: Sequence[Row]) -> Iterator[str]:
+    """One thread's, in processor time."""
+    found = {(r.case, r.frame_bytes): r for r in rows if r.metric == "cost" and r.status != "missing"}
+    sizes = sorted({size for _, size in found if size}) or [64]
+    if not found:
+        return
+    lines = [
+        "What a frame costs one thread, in ns of processor time: sent and received by a core without its\n"
+        "checks, with them, with a tag beside; and judged by an allow-list of 32 rules, whose last names it:",
+        "",
+        f"| case | {' | '.join(f'{size} B' for size in sizes)} |",
+        "|---" * (1 + len(sizes)) + "|",
+    ]
+    for case in dict.fromkeys(case for case, _ in found):
+        values = [found.get((case, size)) for size in sizes]
+        values[:1] = [values[0] or found.get((case, 0))]
+        cells = ("" if r is None else "invalid" if r.value is None else number(r.value) for r in values)
+        lines.append(f"| {case} | {' | '.join(cells)} |")
+    yield "\n".join(lines)
 
 
 def number(value: float) -> str:

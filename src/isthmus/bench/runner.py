@@ -20,16 +20,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isthmus.bench import network
-from isthmus.bench.cases import RING_BYTES, SLOTS, Case
+from isthmus.bench import defences, network
+from isthmus.bench.cases import RING_BYTES, SLOTS, TAGS, Case
 from isthmus.bench.machine import TICK, Taken, watch
 from isthmus.bench.program import PEERS, peer_runner
 from isthmus.bench.rounds import Broken, Job, Missing, Sample
+from isthmus.errors import EnvironmentProblem
 
 __all__ = ["Durations", "Runner", "disturbance"]
 
 WAITS = {"spin": 0, "adaptive": 1, "sleep": 2}
-TAGS = {"none": 0, "crc32c": 1, "siphash": 2}
 PYTHON_ENDS = Path(__file__).with_name("ends.py")
 STACK_ENDS = Path(__file__).with_name("stack_ends.py")
 STACK_SECONDS = 30.0  # to bring both worlds up, to ping, and to take them down
@@ -97,7 +97,9 @@ class Runner:
     def __call__(self, job: Job) -> Sample:
         """Raises Missing or Broken."""
         taken, start = watch(self.cpus), time.monotonic()
-        if job.case.stack or job.case.api == "python":
+        if job.case.loop:
+            result = self._alone(job)
+        elif job.case.stack or job.case.api == "python":
             result = self._beside(job, STACK_ENDS if job.case.stack else PYTHON_ENDS)
         else:
             result = self._c(job, self.durations)
@@ -148,14 +150,28 @@ class Runner:
 
     def _beside(self, job: Job, ends: Path) -> dict[str, Any]:
         """A runner in Python, with the ping-pong measured beside it."""
-        yardstick = Case("cacheline", "bound", "cacheline", sized=False)
-        beside = self._c(Job(yardstick, 0), Durations(warm=5_000, rtt=PINGPONG_US, rewarm=0, flood=0))
         command = [sys.executable, "-P", str(ends), job.case.runner]
         if job.case.stack:
             command.append(str(self.world) if job.case.given else "lwip")
         seconds = self.durations.seconds() + (STACK_SECONDS if job.case.stack else 0.0)
         result = execute([*command, *self._settings(job, self.durations)], seconds, [])
-        return {**result, "pingpong_us": beside["pingpong_us"]}
+        return {**result, "pingpong_us": self._pingpong_us()}
+
+    def _alone(self, job: Job) -> dict[str, Any]:
+        """A loop of one thread, on the second processor: the kernel favours the first."""
+        try:
+            with defences.loop(job.case, job.frame or 64) as (command, fds):
+                settings = defences.settings(self.cpus[1], job.frame, self.durations.flood)
+                result = execute([command[0], *settings, *command[1:]], self.durations.seconds(), fds)
+        except EnvironmentProblem as problem:
+            raise Missing(str(problem)) from None
+        return {**result, "pingpong_us": self._pingpong_us()}
+
+    def _pingpong_us(self) -> float:
+        """Of the machine as it is now, for runs whose ends do not measure it."""
+        yardstick = Case("cacheline", "bound", "cacheline", sized=False)
+        beside = self._c(Job(yardstick, 0), Durations(warm=5_000, rtt=PINGPONG_US, rewarm=0, flood=0))
+        return float(beside["pingpong_us"])
 
     def _descriptors(self, kind: str) -> Sequence[int]:
         if not kind:

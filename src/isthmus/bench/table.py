@@ -22,6 +22,7 @@ COLUMNS = (  # heading, metric, factor to the shown unit, digits
     ("frames\n1e6/s", "frames", 1e-6, 2),
     ("\nGbit/s", "bits", 1e-9, 2),
     ("CPU s /\n1e6 fr.", "cpu", 1.0, 3),
+    ("cost\nns", "cost", 1.0, 1),
 )
 
 
@@ -65,7 +66,7 @@ def reasons(rows: list[Row]) -> list[RenderableType]:
 
 def judged(goals: list[Goal]) -> Table:
     table = Table(box=SIMPLE, header_style="bold", pad_edge=False)
-    for heading in ("goal", "median ratio", "95 %", "limit", "rounds", ""):
+    for heading in ("goal", "median", "95 %", "limit", "rounds", ""):
         table.add_column(heading, no_wrap=True)
     for g in goals:
         if g.measured is None or g.low is None or g.high is None:
@@ -86,7 +87,7 @@ def render(result: Result) -> Group:
     )
     parts: list[RenderableType] = [head, measured(result.rows), *reasons(result.rows)]
     if result.goals:
-        parts += [Text("\nGoals: one case over another, or over the best peer, round by round:")]
+        parts += [Text("\nGoals: a case over another or the best peer, round by round; the filter's are ns:")]
         parts += [judged(result.goals)]
     return Group(*parts)
 
